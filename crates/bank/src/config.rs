@@ -22,7 +22,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use cbdc_node::config::{beside, load_config};
+use cbdc_node::config::{beside, load_config, within};
 use cbdc_node::{ConfigError, Limits};
 use serde::Deserialize;
 
@@ -43,6 +43,7 @@ pub enum ReplicaKind {
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The bank's number.
+    #[serde(deserialize_with = "within::<_, _, 1, 65_535>")]
     pub bank: u16,
     /// The genesis file.
     pub genesis: PathBuf,
@@ -77,7 +78,7 @@ pub struct Config {
     #[serde(default)]
     pub verify_blocks: bool,
     /// The fewest blocks between two checkpoints of the replica; 0 for none.
-    #[serde(default = "default_checkpoint_every_blocks")]
+    #[serde(default = "default_checkpoint_every_blocks", deserialize_with = "within::<_, _, 0, 1_000_000_000>")]
     pub checkpoint_every_blocks: u64,
     /// Whether to accept payments into the outbox while the central bank cannot be reached, if the customer asks for
     /// it.
@@ -88,7 +89,7 @@ pub struct Config {
     pub limits: Limits,
     /// The time to wait for the central bank's answer to such a payment before accepting it, ms: less than customers
     /// wait for theirs.
-    #[serde(default = "default_accept_after_ms")]
+    #[serde(default = "default_accept_after_ms", deserialize_with = "within::<_, _, 0, 60_000>")]
     pub accept_after_ms: u64,
 }
 
@@ -169,6 +170,22 @@ central_bank = "127.0.0.1:7000"
             message.contains("bank.toml:10") && message.contains("`own`") && message.contains("`partial`"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_value_out_of_its_range_is_named_with_the_range() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bank.toml");
+        for (text, found) in [
+            (MINIMAL.replace("bank = 1", "bank = 0"), "from 1 to 65535, found 0"),
+            (MINIMAL.replace("bank = 1", "bank = 65536"), "found 65536"),
+            (format!("{MINIMAL}accept_after_ms = 99999999\n"), "from 0 to 60000"),
+            (format!("{MINIMAL}checkpoint_every_blocks = -1\n"), "found -1"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let message = Config::load(&file).unwrap_err().to_string();
+            assert!(message.contains("expected a number from") && message.contains(found), "{message}");
+        }
     }
 
     #[test]

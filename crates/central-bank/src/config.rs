@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use cbdc_node::Limits;
-use cbdc_node::config::{ConfigError, beside, load_config};
+use cbdc_node::config::{ConfigError, beside, load_config, within};
 use serde::Deserialize;
 
 /// The configuration; `cbdc init` writes one. Paths are relative to the file.
@@ -12,7 +12,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// This node's member number in the role central-bank.
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "within::<_, _, 1, 65_535>")]
     pub member: u16,
     /// The genesis file.
     pub genesis: PathBuf,
@@ -31,10 +31,10 @@ pub struct Config {
     #[serde(default)]
     pub sequencer: SequencerConfig,
     /// Threads that verify signatures; 0 means one for each core.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "within::<_, _, 0, 1_024>")]
     pub verification_threads: usize,
     /// The fewest blocks between two checkpoints; at least 1, since the log is purged up to the newest.
-    #[serde(default = "default_checkpoint_every_blocks")]
+    #[serde(default = "default_checkpoint_every_blocks", deserialize_with = "within::<_, _, 1, 1_000_000_000>")]
     pub checkpoint_every_blocks: u64,
     /// After a start on a chain, the longest wait for what the banks know of it before the first block is sealed, in
     /// milliseconds.
@@ -55,14 +55,18 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct SequencerConfig {
     /// The number of commands at which a block proposal is cut at once.
+    #[serde(deserialize_with = "within::<_, _, 1, 65_536>")]
     pub commands_max: usize,
     /// The shortest time between two block proposals, unless one is full or the ledger itself has something due. Longer
     /// under load, see [`crate::sequencer`].
+    #[serde(deserialize_with = "within::<_, _, 0, 60_000>")]
     pub interval_ms: u64,
     /// The commands that may be in flight in the node at once, and one batch per member beyond. A member may have as
     /// many as are free; a batch that finds no capacity within five seconds is refused as OVERLOADED.
+    #[serde(deserialize_with = "within::<_, _, 1, 16_777_216>")]
     pub queue_commands_max: usize,
     /// The block proposals that may be on their way to disk at once.
+    #[serde(deserialize_with = "within::<_, _, 1, 64>")]
     pub proposals_in_flight_max: usize,
 }
 

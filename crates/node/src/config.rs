@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use cbdc_proto::bounded_file;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -33,4 +33,15 @@ pub fn load_config<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
 /// A path in the configuration file at `config`, resolved relative to its folder.
 pub fn beside(config: &Path, path: &Path) -> PathBuf {
     config.parent().unwrap_or(Path::new(".")).join(path)
+}
+
+/// Reads a whole number from `MIN` to `MAX`, for `#[serde(deserialize_with)]`.
+pub fn within<'de, D, T, const MIN: i64, const MAX: i64>(input: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<i64>,
+{
+    let found = i64::deserialize(input)?;
+    let value = (MIN..=MAX).contains(&found).then(|| T::try_from(found).ok()).flatten();
+    value.ok_or_else(|| D::Error::custom(format!("expected a number from {MIN} to {MAX}, found {found}")))
 }

@@ -12,7 +12,7 @@
 //!
 //! Every key has a default, and a value outside of its range is an error that names it.
 
-use serde::de::{Deserialize, Deserializer, Error};
+use crate::config::within;
 
 const MIB: usize = 1024 * 1024;
 
@@ -22,22 +22,22 @@ const MIB: usize = 1024 * 1024;
 pub struct Limits {
     /// Memory for connections, unfinished messages, requests in work and unread answers, MiB. The ledger and the store
     /// have their own in addition.
-    #[serde(deserialize_with = "within::<_, 32, 1_048_576>")]
+    #[serde(deserialize_with = "within::<_, _, 32, 1_048_576>")]
     pub memory_mib: u32,
     /// Connections of customers. At the limit, the one that was idle for longest gives way.
-    #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
+    #[serde(deserialize_with = "within::<_, _, 1, 1_000_000>")]
     pub connections: u32,
     /// Connections of customers from one address.
-    #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
+    #[serde(deserialize_with = "within::<_, _, 1, 1_000_000>")]
     pub connections_per_address: u32,
     /// Connections of one member; they count apart from customers'.
-    #[serde(deserialize_with = "within::<_, 4, 65_536>")]
+    #[serde(deserialize_with = "within::<_, _, 4, 65_536>")]
     pub connections_per_member: u32,
     /// Calls that one connection may have open; further ones wait at their caller.
-    #[serde(deserialize_with = "within::<_, 4, 65_536>")]
+    #[serde(deserialize_with = "within::<_, _, 4, 65_536>")]
     pub streams_per_connection: u32,
     /// The longest time for which a customer's stream of payments may have nothing in flight, s; then it ends.
-    #[serde(deserialize_with = "within::<_, 1, 86_400>")]
+    #[serde(deserialize_with = "within::<_, _, 1, 86_400>")]
     pub stream_idle_s: u32,
 }
 
@@ -76,14 +76,6 @@ impl Limits {
     /// The part that one address, or one member, may use.
     pub fn share_bytes(&self) -> usize {
         self.memory_bytes() / 4
-    }
-}
-
-fn within<'de, D: Deserializer<'de>, const MIN: u32, const MAX: u32>(input: D) -> Result<u32, D::Error> {
-    let found = i64::deserialize(input)?;
-    match u32::try_from(found) {
-        Ok(value) if (MIN..=MAX).contains(&value) => Ok(value),
-        _ => Err(D::Error::custom(format!("expected a number from {MIN} to {MAX}, found {found}"))),
     }
 }
 
