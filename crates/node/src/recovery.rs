@@ -2,8 +2,9 @@
 //!
 //! A start takes the newest checkpoint, checks its root, the ledger's invariants, that each part of the state matches
 //! the header, and the signature of the node that wrote it, and returns the ledger; the caller replays the log from
-//! there. A checkpoint that does not verify stops the node: it names the height, and an operator decides, because
-//! silently going back could hide tampering.
+//! there. A checkpoint only saves time. If it is damaged, or this node may not start from it, a security event is
+//! logged and an older one is taken, or genesis: the replay gives the same ledger and compares every block. The
+//! checkpoint is kept until two newer ones are written.
 //!
 //! The signature must be by the node's own key or, if that was replaced since, by the key in the ledger at that height.
 //! In the latter case the checkpoint is trusted as the log is: the replay ends with members that name the node's
@@ -16,22 +17,19 @@ use cbdc_ledger::checkpoint::{CheckpointError, LedgerSnapshot, Loader};
 use cbdc_ledger::checkpoint_signature::CheckpointSignature;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{FormatVersion, Genesis, Height, Ledger, MemberId, PublicKey, SigningKey};
-use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition, Store, StoreError};
+use cbdc_storage::{
+    CheckpointId, CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition, Store, StoreError,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
     #[error("the store cannot be read: {0}")]
     Store(#[from] StoreError),
-    #[error(
-        "the checkpoint at height {height} does not verify: {error}; keep the folder as evidence; a bank may then \
-        start in an empty one and follows the chain again, the central bank needs a copy of its own"
-    )]
+    #[error("the checkpoint at height {height} does not verify: {error}")]
     Checkpoint { height: Height, error: CheckpointError },
-    #[error(
-        "the checkpoint at height {height} is not one that this node may start from: {what}; keep the folder as evidence; a bank may then start in an empty one and follows the chain again, the central bank needs a copy of its own"
-    )]
+    #[error("the checkpoint at height {height} is not one that this node may start from: {what}")]
     Signature { height: Height, what: String },
-    #[error("the data folder belongs to network {found}, the configured genesis is network {expected}")]
+    #[error("the checkpoint is of network {found}, the configured genesis is network {expected}")]
     OtherNetwork { expected: String, found: String },
     #[error("the genesis is not acceptable: {0}")]
     Genesis(#[from] cbdc_ledger::genesis::GenesisError),
@@ -45,7 +43,20 @@ pub struct CheckpointSigner {
     pub key: Arc<SigningKey>,
 }
 
-/// The ledger to start from, and the checkpoint that it came from, if there was one. `own_key` is the key with which
+impl RecoveryError {
+    /// Whether only a checkpoint is wrong, and nothing that the chain is made of.
+    fn is_of_checkpoint(&self) -> bool {
+        match self {
+            RecoveryError::Checkpoint { .. } | RecoveryError::Signature { .. } | RecoveryError::OtherNetwork { .. } => {
+                true
+            }
+            RecoveryError::Store(error) => error.is_damage(),
+            RecoveryError::Genesis(_) => false,
+        }
+    }
+}
+
+/// The ledger to start from, and the checkpoint that it came from, if it came from one. `own_key` is the key with which
 /// the node signs.
 pub fn load(
     store: &Arc<dyn Store>,
@@ -53,8 +64,41 @@ pub fn load(
     own_key: Option<&PublicKey>,
 ) -> Result<(Ledger, Option<CheckpointManifest>), RecoveryError> {
     let checkpoints = CheckpointStore::new(store.clone());
-    let Some(manifest) = checkpoints.latest()? else { return Ok((Ledger::new(genesis)?, None)) };
-    let height = Height(manifest.height);
+    let mut heights = match checkpoints.heights() {
+        Err(error) if error.is_damage() => {
+            tracing::error!(target: "security", %error, "no checkpoint can be read; starting from genesis");
+            Vec::new()
+        }
+        heights => heights?,
+    };
+    while let Some(height) = heights.pop() {
+        let error = match load_checkpoint(&checkpoints, height, &genesis, own_key) {
+            Err(error) if error.is_of_checkpoint() => error,
+            loaded => return loaded,
+        };
+        let next = heights.last().map_or_else(|| "genesis".to_owned(), |older| format!("that at height {older}"));
+        tracing::error!(target: "security", %error, "a checkpoint is passed over; starting from {next}");
+    }
+    Ok((Ledger::new(genesis)?, None))
+}
+
+/// The height of the newest checkpoint, good or not: another one is written above it only.
+pub fn newest_checkpoint(store: &Arc<dyn Store>) -> Height {
+    let heights = CheckpointStore::new(store.clone()).heights();
+    Height(heights.ok().and_then(|heights| heights.last().copied()).unwrap_or(0))
+}
+
+/// The ledger of one checkpoint.
+pub fn load_checkpoint(
+    checkpoints: &CheckpointStore,
+    height: CheckpointId,
+    genesis: &Genesis,
+    own_key: Option<&PublicKey>,
+) -> Result<(Ledger, Option<CheckpointManifest>), RecoveryError> {
+    let Some(manifest) = checkpoints.manifest(height)? else {
+        return Err(RecoveryError::Signature { height: Height(height), what: "it has no manifest".to_owned() });
+    };
+    let height = Height(height);
     let mut loader = Loader::default();
     let mut failed = None;
     checkpoints.read_chunks(&manifest, &mut |chunk: bytes::Bytes| match loader.chunk(&chunk) {

@@ -107,7 +107,7 @@ pub enum StoreError {
     },
 
     /// A checkpoint's manifest does not match what was written.
-    #[error("the manifest of the checkpoint at height {height} is damaged: {reason}; start from another checkpoint")]
+    #[error("the manifest of the checkpoint at height {height} is damaged: {reason}")]
     DamagedManifest {
         /// The checkpoint's height.
         height: u64,
@@ -116,7 +116,7 @@ pub enum StoreError {
     },
 
     /// A chunk of a checkpoint does not match what was written, or is missing.
-    #[error("chunk {chunk} of the checkpoint at height {height} is damaged: {reason}; start from another checkpoint")]
+    #[error("chunk {chunk} of the checkpoint at height {height} is damaged: {reason}")]
     DamagedChunk {
         /// The checkpoint's height.
         height: u64,
