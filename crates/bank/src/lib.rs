@@ -57,4 +57,4 @@ mod testimony;
 
 pub use cbdc_node::ConfigError;
 pub use config::{Config, ReplicaKind};
-pub use node::{Node, NodeError, StartError, start, start_on};
+pub use node::{Node, NodeError, StartError, adopt_data_folder, prepare_data_folder, start, start_on};

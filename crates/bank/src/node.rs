@@ -30,12 +30,14 @@ use cbdc_node::recovery::{self, RecoveryError};
 use cbdc_node::server::{ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metrics};
 use cbdc_node::views::probable_time;
-use cbdc_node::{Archive, ArchiveError, Budget, ChainService, Checkpoints, LedgerHandle, Membership};
+use cbdc_node::{
+    Archive, ArchiveError, Budget, ChainService, Checkpoints, DataFolderError, LedgerHandle, Membership, Owner,
+};
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust};
 use cbdc_proto::v1::bank_server::BankServer;
 use cbdc_proto::v1::chain_server::ChainServer;
-use cbdc_storage::{RocksStore, Store, StoreError};
+use cbdc_storage::{Store, StoreError};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::sync::mpsc;
@@ -89,6 +91,8 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
+    DataFolder(DataFolderError),
+    #[error(transparent)]
     Recovery(#[from] RecoveryError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
@@ -104,6 +108,15 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
     #[error("starting was broken off: {0}")]
     BrokenOff(#[from] tokio::task::JoinError),
+}
+
+impl From<DataFolderError> for StartError {
+    fn from(error: DataFolderError) -> StartError {
+        match error {
+            DataFolderError::Store(error) => StartError::Store(error),
+            error => StartError::DataFolder(error),
+        }
+    }
 }
 
 /// The reason why a node had to stop.
@@ -205,25 +218,51 @@ pub type Starting = Pin<Box<dyn Future<Output = Result<Node, StartError>> + Send
 #[inline(never)]
 pub fn start(config: Config) -> Starting {
     Box::pin(async {
-        let folder = config.data_dir.clone();
-        let store = tokio::task::spawn_blocking(move || RocksStore::open(folder)).await??;
-        start_with(config, Arc::new(store)).await
+        let genesis = Arc::new(read_genesis(&config)?);
+        let (owner, folder, of) = (owner(&config, &genesis), config.data_dir.clone(), genesis.clone());
+        let store = tokio::task::spawn_blocking(move || owner.open(&folder, &of)).await??;
+        start_with(config, genesis, store).await
     })
 }
 
 /// Starts a bank's node on a given store.
 #[inline(never)]
 pub fn start_on(config: Config, store: Arc<dyn Store>) -> Starting {
-    Box::pin(start_with(config, store))
+    Box::pin(async {
+        let genesis = Arc::new(read_genesis(&config)?);
+        owner(&config, &genesis).claim(&store, &genesis, &config.data_dir)?;
+        start_with(config, genesis, store).await
+    })
 }
 
-async fn start_with(config: Config, store: Arc<dyn Store>) -> Result<Node, StartError> {
+fn owner(config: &Config, genesis: &Genesis) -> Owner {
+    Owner::new(genesis, Role::Bank, MemberId(config.bank))
+}
+
+/// Prepares the data folder for a first start. `admitted`: the committee admitted the bank after genesis.
+///
+/// # Errors
+/// The folder holds data already, or is prepared for another node.
+pub fn prepare_data_folder(config: &Config, admitted: bool) -> Result<(), StartError> {
+    let genesis = read_genesis(config)?;
+    Ok(owner(config, &genesis).prepare(&genesis, admitted, &config.data_dir)?)
+}
+
+/// Takes a data folder over whose file `NODE` is missing or damaged.
+///
+/// # Errors
+/// The data are another node's or another network's, or there are none.
+pub fn adopt_data_folder(config: &Config, admitted: bool) -> Result<(), StartError> {
+    let genesis = read_genesis(config)?;
+    Ok(owner(config, &genesis).adopt(&genesis, admitted, &config.data_dir)?)
+}
+
+async fn start_with(config: Config, genesis: Arc<Genesis>, store: Arc<dyn Store>) -> Result<Node, StartError> {
     if let Some(address) = config.metrics_listen {
         serve_metrics(address)?;
     }
     report_signature_backend();
     check_replica(&config)?;
-    let genesis = Arc::new(read_genesis(&config)?);
     let identity = NodeIdentity::load(&config.certificate, &config.private_key)?;
     let signing_key = read_signing_key(&config.signing_key)?;
     let bank = BankId(config.bank);
@@ -266,6 +305,7 @@ async fn recover(
     let (kind, bank, path) = (config.replica, BankId(config.bank), config.data_dir.clone());
     let every_blocks = config.checkpoint_every_blocks;
     let recovering = move || {
+        let newest_checkpoint = recovery::newest_checkpoint(&store);
         let (mut ledger, checkpoint) = recovery::load(&store, Genesis::clone(&genesis), Some(&own_key))?;
         if checkpoint.is_none() && kind == ReplicaKind::Partial {
             ledger = Ledger::of_bank(Genesis::clone(&genesis), bank).map_err(RecoveryError::from)?;
@@ -282,7 +322,7 @@ async fn recover(
             (ReplicaKind::Full, false) => replay(&mut ledger, &archive)?,
             (ReplicaKind::Partial, true) => partial_replica::replay(&mut ledger, &archive)?,
         };
-        let last = Height(checkpoint.map_or(0, |manifest| manifest.height));
+        let last = Height(checkpoint.map_or(0, |manifest| manifest.height)).max(newest_checkpoint);
         Ok((ledger, Checkpoints::new(every_blocks, last, commands)))
     };
     tokio::task::spawn_blocking(recovering).await?

@@ -119,6 +119,10 @@ impl Network {
             policy,
         };
         std::fs::write(folder.path().join("genesis.bin"), genesis.to_bytes()).unwrap();
+        for (role, id) in ROLES.into_iter().filter(|(role, _)| [Role::CentralBank, Role::Bank].contains(role)) {
+            let data = folder.path().join(format!("{role}-{id}")).join("data");
+            cbdc_node::Owner::new(&genesis, role, MemberId(id)).prepare(&genesis, false, &data).unwrap();
+        }
         Network {
             id: genesis.network(),
             folder,

@@ -37,4 +37,4 @@ pub mod verified_queue;
 pub mod witnesses;
 
 pub use config::Config;
-pub use node::{Environment, Node, NodeError, StartError, start, start_on};
+pub use node::{Environment, Node, NodeError, StartError, adopt_data_folder, prepare_data_folder, start, start_on};

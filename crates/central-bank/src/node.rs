@@ -12,18 +12,19 @@ use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{Genesis, Height, Ledger, MemberId, PublicKey, SigningKey, Timestamp};
 use cbdc_node::recent_blocks::RecentBlocks;
-use cbdc_node::recovery::RecoveryError;
+use cbdc_node::recovery::{RecoveryError, newest_checkpoint};
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metrics};
 use cbdc_node::wall_clock::wall_clock;
 use cbdc_node::{
-    Archive, ArchiveError, Budget, ChainService, Checkpoints, FilteredBlocks, LedgerHandle, Membership, ProposalSource,
+    Archive, ArchiveError, Budget, ChainService, Checkpoints, DataFolderError, FilteredBlocks, LedgerHandle,
+    Membership, Owner, ProposalSource,
 };
 use cbdc_ordering::{CommittedReceiver, Ordering, OrderingConfig, OrderingError, Position};
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity};
 use cbdc_proto::v1;
-use cbdc_storage::{RocksStore, Store, StoreError};
+use cbdc_storage::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -70,6 +71,8 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
+    DataFolder(DataFolderError),
+    #[error(transparent)]
     Recovery(#[from] RecoveryError),
     #[error(transparent)]
     Ordering(#[from] OrderingError),
@@ -85,6 +88,15 @@ pub enum StartError {
     Thread(std::io::Error),
     #[error("the node stopped while it was starting: {0}")]
     Stopped(#[from] NodeError),
+}
+
+impl From<DataFolderError> for StartError {
+    fn from(error: DataFolderError) -> StartError {
+        match error {
+            DataFolderError::Store(error) => StartError::Store(error),
+            error => StartError::DataFolder(error),
+        }
+    }
 }
 
 /// The reason why a node stopped by itself.
@@ -136,6 +148,7 @@ pub fn start_on(config: Config, environment: Environment) -> Starting {
     Box::pin(async {
         let listener = bind(config.listen).await?;
         let (genesis, identity, key) = read_files(&config)?;
+        owner(&config, &genesis).claim(&environment.store, &genesis, &config.data_dir)?;
         start_with(config, genesis, identity, key, listener, environment).await
     })
 }
@@ -144,7 +157,7 @@ async fn start_on_disk(config: Config) -> Result<Node, StartError> {
     // Keys, genesis and port first: mistakes in them are found before the store is opened.
     let listener = bind(config.listen).await?;
     let (genesis, identity, key) = read_files(&config)?;
-    let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data_dir)?);
+    let store = owner(&config, &genesis).open(&config.data_dir, &genesis)?;
     let environment = Environment { store: store.clone(), wall_clock: Box::new(wall_clock) };
     let started = start_with(config, genesis, identity, key, listener, environment).await;
     if started.is_err() {
@@ -152,6 +165,28 @@ async fn start_on_disk(config: Config) -> Result<Node, StartError> {
         drop(tokio::task::spawn_blocking(move || store.close()).await);
     }
     started
+}
+
+fn owner(config: &Config, genesis: &Genesis) -> Owner {
+    Owner::new(genesis, Role::CentralBank, MemberId(config.member))
+}
+
+/// Prepares the data folder for a first start. `admitted`: the committee admitted the member after genesis.
+///
+/// # Errors
+/// The folder holds data already, or is prepared for another node.
+pub fn prepare_data_folder(config: &Config, admitted: bool) -> Result<(), StartError> {
+    let genesis = read_genesis(config)?;
+    Ok(owner(config, &genesis).prepare(&genesis, admitted, &config.data_dir)?)
+}
+
+/// Takes a data folder over whose file `NODE` is missing or damaged.
+///
+/// # Errors
+/// The data are another node's or another network's, or there are none.
+pub fn adopt_data_folder(config: &Config, admitted: bool) -> Result<(), StartError> {
+    let genesis = read_genesis(config)?;
+    Ok(owner(config, &genesis).adopt(&genesis, admitted, &config.data_dir)?)
 }
 
 fn read_files(config: &Config) -> Result<(Genesis, NodeIdentity, SigningKey), StartError> {
@@ -428,7 +463,11 @@ impl Parts {
             filtered_blocks: self.filtered_blocks.clone(),
             reply_cache: self.reply_cache.clone(),
             ordering: self.ordering.clone(),
-            checkpoints: Checkpoints::new(config.checkpoint_every_blocks.max(1), self.ledger.read(Ledger::height), 0),
+            checkpoints: Checkpoints::new(
+                config.checkpoint_every_blocks.max(1),
+                self.ledger.read(Ledger::height).max(newest_checkpoint(self.archive.store())),
+                0,
+            ),
             applied: self.applied.clone(),
             in_flight,
             repetitions: repetition::start(self.reply_cache.clone()).map_err(StartError::Thread)?,

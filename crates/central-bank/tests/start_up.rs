@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use cbdc_central_bank::{Config, StartError, start};
 use cbdc_client::NodeName;
 use cbdc_devnet::Network;
+use cbdc_ledger::BankId;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, MemberId};
+use cbdc_node::DataFolderError;
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 use cbdc_storage::StoreError;
@@ -33,7 +34,7 @@ async fn a_busy_port_is_named_before_the_store_is_opened() {
     let refused = refused(config).await;
     assert!(matches!(refused, StartError::Serve(_)), "{refused}");
     assert!(refused.to_string().contains(&taken.local_addr().unwrap().to_string()), "{refused}");
-    assert!(!data_dir.exists(), "nothing was opened");
+    assert!(!data_dir.join("CURRENT").exists(), "nothing was opened");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +60,7 @@ async fn a_key_other_than_membership_names_is_refused_and_the_folder_stays_free(
     let another_node = refused(Config { certificate, private_key, ..good.clone() }).await;
     assert!(matches!(another_node, StartError::OtherKey { what: "certificate's key", .. }), "{another_node}");
     let no_member = refused(Config { member: 9, ..good.clone() }).await;
-    assert!(matches!(no_member, StartError::NotAMember { member: MemberId(9), .. }), "{no_member}");
+    assert!(matches!(no_member, StartError::DataFolder(DataFolderError::OtherOwner { .. })), "{no_member}");
     start(good).await.unwrap().shutdown().await;
 }
 
@@ -91,4 +92,29 @@ async fn a_node_that_was_stopped_serves_the_same_chain_when_it_starts_again() {
     let after = chain.get_header(v1::GetHeaderRequest { height: Some(first.height) }).await.unwrap().into_inner();
     assert_eq!(after, before);
     again.node.shutdown().await;
+}
+
+#[test]
+fn a_value_out_of_its_range_is_named_with_the_range() {
+    let (network, _folder) = network();
+    let file = network.config_path(network.central_bank());
+    let text = std::fs::read_to_string(&file).unwrap();
+    let top = |line: &str| format!("{line}\n{text}");
+    let in_sequencer = |line: &str| format!("{text}\n[sequencer]\n{line}\n");
+    for (text, found) in [
+        (in_sequencer("queue_commands_max = 0"), "found 0"),
+        (in_sequencer("queue_commands_max = -1"), "found -1"),
+        (in_sequencer("interval_ms = 99999999999"), "from 0 to 60000, found 99999999999"),
+        (in_sequencer("commands_max = 99999999"), "from 1 to 65536, found 99999999"),
+        (in_sequencer("commands_max = 0"), "found 0"),
+        (in_sequencer("proposals_in_flight_max = 0"), "found 0"),
+        (top("verification_threads = 100000"), "from 0 to 1024, found 100000"),
+        (top("checkpoint_every_blocks = 0"), "found 0"),
+        (text.replacen("member = 1", "member = 0", 1), "found 0"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let error = Config::load(&file).unwrap_err().to_string();
+        assert!(error.contains("expected a number from") && error.contains(found), "{error}");
+        assert!(error.contains("config.toml:"), "the line is named: {error}");
+    }
 }

@@ -10,8 +10,10 @@ use clap::{Args, Subcommand};
 #[command(after_help = "Examples:
   cbdc node central-bank --config network/central-bank-1/config.toml
   cbdc node bank --config network/bank-1/config.toml
+  cbdc node bank --config bank-4/config.toml --new --admitted      the first start of a bank that joined
 
-It logs to standard error (CBDC_LOG chooses what) and stops gracefully on Ctrl-C and SIGTERM.")]
+It logs to standard error (CBDC_LOG chooses what) and stops gracefully on Ctrl-C and SIGTERM. Without --new it starts on
+its own data alone, so that a disk that is not mounted begins no new chain.")]
 pub struct Node {
     #[command(subcommand)]
     kind: Kind,
@@ -41,6 +43,30 @@ struct Options {
     /// Stop when standard input closes, because the program that started the node has ended
     #[arg(long)]
     stop_with_parent: bool,
+    /// This is the first start: begin a store in a data folder that holds nothing
+    #[arg(long, conflicts_with = "adopt")]
+    new: bool,
+    /// Take data over whose file NODE is missing or damaged, after looking at what they themselves tell
+    #[arg(long)]
+    adopt: bool,
+    /// The committee admitted this member, which genesis does not name; with --new or --adopt
+    #[arg(long)]
+    admitted: bool,
+}
+
+impl Options {
+    /// Prepares the data folder as far as was asked for.
+    fn data_folder<E>(
+        &self,
+        prepare: impl FnOnce(bool) -> Result<(), E>,
+        adopt: impl FnOnce(bool) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match (self.new, self.adopt) {
+            (true, _) => prepare(self.admitted),
+            (false, true) => adopt(self.admitted),
+            (false, false) => Ok(()),
+        }
+    }
 }
 
 impl Node {
@@ -50,6 +76,9 @@ impl Node {
             Kind::CentralBank { options, recover_from } => {
                 let mut config = cbdc_central_bank::Config::load(&options.config)?;
                 config.recover_from = recover_from;
+                let prepare = |admitted| cbdc_central_bank::prepare_data_folder(&config, admitted);
+                let adopt = |admitted| cbdc_central_bank::adopt_data_folder(&config, admitted);
+                options.data_folder(prepare, adopt).context("the central bank's node cannot start")?;
                 let mut node =
                     cbdc_central_bank::start(config).await.context("the central bank's node cannot start")?;
                 tracing::info!(address = %node.address(), "the central bank serves");
@@ -65,6 +94,9 @@ impl Node {
             }
             Kind::Bank(options) => {
                 let config = cbdc_bank::Config::load(&options.config)?;
+                let prepare = |admitted| cbdc_bank::prepare_data_folder(&config, admitted);
+                let adopt = |admitted| cbdc_bank::adopt_data_folder(&config, admitted);
+                options.data_folder(prepare, adopt).context("the bank's node cannot start")?;
                 let mut node = cbdc_bank::start(config).await.context("the bank's node cannot start")?;
                 tracing::info!(address = %node.address(), "the bank serves");
                 let ended = tokio::select! {

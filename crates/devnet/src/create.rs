@@ -17,6 +17,7 @@ use cbdc_client::random_bytes;
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::{BankId, FormatVersion, Genesis, MemberId, SigningKey, Timestamp};
+use cbdc_node::Owner;
 use cbdc_proto::transport::NodeIdentity;
 use cbdc_proto::transport::key_file::{write_private, write_signing_key};
 use rcgen::{
@@ -43,6 +44,9 @@ pub(super) fn create(dir: &Path, spec: &NetworkSpec, existing: Existing) -> Resu
     let spec = spec.checked()?;
     let dir = &std::path::absolute(dir).map_err(|source| NetworkError::Write { path: dir.to_owned(), source })?;
     check_target(dir, existing)?;
+    if existing == Existing::Replace {
+        check_not_in_use(dir)?;
+    }
     let building = beside(dir);
     remove_dir(&building)?;
     let made = build(&building, spec);
@@ -84,6 +88,18 @@ fn check_target(dir: &Path, existing: Existing) -> Result<(), NetworkError> {
     }
 }
 
+/// Refuses to replace a network one of whose nodes runs.
+fn check_not_in_use(dir: &Path) -> Result<(), NetworkError> {
+    // A folder that cannot be read has no nodes that its configurations could have started.
+    let Ok(network) = cbdc_client::NetworkFolder::open(dir) else { return Ok(()) };
+    for node in network.nodes() {
+        if cbdc_storage::is_locked(&network.data_dir(node)?) {
+            return Err(NetworkError::InUse { path: dir.to_owned(), node });
+        }
+    }
+    Ok(())
+}
+
 fn beside(dir: &Path) -> PathBuf {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     dir.with_file_name(format!(".{name}.new-{}", std::process::id()))
@@ -111,7 +127,8 @@ fn build(dir: &Path, spec: &NetworkSpec) -> Result<(), NetworkError> {
     genesis.validate()?;
     write(&dir.join(cbdc_client::NetworkFolder::GENESIS), &genesis.to_bytes())?;
     write(&dir.join("genesis.toml"), readable(&genesis).as_bytes())?;
-    write_configs(dir, spec, &choose(spec.ports, spec.banks + 1)?)
+    write_configs(dir, spec, &choose(spec.ports, spec.banks + 1)?)?;
+    prepare_data_folders(dir, &genesis)
 }
 
 /// Every member's role, number and name.
@@ -227,6 +244,16 @@ fn write_configs(dir: &Path, spec: &NetworkSpec, ports: &[NodePorts]) -> Result<
     for bank in 1..=spec.banks {
         let config = bank_config(spec, bank, ports);
         write(&dir.join(format!("bank-{bank}")).join("config.toml"), config.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Prepares the data folder of each node for its first start.
+fn prepare_data_folders(dir: &Path, genesis: &Genesis) -> Result<(), NetworkError> {
+    let nodes = genesis.members.iter().filter(|member| [Role::CentralBank, Role::Bank].contains(&member.role));
+    for member in nodes {
+        let folder = dir.join(format!("{}-{}", member.role, member.id)).join("data");
+        Owner::new(genesis, member.role, member.id).prepare(genesis, false, &folder)?;
     }
     Ok(())
 }

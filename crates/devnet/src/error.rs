@@ -15,6 +15,8 @@ pub enum NetworkError {
     Exists { path: PathBuf },
     #[error("{path} is no network's folder (it has no genesis.bin), so it is not replaced; choose another folder")]
     NotANetwork { path: PathBuf },
+    #[error("{path} is in use: {node} runs on its data; stop the network before it is replaced")]
+    InUse { path: PathBuf, node: NodeName },
     #[error("expected {expected}, found {found}")]
     Spec { expected: String, found: String },
     #[error("cannot write {path}: {source}")]
@@ -27,6 +29,8 @@ pub enum NetworkError {
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    DataFolder(#[from] cbdc_node::DataFolderError),
     #[error("no free port was found: {0}")]
     Ports(std::io::Error),
     #[error(

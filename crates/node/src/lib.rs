@@ -4,6 +4,7 @@
 //! | module | idea |
 //! |---|---|
 //! | [`config`] | configuration files, with errors that name file and line |
+//! | [`data_folder`] | whose data a folder holds |
 //! | [`state`] | the ledger that one thread writes and all services read |
 //! | [`membership`] | the members at the other end of connections, and their roles |
 //! | [`archive`] | blocks on disk: headers, block proposals, outcomes |
@@ -39,6 +40,7 @@ pub mod chain;
 pub mod checkpoints;
 pub mod config;
 pub mod connections;
+pub mod data_folder;
 pub mod filtered_blocks;
 pub mod limits;
 pub mod look_up;
@@ -61,6 +63,7 @@ pub use budget::{Budget, Share};
 pub use chain::ChainService;
 pub use checkpoints::Checkpoints;
 pub use config::{ConfigError, load_config};
+pub use data_folder::{DataFolderError, Owner};
 pub use filtered_blocks::FilteredBlocks;
 pub use limits::Limits;
 pub use look_up::look_up;

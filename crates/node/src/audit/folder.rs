@@ -17,6 +17,7 @@ use cbdc_storage::{CheckpointStore, Column, Direction, KeyRange, RocksStore, Sto
 
 use super::{AuditError, AuditReport, Auditor, ExpectedHead, Verified};
 use crate::archive::{Archive, ArchiveError, ProposalSource, ProposalsByHeight};
+use crate::data_folder::{NODE_FILE, Owner};
 
 /// The damaged records that are named per column; further ones are counted.
 const NAMED_MAX: usize = 5;
@@ -30,8 +31,20 @@ pub fn audit_data_folder(
     mut progress: impl FnMut(Height, Height),
 ) -> Result<AuditReport, AuditError> {
     check_data_folder(path)?;
+    let (named, expected_network) = (Owner::read(path), genesis.network().to_string());
+    if let Ok(Some((found, _))) = &named
+        && found.network() != expected_network
+    {
+        let (path, found) = (path.to_owned(), found.to_string());
+        return Err(AuditError::OtherNetwork { path, expected: expected_network, found });
+    }
     let store: Arc<dyn Store> = Arc::new(RocksStore::open_read_only(path)?);
-    audit_store(&store, genesis, expected, &mut progress)
+    let mut report = audit_store(&store, genesis, expected, &mut progress)?;
+    if let Err(reason) = named {
+        report.findings.push(format!("the file {NODE_FILE}, which says whose data these are: {reason}"));
+        report.ok = false;
+    }
+    Ok(report)
 }
 
 /// Refuses a path that is not a data folder.

@@ -99,6 +99,8 @@ pub enum AuditError {
     Genesis(#[from] cbdc_ledger::genesis::GenesisError),
     #[error("expected the data folder of a node, such as network/bank-1/data; {path} {found}")]
     NoDataFolder { path: std::path::PathBuf, found: &'static str },
+    #[error("{path} holds data of {found}, expected network {expected}; name that network's genesis with --genesis")]
+    OtherNetwork { path: std::path::PathBuf, expected: String, found: String },
     #[error("the node could not be asked: {0}")]
     Rpc(Box<tonic::Status>),
 }
