@@ -114,7 +114,7 @@ impl Open {
     }
 }
 
-/// The pause after a block proposal of so many commands.
+/// The pause after a block proposal of this many commands.
 fn pause_after(commands: usize, config: &SequencerConfig) -> Duration {
     let interval = Duration::from_millis(config.interval_ms);
     let grown = interval + PAUSE_PER_COMMAND * u32::try_from(commands).unwrap_or(u32::MAX);

@@ -21,8 +21,7 @@ const CHECKSUM_BYTES: usize = 32;
 #[derive(Debug)]
 pub struct InFlightFile {
     path: PathBuf,
-    /// A lock on a file beside it, since the file itself is replaced. The lock ends with the program, however that
-    /// ends.
+    /// A lock on a separate file, since the file itself is replaced. The lock ends with the program, however that ends.
     _lock: File,
 }
 

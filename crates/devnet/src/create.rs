@@ -1,6 +1,6 @@
 //! Creation of a network's folder: genesis, keys, certificates and configurations.
 //!
-//! 1. Everything is written into a folder beside the target, `.NAME.new-PID`.
+//! 1. Everything is written into a folder next to the target, `.NAME.new-PID`.
 //! 2. It takes the target's name in one rename. If the target is an empty folder, the contents are moved into it,
 //!    `genesis.bin` last. So a folder with a genesis is a complete network, whatever interrupts its creation.
 //!

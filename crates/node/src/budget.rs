@@ -10,7 +10,7 @@
 //! 4. Answers are counted without being refused: each is bounded by the charge of its call, and by its window while it
 //!    is not read.
 //!
-//! The share of the request at hand is at [`Share::current`], for handlers that keep more than their call was charged.
+//! [`Share::current`] is the share of the current request, for handlers that keep more than their call was charged.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

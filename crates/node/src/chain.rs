@@ -106,7 +106,7 @@ async fn goes_on(announced: &mut watch::Receiver<Height>, closed: &CancellationT
     }
 }
 
-/// The pause after so many bytes of filtered blocks.
+/// The pause after this many bytes of filtered blocks.
 fn pause_after(bytes: usize) -> Duration {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
     PAUSE_PER_FILTERED_BYTE.saturating_mul(bytes).min(FILTERED_PAUSE_MAX)

@@ -7,7 +7,7 @@
 //! connections_per_address = 1024
 //! connections_per_member = 64
 //! streams_per_connection = 256
-//! stream_idle_s = 60            # a customer's stream of payments that has nothing in flight for so long ends
+//! stream_idle_s = 60            # a customer's stream of payments with nothing in flight for this long ends
 //! ```
 //!
 //! Every key has a default, and a value outside of its range is an error that names it.

@@ -294,7 +294,7 @@ mod tests {
         let mut received = SnapshotStream::receiving();
         let mut offset = 0;
         while offset < length {
-            // Each piece seeks anew; some are sent twice.
+            // Each piece seeks again; some are sent twice.
             for _ in 0..1 + (offset / 3000) % 2 {
                 sent.seek(SeekFrom::Start(offset)).await.unwrap();
                 let mut piece = Vec::new();

@@ -10,8 +10,8 @@ use crate::suggestion::nearest;
 /// Bytes of a scenario file at most, far above any real one; a device such as `/dev/zero` never ends.
 pub const SIZE_MAX: u64 = 1 << 20;
 
-/// Reads a scenario file. Where there is none of that name, a similar one is looked for beside it and in `folder`,
-/// where such scenarios usually lie.
+/// Reads a scenario file. If there is none of that name, a similar one is looked for next to it and in `folder`, where
+/// such scenarios usually are.
 ///
 /// # Errors
 /// The file cannot be read, is larger than [`SIZE_MAX`], or is not UTF-8.
@@ -32,7 +32,7 @@ fn bounded(path: &Path) -> Result<String, Error> {
     Ok(text)
 }
 
-/// A file with the same name in `folder`, or with a similar one beside `path` or there.
+/// A file with the same name in `folder`, or with a similar name next to `path` or there.
 fn similar(path: &Path, folder: &Path) -> Option<String> {
     let wanted = path.file_name()?.to_string_lossy().into_owned();
     let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

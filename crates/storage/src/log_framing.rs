@@ -3,7 +3,7 @@
 //! Its write-ahead logs and manifests are blocks of 32 KiB with records in them: checksum (4), length (2), type (1),
 //! bytes. RocksDB has types of its own for files that it writes again from the start, which this store never has it do.
 //! Where a record turned into one by damage, RocksDB waits for ever for a file that would explain it. So every record's
-//! type is looked at first; whatever else is damaged RocksDB itself finds, by its checksums.
+//! type is examined first; RocksDB itself finds all other damage, by its checksums.
 
 use std::fs::{self, File};
 use std::io;

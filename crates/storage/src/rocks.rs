@@ -55,7 +55,8 @@ const BLOCK_CACHE_BYTES: usize = 64 * MIB;
 const OPEN_FILES_MAX: i32 = 512;
 const BACKGROUND_JOBS_MAX: i32 = 2;
 const WAL_BYTES_MAX: u64 = 512 * MIB as u64;
-/// How often a word is said while the store is being opened, and how long that may take beside a second a MiB of logs.
+/// The interval between messages while the store is being opened, and the time that opening may take in addition to a
+/// second per MiB of logs.
 const OPENING_WORD: Duration = Duration::from_secs(10);
 const OPENING_MAX: Duration = Duration::from_secs(300);
 /// Holds the process id of the node that has the folder open, for the message to a second one.

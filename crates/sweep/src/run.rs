@@ -2,7 +2,7 @@
 //!
 //! 1. Finished runs are skipped. The requested number of threads take the others one by one, in the order of their
 //!    numbers; each run is simulated and written by one thread ([`run_folder`]).
-//! 2. The calling thread looks at the progress ten times a second and may stop: runs in flight then end after their
+//! 2. The calling thread checks the progress ten times a second and may stop: runs in flight then end after their
 //!    current day and leave nothing, and finished runs stay.
 //! 3. A run that fails (an economy can lose its last bank) does not end the others; it is reported at the end. A disk
 //!    error ends all.

@@ -1,6 +1,6 @@
 //! One run's results on the disk, whole or not at all.
 //!
-//! 1. Everything is written into a separate folder beside the final one, under a name that no other process has.
+//! 1. Everything is written into a separate folder next to the final one, under a name that no other process has.
 //! 2. Each file is synced, `run.json` last; it identifies the run and holds the hash of every table.
 //! 3. One rename makes it `runs/NUMBER`. If another process was faster, its folder stays and ours is dropped: both are
 //!    the same.

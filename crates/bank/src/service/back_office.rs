@@ -145,7 +145,7 @@ impl BackOfficeService {
         Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
     }
 
-    /// Closes an empty wallet of this bank. The deposit beside it stays the customer's.
+    /// Closes an empty wallet of this bank. The wallet's deposit stays the customer's.
     pub async fn close_wallet(&self, request: &v1::CloseWalletRequest) -> Result<v1::Outcome, Status> {
         let account = self.context.own_account("account", &request.account)?;
         self.context.require_open_wallet(account)?;

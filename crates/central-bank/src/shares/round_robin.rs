@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::Source;
 
-/// The cost for which a source is served in a round: that of verifying about so many good signatures.
+/// The cost for which a source is served in a round: that of verifying about this many good signatures.
 pub const QUANTUM: i64 = 1_024;
 /// The largest debt; any excess is forgiven.
 const DEBT_MAX: i64 = 16 * QUANTUM;

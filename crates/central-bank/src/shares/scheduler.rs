@@ -105,7 +105,7 @@ impl<T: Work> Scheduler<T> {
         self.turns.put_back(source, item);
     }
 
-    /// Charges a source for work: the cost of verifying so many good signatures.
+    /// Charges a source for work: the cost of verifying `cost` good signatures.
     fn charge(&mut self, source: Source, cost: usize) {
         self.turns.charge(source, i64::try_from(cost).unwrap_or(i64::MAX));
     }

@@ -59,7 +59,7 @@ impl Work for Job {
 /// A bank's pattern of submission.
 #[derive(Clone, Copy, Debug)]
 enum Traffic {
-    /// A batch of so many payments at each interval.
+    /// A batch of that many payments at each interval.
     Steady(usize, Duration),
     /// As many batches of a size as there is capacity for, from one time to another.
     Flood(Kind, usize, Duration, Duration),

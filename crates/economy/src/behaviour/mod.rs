@@ -108,7 +108,7 @@ macro_rules! parameters {
     };
 }
 
-/// Declares a behaviour: its models by word, the first being the default, beside its parameters.
+/// Declares a behaviour: its models by name, the first being the default, and its parameters.
 macro_rules! behaviour {
     ($(#[$doc:meta])* $name:ident $key:literal { $($model:ident $word:literal,)* }) => {
         /// The models to choose from.

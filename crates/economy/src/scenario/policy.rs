@@ -42,7 +42,7 @@ pub struct Policy {
     pub payment_limit_minor: Option<u64>,
     pub day_limit_minor: Option<u64>,
     pub month_limit_minor: Option<u64>,
-    /// Fees of CBDC payments: charged to households as payers, and kept back from firms as payees, in the ledger's
+    /// Fees of CBDC payments: charged to households as payers, and withheld from firms as payees, in the ledger's
     /// notation: `0.10 + 0.5 % up to 100, 1 above, to payee-bank`, or `none`.
     pub payer_fee: String,
     pub merchant_fee: String,
@@ -85,7 +85,7 @@ const MEANINGS: [(&str, &str); 24] = [
     ("day_limit_minor", "most that a household may pay on a day"),
     ("month_limit_minor", "most that a household may pay in a month"),
     ("payer_fee", "fee charged to a household that pays, EUR"),
-    ("merchant_fee", "fee kept back from a firm that is paid, EUR"),
+    ("merchant_fee", "fee withheld from a firm that is paid, EUR"),
     ("waterfall", "CBDC above the limit goes to the deposit"),
     ("reverse_waterfall", "a payment above the balance draws the remainder from the deposit"),
     ("supply_cap_minor", "most CBDC that banks may have issued"),

@@ -1,8 +1,8 @@
 //! Decisions: what each household intends to do today.
 //!
-//! A household looks at its own state, at its bank's terms and at policy, and draws from its own stream of random
-//! numbers. It changes nothing, so households can be processed in any order and on any number of threads: each thread
-//! takes a contiguous range, and all intents are settled in the order of households.
+//! A household considers its own state, its bank's terms and policy, and draws from its own stream of random numbers.
+//! It changes nothing, so households can be processed in any order and on any number of threads: each thread takes a
+//! contiguous range, and all intents are settled in the order of households.
 
 use cbdc_ledger::policy::FeeSchedule;
 

@@ -12,7 +12,7 @@ impl Economy<'_> {
         self.authority.ledger().parameters().class(Class::HOUSEHOLD).payer_fee
     }
 
-    /// The schedule that is kept back from firms as payees.
+    /// The schedule of fees withheld from firms as payees.
     pub(super) fn merchant_fees(&self) -> FeeSchedule {
         self.authority.ledger().parameters().class(Class::BUSINESS).payee_fee
     }

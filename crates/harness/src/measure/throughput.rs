@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-/// The share left out at each end of a span: one payment in so many.
+/// The share omitted at each end of a span: one payment in this many.
 const TAIL: usize = 100;
 
 /// Settled payments, by when they were due and when they settled. All times are ns from the start of the load.

@@ -93,7 +93,7 @@ impl Search {
     }
 }
 
-/// A rate rounded to three digits, unless it would then not lie between the two ends of the gap.
+/// A rate rounded to three digits, unless that would put it outside the gap.
 fn three_digits(rate: f64, held: Option<f64>, failed: Option<f64>) -> f64 {
     let unit = 10_f64.powf(rate.log10().floor() - 2.0);
     let rounded = (rate / unit).round() * unit;

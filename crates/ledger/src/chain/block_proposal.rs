@@ -1,6 +1,6 @@
 //! A block proposal: commands in the order in which they are applied, with the time that the sequencer stamped.
 //!
-//! Layout: version (1), whether its block is to be a checkpoint block (1), reserved (2), number of commands (4), time
+//! Layout: version (1), whether its block shall be a checkpoint block (1), reserved (2), number of commands (4), time
 //! in ms (8), then the commands back to back. One block proposal is one entry of the ordered log, and becomes one
 //! block.
 
@@ -21,7 +21,7 @@ pub const PROPOSAL_HEAD_BYTES: usize = 16;
 pub struct BlockProposal<'a> {
     /// The time that the sequencer stamped.
     pub time: Timestamp,
-    /// Whether its block is to cover the whole state ([`crate::sections`]). Ignored before version 2.
+    /// Whether its block shall cover the whole state ([`crate::sections`]). Ignored before version 2.
     pub asks_for_checkpoint: bool,
     /// The commands, in order.
     pub commands: Cow<'a, [Command]>,

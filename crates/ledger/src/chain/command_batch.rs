@@ -31,7 +31,7 @@ pub enum BatchError {
 }
 
 impl CommandBatch {
-    /// Reads commands that lie back to back.
+    /// Reads commands that are back to back.
     pub fn decode(bytes: Bytes, commands_max: usize) -> Result<CommandBatch, BatchError> {
         let capacity = (bytes.len() / SIGNED_PAYMENT_BYTES).min(commands_max);
         let (mut commands, mut ends) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));

@@ -67,7 +67,7 @@ pub struct Ledger {
     pub(crate) programmes: Programmes,
     pub(crate) positions: Positions,
     pub(crate) sweep: RemunerationSweep,
-    /// A partial replica's data beside its bank's accounts.
+    /// A partial replica's data besides its bank's accounts.
     pub(crate) partial_replica: Option<Box<PartialReplica>>,
 }
 

@@ -36,7 +36,7 @@ pub enum PolicyChange {
     Capitalisation(Capitalisation),
     /// The fees that holders of a class pay as payers.
     PayerFee { class: Class, schedule: FeeSchedule },
-    /// The fees kept back from holders of a class as payees.
+    /// The fees withheld from holders of a class as payees.
     PayeeFee { class: Class, schedule: FeeSchedule },
     /// The rates of the standing facilities.
     KeyRates(KeyRates),

@@ -1,7 +1,7 @@
 //! Fees on payments between holders: brackets of the amount, for a class as payer and for a class as payee.
 //!
 //! A payer's fee is debited in addition to the amount, and refused above the `max_fee` that the payer signed. A payee's
-//! fee is kept back from the credit. Either goes to the central bank's equity or to the treasury of the payee's bank.
+//! fee is withheld from the credit. Either goes to the central bank's equity or to the treasury of the payee's bank.
 //! Funding, defunding and transfers between wallets of the same holder are free.
 
 use crate::codec::encoding::{DecodeError, Reader, Writer};

@@ -53,7 +53,7 @@ pub struct ClassRules {
     pub tiers: Tiers,
     /// The fees that holders of this class pay as payers.
     pub payer_fee: FeeSchedule,
-    /// The fees kept back from holders of this class as payees.
+    /// The fees withheld from holders of this class as payees.
     pub payee_fee: FeeSchedule,
 }
 

@@ -126,7 +126,7 @@ impl<T: Clone> CowVec<T> {
     #[cold]
     #[inline(never)]
     fn own(&mut self, number: usize) {
-        // A page has to be owned to become the vector's own: the last page stands in for it meanwhile.
+        // A page must be owned to be moved into the vector: the last page replaces it meanwhile.
         let page = self.pages.swap_remove(number);
         self.pages.push(page.into_own());
         let last = self.pages.len() - 1;

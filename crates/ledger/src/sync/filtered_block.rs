@@ -446,7 +446,7 @@ fn read_many<T>(
     Ok(read)
 }
 
-/// The index that follows the last one after `passed_over` others; `next` becomes the one behind it.
+/// The index that follows the last one after `passed_over` others; `next` becomes the one after it.
 fn index_after(next: &mut u32, input: &mut Reader<'_>) -> Result<u32, DecodeError> {
     let passed_over = input.number()?;
     let index = u32::try_from(passed_over).ok().and_then(|passed_over| next.checked_add(passed_over));

@@ -1,4 +1,4 @@
-//! The changes that a block makes, beside its commands' outcomes: what nodes follow.
+//! The changes that a block makes besides its commands' outcomes: what nodes follow.
 
 use cbdc_signatures::PublicKey;
 

@@ -48,7 +48,7 @@ pub enum Cause {
     Captured = 12,
     /// The payer's fee.
     Fee = 13,
-    /// The fee kept back from the payee.
+    /// The fee withheld from the payee.
     PayeeFee = 14,
     /// Demurrage was posted, or unpaid demurrage was taken from a credit.
     Demurrage = 15,

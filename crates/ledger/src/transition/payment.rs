@@ -19,7 +19,7 @@ pub struct Quote {
     pub outcome: Outcome,
     /// The payer's fee, in addition to the amount.
     pub fee: Amount,
-    /// The fee kept back from the payee.
+    /// The fee withheld from the payee.
     pub payee_fee: Amount,
 }
 
@@ -57,7 +57,7 @@ impl Ledger {
     }
 }
 
-/// Whether a refusal depends on what the payee holds beside the amount.
+/// Whether a refusal depends on what the payee holds besides the amount.
 fn hangs_on_holdings(refusal: &Outcome) -> bool {
     matches!(refusal.reason, Reason::HoldingLimit | Reason::LinkedBankInactive) && refusal.amount <= refusal.limit
 }

@@ -14,8 +14,8 @@ use crate::types::identity::AccountId;
 
 impl StateAt<'_> {
     /// Reads a word of each cache line of the wallets and holders of payments. Settling one after another would wait
-    /// for memory each time. First all addresses are found, then all are read: nothing stands between the reads, so
-    /// that the processor waits for as many at once as it can.
+    /// for memory each time. First all addresses are found, then all are read: nothing comes between the reads, so that
+    /// the processor waits for as many at once as it can.
     pub(super) fn prefetch(&self, commands: &[Command]) {
         let find = |id: AccountId| self.ledger.banks.get(id.bank)?.accounts.get(id.serial as usize);
         let mut wallets: ArrayVec<&Account, { 2 * PREFETCH_BATCH }> = ArrayVec::new();

@@ -6,7 +6,7 @@
 //! 2. The old account is closed and names its successor ([`Account::moved_to`]). A payment to it is refused with
 //!    `WALLET_MOVED` and the new account, not passed on: a payer signs whom they pay.
 //! 3. No CBDC is made or lost, and no reserves move: CBDC is a claim on the central bank, not on the bank that serves
-//!    it. The deposit beside the wallet is the old bank's debt and stays with it.
+//!    it. The wallet's deposit is the old bank's debt and stays with it.
 //!
 //! A holder's move requires the consent of the new bank. The committee moves all customers of a resolved bank, a
 //! bounded number per block; then its treasury is redeemed, its reserves repay its loans, and the rest goes to the bank

@@ -285,7 +285,7 @@ pub(super) fn payee_fee(payee: &Party<'_>, amount: Amount) -> Fee {
     Fee { amount: schedule.fee(amount).min(amount), to: schedule.to }
 }
 
-/// Checks that `needed` minor units can be spent beside earmarked money.
+/// Checks that `needed` minor units can be spent besides earmarked money.
 pub(super) fn check_spendable(payer: &Account, needed: u128, draw: &Draw) -> Result<(), Outcome> {
     let spendable = payer.spendable();
     if u128::from(spendable.minor()) >= needed {

@@ -275,14 +275,14 @@ pub struct Outcome {
 // The fields fill a block's outcomes and their encoding alike.
 const _: () = assert!(size_of::<Outcome>() == OUTCOME_BYTES);
 
-/// The amounts that a settled payment or capture moved beside its own, as far as payer, payee and their banks may all
+/// The amounts that a settled payment or capture moved besides its own, as far as payer, payee and their banks may all
 /// know them. What happened to the money on the payee's side (a waterfall, unpaid demurrage) is not included: an
 /// outcome is proved to the payer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Charges {
     /// The payer's fee, in addition to the amount; at most [`Charges::FEE_MAX`].
     pub fee: Amount,
-    /// The fee kept back from the payee, who is credited the rest of the amount.
+    /// The fee withheld from the payee, who is credited the rest of the amount.
     pub payee_fee: Amount,
     /// Added by the payer's linked bank from the deposit.
     pub reverse_waterfall: Amount,

@@ -148,7 +148,7 @@ impl<'a> Economy<'a> {
         }
     }
 
-    /// Desired deposits fall to zero, and all money is to be CBDC.
+    /// Desired deposits fall to zero, and all money shall be CBDC.
     fn flee_to_cbdc(&mut self) {
         for household in 0..self.deposit.len() {
             let amount = std::mem::take(&mut self.deposit[household]);

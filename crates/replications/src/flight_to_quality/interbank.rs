@@ -28,7 +28,7 @@ impl Economy<'_> {
         let lending = 0.8 * sheet.loans as f64 + 0.2 * memory.expected_lending;
         let out = self.p.floor * deposits + memory.interbank_interest + lending;
         let inflow = memory.expected_inflow + self.p.floor * (sheet.reserves.max(0) + sheet.bonds) as f64;
-        // Without loans outstanding nothing is lent anew before the next step's own session.
+        // Without loans outstanding nothing is lent again before the next step's own session.
         let drain = if sheet.loans > 0 { (out - inflow).max(0.0) } else { 0.0 };
         self.p.required_reserves * deposits + drain
     }

@@ -90,7 +90,7 @@ pub struct Parameters {
     pub bid_change: f64,
     /// Exposure to one firm, in worth, over its risk.
     pub single_exposure: f64,
-    /// Steps that a failed bank lies idle at least.
+    /// The least number of steps for which a failed bank is idle.
     pub idle_steps: u32,
     /// Steps after which a failed firm is replaced.
     pub firm_entry_steps: u32,

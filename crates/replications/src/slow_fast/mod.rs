@@ -78,7 +78,7 @@ impl Draw {
             Design::Unlimited => (self.calm, more(self.into)),
             Design::Limited => {
                 let gone = self.calm.min(self.limit);
-                // A wallet takes in only what the limit leaves.
+                // A wallet takes only what the limit leaves.
                 let headroom = (self.limit - gone) / (1.0 - gone);
                 (gone, before + headroom.min((1.0 - before) * self.into))
             }

@@ -3,10 +3,10 @@
 /// How far whoever sent some signatures is trusted. It decides how they are verified, never what their verdicts are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Trust {
-    /// No bad signature of late: its signatures are verified in one sum with those of others, if there are enough of
+    /// No recent bad signature: its signatures are verified in one sum with those of others, if there are enough of
     /// them. A single bad one makes the sum fail, and all signatures in it are verified again.
     #[default]
     Clean,
-    /// Bad signatures of late: each of its signatures is verified by itself, and costs the others nothing.
+    /// Recent bad signatures: each of its signatures is verified by itself, and costs the others nothing.
     Suspect,
 }

@@ -73,7 +73,7 @@ proptest! {
         case.body = body;
         prop_assert_eq!(case.key.decompress().is_ok(), ed25519_zebra::VerificationKey::try_from(key).is_ok());
         prop_assert_eq!(case.single_verdict(), case.zebra_verdict());
-        // Together with so many others that SIMD lanes verify them.
+        // Together with enough others that SIMD lanes verify them.
         let company: Vec<Case> = HONEST[..20].iter().cloned().chain([case.clone()]).collect();
         let expected: Vec<bool> = company.iter().map(Case::zebra_verdict).collect();
         prop_assert_eq!(batch_verdicts(&company), expected);

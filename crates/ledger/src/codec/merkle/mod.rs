@@ -47,7 +47,7 @@ impl LeafHasher {
     }
 }
 
-/// The hashes of leaves whose data lies back to back in `data`, each `length` bytes long: the same as [`leaf_hash`] of
+/// The hashes of leaves whose data is back to back in `data`, each `length` bytes long: the same as [`leaf_hash`] of
 /// each, at a fraction of the cost if `length` is 192.
 pub fn leaf_hashes(data: &[u8], length: usize) -> Vec<Hash> {
     match length {
