@@ -25,13 +25,13 @@ pub struct Chain {
 enum Reading {
     /// The newest header
     #[command(after_help = "Examples:\n  cbdc chain head --json")]
-    Head(Source),
+    Head(ServingNode),
     /// A block with its commands and their outcomes
     #[command(after_help = "Examples:\n  cbdc chain block 17")]
     Block {
         height: u64,
         #[command(flatten)]
-        source: Source,
+        source: ServingNode,
     },
     /// The receipt of a command, as bytes for any language
     #[command(after_help = "Examples:\n  cbdc chain receipt 17 3 --json")]
@@ -39,7 +39,7 @@ enum Reading {
         height: u64,
         index: u32,
         #[command(flatten)]
-        source: Source,
+        source: ServingNode,
     },
     /// Each block as it is sealed, until Ctrl-C
     #[command(after_help = "Examples:\n  cbdc chain follow\n  cbdc chain follow --from 1 --json")]
@@ -48,12 +48,12 @@ enum Reading {
         #[arg(long, value_name = "HEIGHT")]
         from: Option<u64>,
         #[command(flatten)]
-        source: Source,
+        source: ServingNode,
     },
 }
 
 #[derive(Args, Debug)]
-struct Source {
+struct ServingNode {
     /// The node that serves: central-bank-1, bank-1, …
     #[arg(long, value_name = "NODE")]
     node: Option<NodeName>,
@@ -61,7 +61,7 @@ struct Source {
     network: NetworkArgument,
 }
 
-impl Source {
+impl ServingNode {
     async fn open(&self) -> anyhow::Result<(cbdc_devnet::Network, cbdc_client::Chain)> {
         let network = self.network.open()?;
         let chain = network.chain(self.node.unwrap_or_else(|| network.central_bank())).await?;
@@ -97,7 +97,7 @@ impl Chain {
     }
 }
 
-async fn follow(source: &Source, from: Option<u64>, output: &Output) -> anyhow::Result<()> {
+async fn follow(source: &ServingNode, from: Option<u64>, output: &Output) -> anyhow::Result<()> {
     let (network, chain) = source.open().await?;
     let from = match from {
         Some(height) => Height(height),

@@ -39,7 +39,7 @@ pub struct Scenario {
     /// Threads for the households' decisions. Any number gives the same results.
     pub threads: usize,
     pub values: Values,
-    source: Source,
+    source: ScenarioText,
 }
 
 /// The effective values on which a result depends.
@@ -58,7 +58,7 @@ pub struct Values {
 }
 
 #[derive(Clone, Debug)]
-struct Source {
+struct ScenarioText {
     file: String,
     text: String,
     overrides: Vec<(String, String)>,
@@ -79,7 +79,7 @@ impl Scenario {
     /// # Errors
     /// The first mistake, with its line.
     pub fn parse(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
-        resolve(Source { file: name.to_owned(), text: text.to_owned(), overrides: Vec::new() })
+        resolve(ScenarioText { file: name.to_owned(), text: text.to_owned(), overrides: Vec::new() })
     }
 
     /// Lays a value over a key, such as `policy.holding_limit_minor` = `50_000`. The value is TOML; a bare word is
@@ -122,7 +122,7 @@ impl Scenario {
     }
 }
 
-fn resolve(source: Source) -> Result<Scenario, ScenarioError> {
+fn resolve(source: ScenarioText) -> Result<Scenario, ScenarioError> {
     let mut document = Document::parse(&source.file, &source.text)?;
     for (key, value) in &source.overrides {
         document.set(key, value)?;

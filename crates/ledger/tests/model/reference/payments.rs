@@ -21,7 +21,7 @@ pub struct Order {
 }
 
 /// The source of a transfer's money.
-enum Source {
+enum Funds {
     Wallet,
     /// The wallet, and what it lacks from the reserves of a bank.
     TopUp {
@@ -57,7 +57,7 @@ impl Model {
         if order.from == order.to {
             return no(Reason::SameAccount, 0, 0);
         }
-        self.pay(order, Source::Wallet)
+        self.pay(order, Funds::Wallet)
     }
 
     pub(super) fn reverse_waterfall(&mut self, top_up: &ReverseWaterfall) -> Answer {
@@ -70,12 +70,12 @@ impl Model {
         if payment.from == payment.to {
             return no(Reason::SameAccount, 0, 0);
         }
-        let source = Source::TopUp { bank: top_up.bank.0, maximum: minor(top_up.maximum) };
+        let source = Funds::TopUp { bank: top_up.bank.0, maximum: minor(top_up.maximum) };
         let (amount, max_fee) = (minor(payment.amount), minor(payment.max_fee));
         self.pay(Order { from: payment.from, to: payment.to, amount, max_fee }, source)
     }
 
-    fn pay(&mut self, order: Order, source: Source) -> Answer {
+    fn pay(&mut self, order: Order, source: Funds) -> Answer {
         let Order { from, to, amount, max_fee } = order;
         let payer = self.wallets[&from].clone();
         let Some(payee) = self.open_wallet(to).cloned() else { return self.no_payee(to) };
@@ -98,18 +98,18 @@ impl Model {
         let mut topped_up = 0;
         let mut returned = 0;
         let drawn = match source {
-            Source::Wallet => {
+            Funds::Wallet => {
                 self.check_funds(from, amount, fees.0, &usable)?;
                 draw(&usable, amount)
             }
-            Source::TopUp { bank, maximum } => {
+            Funds::TopUp { bank, maximum } => {
                 let drawn = draw(&usable, amount);
                 let need = amount - sum(&drawn) + fees.0;
                 topped_up = (need - self.spendable(from)).max(0);
                 self.top_up(from, bank, topped_up, maximum)?;
                 drawn
             }
-            Source::Hold(number) => {
+            Funds::Hold(number) => {
                 let hold = self.release(number);
                 returned = hold.held;
                 draw(&hold.earmarks, amount)
@@ -407,6 +407,6 @@ impl Model {
             return no(Reason::HoldExceeded, hold.maximum, amount);
         }
         let order = Order { from: hold.payer, to: hold.payee, amount, max_fee: hold.max_fee };
-        self.pay(order, Source::Hold(release.hold))
+        self.pay(order, Funds::Hold(release.hold))
     }
 }
