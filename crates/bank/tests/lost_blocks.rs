@@ -54,7 +54,7 @@ fn channel(network: &Network, as_bank: u16) -> Channel {
     let central_bank = network.central_bank();
     let trust = network.anchor().trust(central_bank.role(), central_bank.id()).unwrap();
     let identity = network.identity(Role::Bank, MemberId(as_bank)).unwrap();
-    connect(&network.address(central_bank).unwrap().to_string(), Some(&identity), &trust).unwrap()
+    connect(network.address(central_bank).unwrap(), Some(&identity), &trust).unwrap()
 }
 
 /// Has bank 1 open its `number`th wallet, in one more block.
