@@ -81,7 +81,7 @@ pub enum DepositError {
     Store(#[from] StoreError),
     #[error("the record {key} of the deposit book is damaged: {reason}; restore this node's data folder from a backup")]
     Damaged { key: String, reason: String },
-    #[error("the deposit of {account} cannot take {amount} minor units more: the sum would pass 2^64 - 1")]
+    #[error("the deposit of {account} cannot take {amount} minor units more: the sum would exceed 2^64 - 1")]
     Overflow { account: AccountId, amount: Amount },
     #[error(
         "the deposit of {account} has {in_transit} minor units in transit, less than the {amount} that arrived; the \

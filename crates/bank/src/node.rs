@@ -106,7 +106,7 @@ pub enum StartError {
     Telemetry(#[from] TelemetryError),
     #[error("a thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
-    #[error("starting was broken off: {0}")]
+    #[error("the start was interrupted: {0}")]
     BrokenOff(#[from] tokio::task::JoinError),
 }
 
@@ -332,7 +332,7 @@ async fn recover(
 fn warn_of_other_keys(ledger: &Ledger, bank: BankId, identity: &NodeIdentity, signing_key: &SigningKey) {
     let height = ledger.height();
     let Some(seat) = ledger.members().active(Role::Bank, MemberId(bank.0)) else {
-        tracing::warn!(%bank, %height, "this bank is no active member as far as its replica knows; the central bank will not let it in");
+        tracing::warn!(%bank, %height, "this bank is not an active member according to its replica; the central bank will refuse it");
         return;
     };
     let (expected, found) = (seat.member.node_key, identity.public_key());

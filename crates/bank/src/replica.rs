@@ -55,7 +55,7 @@ pub enum BlockError {
     OtherParent { height: Height },
     #[error(transparent)]
     Header(#[from] ProofError),
-    #[error("the proposal or the outcomes of block {height} are not those that its signed header describes")]
+    #[error("the block proposal or the outcomes of block {height} are not those that its signed header describes")]
     OtherContent { height: Height },
     #[error("block {height} has a command that nobody signed: {error}")]
     Signature { height: Height, error: VerificationError },

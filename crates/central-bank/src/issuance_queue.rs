@@ -185,7 +185,7 @@ impl IssuanceQueue {
         if !batch.is_empty()
             && let Err(error) = self.store.write(batch, Durability::Buffered)
         {
-            tracing::error!(%error, "issuance requests that are done with could not be removed");
+            tracing::error!(%error, "finished issuance requests could not be removed");
         }
     }
 
@@ -253,7 +253,7 @@ fn read(store: &dyn Store) -> Result<Waiting, StoreError> {
                 let key = (request.record.bank, request.record.head.sequence);
                 waiting.insert(key, Entry { request, rejected: state == REJECTED });
             }
-            _ => tracing::warn!("a stored issuance request cannot be read; it is passed over"),
+            _ => tracing::warn!("a stored issuance request cannot be read; it is skipped"),
         }
     }
     Ok(waiting)

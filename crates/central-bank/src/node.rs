@@ -61,7 +61,9 @@ pub enum StartError {
     Genesis { path: std::path::PathBuf, reason: String },
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    #[error("central-bank {member} is no active member of the network at height {height}, where this node's log ends")]
+    #[error(
+        "central-bank {member} is not an active member of the network at height {height}, where this node's log ends"
+    )]
     NotAMember { member: MemberId, height: Height },
     #[error(
         "the {what} of central-bank {member} is {found}, but membership at height {height}, where this node's log ends, \

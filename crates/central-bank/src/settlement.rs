@@ -41,7 +41,7 @@ use crate::sequencer::InFlight;
 pub enum SettlementError {
     #[error(transparent)]
     Ordering(#[from] OrderingError),
-    #[error("log entry {index} holds no proposal that can be read: {reason}")]
+    #[error("log entry {index} holds no readable block proposal: {reason}")]
     Undecodable { index: u64, reason: String },
     #[error(
         "block {height} does not verify: its archived header has hash {expected}, replaying the log gives {found}; the \

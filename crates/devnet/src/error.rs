@@ -13,7 +13,7 @@ pub enum NetworkError {
         "{path} exists already and was left as it is; choose another folder, or say that it may be replaced (--force)"
     )]
     Exists { path: PathBuf },
-    #[error("{path} is no network's folder (it has no genesis.bin), so it is not replaced; choose another folder")]
+    #[error("{path} is not a network's folder (it has no genesis.bin), so it is not replaced; choose another folder")]
     NotANetwork { path: PathBuf },
     #[error("{path} is in use: {node} runs on its data; stop the network before it is replaced")]
     InUse { path: PathBuf, node: NodeName },

@@ -13,7 +13,7 @@ pub enum EconomyError {
     #[error("{0}")]
     Scenario(#[from] ScenarioError),
     /// No ledger can be founded on the opening balance sheets and members.
-    #[error("no ledger can be founded on the scenario: {0}")]
+    #[error("no ledger can be created from the scenario: {0}")]
     Ledger(#[from] VirtualTimeError),
     /// A proposal could not be read back.
     #[error("a proposal of the simulation cannot be read, which is a defect of this program: {0}")]

@@ -100,7 +100,7 @@ impl FilteredBlocks {
         let turn = self.again.clone().acquire_owned().await;
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            tracing::info!(%bank, %from, "makes filtered blocks again for a bank that fell behind");
+            tracing::info!(%bank, %from, "rebuilding filtered blocks for a bank that fell behind");
             let is_needless = |height: Height| height > from && filtered_blocks.get(bank, height).is_some();
             if let Err(status) = again(&archive, &genesis, bank, (from, to), is_needless, &send) {
                 drop(send.blocking_send(Err(status)));
@@ -119,7 +119,7 @@ fn again(
     send: &mpsc::Sender<Result<v1::FilteredBlock, Status>>,
 ) -> Result<(), Status> {
     let lost = |what: String| {
-        tracing::error!(%bank, what, "filtered blocks cannot be made again");
+        tracing::error!(%bank, what, "filtered blocks cannot be rebuilt");
         Status::data_loss(what)
     };
     let mut ledger = ledger_before(archive, genesis, from).map_err(&lost)?;

@@ -104,7 +104,9 @@ pub enum OrderingError {
     Stopped(String),
 
     /// No leader was found in time.
-    #[error("no member took the lead within {waited_ms} ms; check that a majority of the members can reach each other")]
+    #[error(
+        "no member became the leader within {waited_ms} ms; check that a majority of the members can reach each other"
+    )]
     NoLeader {
         /// Time waited.
         waited_ms: u64,

@@ -509,7 +509,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), RaftStorageError> {
-        tracing::info!(from = log_id.index, "log entries that were never committed give way to the leader's");
+        tracing::info!(from = log_id.index, "log entries that were never committed are replaced by the leader's");
         let removed = self.on_writer(move |store| {
             let mut batch = WriteBatch::new();
             remove_from(&mut batch, log_id.index);

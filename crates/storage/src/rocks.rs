@@ -195,7 +195,7 @@ impl RocksStore {
     /// Records a failed write, so that no other follows.
     fn poison(&self, doing: &str, error: rocksdb::Error) -> StoreError {
         let error = self.io_error(doing, error);
-        tracing::error!(path = %self.path.display(), %error, "a write failed; the store takes no more");
+        tracing::error!(path = %self.path.display(), %error, "a write failed; the store accepts no more");
         self.poisoned.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
         error
     }

@@ -54,7 +54,7 @@ pub enum SweepError {
         runs: usize,
     },
     /// The progress callback asked to stop.
-    #[error("stopped: {done} of this part's {all} runs are done and kept; the same command goes on from here")]
+    #[error("stopped: {done} of this part's {all} runs are done and kept; the same command resumes from here")]
     Stopped {
         /// Runs of the part that are done.
         done: usize,

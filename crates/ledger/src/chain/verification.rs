@@ -37,9 +37,9 @@ pub struct VerifiedProposal<'a>(BlockProposal<'a>);
 #[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerificationError {
-    #[error("the proposal cannot be read: {0}")]
+    #[error("the block proposal cannot be read: {0}")]
     Decode(#[from] DecodeError),
-    #[error("command {index} of the proposal has no valid signature: {reason}")]
+    #[error("command {index} of the block proposal has no valid signature: {reason}")]
     Signature { index: usize, reason: Reason },
 }
 

@@ -54,9 +54,9 @@ pub enum GenesisError {
     Decode(#[from] DecodeError),
     #[error("the currency must be three capital letters with at most 6 decimals, found {code:?} with {exponent}")]
     Currency { code: String, exponent: u8 },
-    #[error("the ledger day's offset from UTC must lie between -720 and 840 minutes, found {found}")]
+    #[error("the ledger day's offset from UTC must be between -720 and 840 minutes, found {found}")]
     DayOffset { found: i16 },
-    #[error("a record's validity must lie between 1 minute and 7 days, found {found} ms")]
+    #[error("a record's validity must be between 1 minute and 7 days, found {found} ms")]
     Validity { found: u64 },
     #[error("{role} {id} is named twice")]
     MemberTwice { role: Role, id: u16 },
@@ -72,7 +72,7 @@ pub enum GenesisError {
     BankZero,
     #[error("there must be at least one {role}, found none")]
     NoMember { role: Role },
-    #[error("the committee's threshold must lie between 1 and its {seats} seats, found {found}")]
+    #[error("the committee's threshold must be between 1 and its {seats} seats, found {found}")]
     Threshold { seats: usize, found: u16 },
     #[error(
         "the header signatures required must lie between 1 and the {nodes} nodes of the central bank, found {found}"
@@ -99,7 +99,7 @@ pub enum GenesisError {
         command, so that every loan has its terms"
     )]
     OpeningLoans { bank: BankId, found: u64 },
-    #[error("the opening balance sheet names bank {bank}, which is no member")]
+    #[error("the opening balance sheet names bank {bank}, which is not a member")]
     UnknownBank { bank: BankId },
 }
 

@@ -93,7 +93,7 @@ pub enum CheckpointError {
     OutOfOrder { expected: &'static str, found: u8 },
     #[error("the checkpoint's root is not the one recorded for it: expected {expected}, found {found}")]
     Root { expected: String, found: String },
-    #[error("the checkpoint holds no ledger that may be: {0}")]
+    #[error("the checkpoint's ledger is not valid: {0}")]
     Invariant(#[from] InvariantBroken),
     #[error(
         "the checkpoint differs from the header of block {height} in its {part}: expected {expected}, found {found}"

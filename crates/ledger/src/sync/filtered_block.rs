@@ -104,7 +104,7 @@ pub enum FilteredBlockError {
     OtherDigests { height: Height },
     #[error("block {height} goes back from version {expected} of the formats to {found}")]
     OtherFormat { height: Height, expected: FormatVersion, found: FormatVersion },
-    #[error("block {height} has an account {account} that comes without what belongs to it")]
+    #[error("block {height} has an account {account} without the data that belongs to it")]
     Incomplete { height: Height, account: AccountId },
     #[error("the entries of {account} in block {height} do not add up to the change of its balance")]
     OtherEntries { height: Height, account: AccountId },

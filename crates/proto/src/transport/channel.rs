@@ -33,7 +33,7 @@ pub enum ServerTrust {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The address is not a host and port.
-    #[error("the address `{address}` is no host and port, such as 127.0.0.1:7000")]
+    #[error("the address `{address}` is not a host and port, such as 127.0.0.1:7000")]
     Address {
         /// The value given.
         address: String,
