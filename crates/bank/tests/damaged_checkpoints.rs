@@ -81,7 +81,7 @@ fn heights(folder: &Path) -> Vec<u64> {
     heights
 }
 
-/// Flips a bit in each record of a node's checkpoints that `chosen` picks, by key.
+/// Flips a bit in each record of a node's checkpoints whose key `chosen` accepts.
 fn damage(folder: &Path, chosen: impl Fn(&[u8]) -> bool) {
     let store = RocksStore::open(folder).unwrap();
     let records = store.collect(Column::Checkpoint, &KeyRange::all(), Direction::Forward, usize::MAX).unwrap();
@@ -97,7 +97,7 @@ fn damage(folder: &Path, chosen: impl Fn(&[u8]) -> bool) {
     store.close();
 }
 
-/// Everything starts, has the same chain, and goes on.
+/// Asserts that every node starts, has the same chain, and continues.
 async fn goes_on(network: &Network, head: Header, name: &str) -> Header {
     let nodes = Nodes::start(network).await;
     for node in NODES {
@@ -133,7 +133,7 @@ async fn without_a_good_checkpoint_a_node_starts_from_genesis_and_writes_new_one
     data(&network).iter().for_each(|folder| damage(folder, |_| true));
     goes_on(&network, head, "first").await;
     for number in 0..3 {
-        // New checkpoints take the place of the damaged ones.
+        // New checkpoints replace the damaged ones.
         let nodes = Nodes::start(&network).await;
         for bank in [1, 2, 1, 2] {
             let name = format!("later-{number}-{bank}");

@@ -1,4 +1,4 @@
-//! Data folders: a node starts on its own data alone, and begins with nothing only where that is said.
+//! Data folders: a node starts on its own data alone, and begins a new chain only if told to.
 
 mod running;
 
@@ -40,7 +40,7 @@ async fn refused(config: Config) -> DataFolderError {
     }
 }
 
-/// Removes what a folder says about its owner, as folders of earlier versions are.
+/// Removes the owner from a folder, as in folders of earlier versions.
 fn forget_owner(folder: &Path) {
     std::fs::remove_file(folder.join(NODE_FILE)).unwrap();
     let store = RocksStore::open(folder).unwrap();
@@ -63,7 +63,7 @@ async fn the_data_of_another_bank_role_or_network_are_refused_and_stay_as_they_a
     let error = refused(Config { data_dir: central.data_dir.clone(), ..one.clone() }).await;
     assert!(matches!(error, DataFolderError::OtherOwner { .. }), "{error}");
 
-    // Another genesis is named as one, not as damage; the audit says the same.
+    // Another genesis is reported as such, not as damage; the audit says the same.
     let (other, _other_folder) = running::network(2);
     let other_genesis = bank_config(&other, 1).genesis;
     let error = refused(Config { genesis: other_genesis, ..one.clone() }).await;
@@ -73,7 +73,7 @@ async fn the_data_of_another_bank_role_or_network_are_refused_and_stay_as_they_a
     let audited = cbdc_node::audit::audit_data_folder(&one.data_dir, genesis, Vec::new(), |_, _| {});
     assert!(matches!(audited, Err(cbdc_node::audit::AuditError::OtherNetwork { .. })), "{audited:?}");
 
-    // The store itself knows whose it is, whatever the file says.
+    // The store itself names its owner, whatever the file says.
     let own_file = std::fs::read(one.data_dir.join(NODE_FILE)).unwrap();
     std::fs::copy(two.data_dir.join(NODE_FILE), one.data_dir.join(NODE_FILE)).unwrap();
     let error = refused(Config { data_dir: one.data_dir.clone(), ..two.clone() }).await;
@@ -98,7 +98,7 @@ async fn nothing_is_begun_unasked() {
     let error = start(&central).await.err().unwrap();
     assert!(error.to_string().contains("--new"), "an empty folder is no first start either: {error}");
 
-    // Said explicitly, it begins; with data there it is no first start.
+    // Told to begin, it does; with data there it is not a first start.
     cbdc_central_bank::prepare_data_folder(&central, false).unwrap();
     cbdc_central_bank::prepare_data_folder(&central, false).unwrap();
     start(&central).await.unwrap().shutdown().await;
@@ -142,7 +142,7 @@ async fn a_missing_or_damaged_file_is_named_and_mended_only_by_the_right_member(
     let error = refused(one.clone()).await;
     assert!(matches!(error, DataFolderError::Unnamed { .. }) && error.to_string().contains("--adopt"), "{error}");
 
-    // Data of before, which name nobody, as well: what they tell is looked at.
+    // So are data of earlier versions, which name no owner: their records are examined.
     for is_of_before in [false, true] {
         if is_of_before {
             forget_owner(&one.data_dir);
@@ -196,7 +196,7 @@ async fn a_running_network_is_not_replaced() {
     replace().unwrap();
 }
 
-/// A store that a node was started on by a program keeps its owner's name as well.
+/// A store on which a program started a node names its owner as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_given_store_is_compared_too() {
     let (network, _folder) = network(2);

@@ -182,7 +182,7 @@ pub fn prepare_data_folder(config: &Config, admitted: bool) -> Result<(), StartE
     Ok(owner(config, &genesis).prepare(&genesis, admitted, &config.data_dir)?)
 }
 
-/// Takes a data folder over whose file `NODE` is missing or damaged.
+/// Adopts a data folder whose file `NODE` is missing or damaged.
 ///
 /// # Errors
 /// The data are another node's or another network's, or there are none.

@@ -46,7 +46,7 @@ struct Options {
     /// This is the first start: begin a store in a data folder that holds nothing
     #[arg(long, conflicts_with = "adopt")]
     new: bool,
-    /// Take data over whose file NODE is missing or damaged, after looking at what they themselves tell
+    /// Adopt data whose file NODE is missing or damaged, after comparing their records with genesis and member
     #[arg(long)]
     adopt: bool,
     /// The committee admitted this member, which genesis does not name; with --new or --adopt
@@ -55,7 +55,7 @@ struct Options {
 }
 
 impl Options {
-    /// Prepares the data folder as far as was asked for.
+    /// Prepares or adopts the data folder, if asked to.
     fn data_folder<E>(
         &self,
         prepare: impl FnOnce(bool) -> Result<(), E>,

@@ -1,15 +1,15 @@
-//! Whose data a folder holds.
+//! The owner of the data in a folder.
 //!
 //! The file `NODE` in a node's data folder names the network, the member whose node it is, and whether a store was
 //! begun there; the store names network and member once more. A start compares both with the configuration before
-//! anything is read or written: a node never goes on with the data of another member or network, and never begins a
+//! anything is read or written: a node never continues with the data of another member or network, and never begins a
 //! new chain because its disk is not mounted.
 //!
-//! - **A first start is said.** [`Owner::prepare`] (`cbdc init`, `cbdc node … --new`) writes the file into a folder
-//!   that is missing or has no data; without the file nothing starts. A member that genesis does not name was admitted later
-//!   (`--admitted`), or does not exist.
-//! - **Data without the file**, or with a damaged one, are taken over by [`Owner::adopt`] (`cbdc node … --adopt`),
-//!   which compares them with genesis and member as far as they tell whose they are.
+//! - **A first start is explicit.** [`Owner::prepare`] (`cbdc init`, `cbdc node … --new`) writes the file into a folder
+//!   that is missing or has no data; without the file nothing starts. A member that genesis does not name was admitted
+//!   later (`--admitted`), or does not exist.
+//! - **Data without the file**, or with a damaged one, are adopted by [`Owner::adopt`] (`cbdc node … --adopt`), which
+//!   compares them with genesis and member as far as their records show.
 
 use std::fs;
 use std::io::{self, Write};
@@ -24,11 +24,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::{Archive, ArchiveError, ProposalsByHeight};
 
-/// The name of the file that says whose data a folder holds.
+/// The name of the file that names a data folder's owner.
 pub const NODE_FILE: &str = "NODE";
 /// The file that every store has.
 const STORE_FILE: &str = "CURRENT";
-/// Where the store names its owner.
+/// The key under which the store names its owner.
 const OWNER_KEY: &[u8] = b"owner";
 /// Digits of the file's own checksum.
 const CHECK_DIGITS: usize = 16;
@@ -97,7 +97,7 @@ pub struct Owner {
     member: MemberId,
 }
 
-/// What a folder's file says beside the owner.
+/// The contents of a folder's file besides the owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FolderState {
     /// Whether a store was begun here.
@@ -136,7 +136,7 @@ impl Owner {
         &self.network
     }
 
-    /// The owner that a folder's file names, and what else it says; `None` where there is no file.
+    /// The owner that a folder's file names, and the file's other contents; `None` if there is no file.
     ///
     /// # Errors
     /// What is wrong with the file.
@@ -205,7 +205,7 @@ impl Owner {
         Ok(store)
     }
 
-    /// Takes a folder over whose file is missing or damaged, after the data themselves were compared with this owner.
+    /// Adopts a folder whose file is missing or damaged, after comparing the data themselves with this owner.
     pub fn adopt(&self, genesis: &Genesis, admitted: bool, folder: &Path) -> Result<(), DataFolderError> {
         self.check_member(genesis, admitted)?;
         if !folder.join(STORE_FILE).exists() {
@@ -222,8 +222,8 @@ impl Owner {
         self.write(folder, FolderState { begun: true, admitted })
     }
 
-    /// Compares with the owner that a store names. One that names none is compared with genesis and member as far as its
-    /// records tell, and then names this owner.
+    /// Compares with the owner that a store names. One that names none is compared with genesis and member as far as
+    /// its records show, and then names this owner.
     pub fn claim(&self, store: &Arc<dyn Store>, genesis: &Genesis, folder: &Path) -> Result<(), DataFolderError> {
         if let Some(record) = store.get(Column::Meta, OWNER_KEY)? {
             let named = sealed::open(OWNER_KEY, &record).map_err(|damage| damage.to_string());
@@ -242,7 +242,7 @@ impl Owner {
         Ok(store.write(batch, Durability::Synced)?)
     }
 
-    /// What a store's records say against this owner.
+    /// The evidence in a store's records against this owner.
     fn contradiction(&self, store: &Arc<dyn Store>, genesis: &Genesis) -> Result<Option<String>, DataFolderError> {
         let first = |column| store.collect(column, &KeyRange::all(), Direction::Forward, 1);
         let archive = Archive::new(store.clone(), Arc::new(ProposalsByHeight(store.clone())));
@@ -272,7 +272,7 @@ impl Owner {
         Ok(of_bank.filter(|bank| bank.0 != self.member.0).map(|bank| format!("it has the deposits of bank {bank}")))
     }
 
-    /// Refuses a member that does not exist as far as is known.
+    /// Refuses a member that is not known to exist.
     fn check_member(&self, genesis: &Genesis, admitted: bool) -> Result<(), DataFolderError> {
         let known = || genesis.members.iter().filter(|member| member.role == self.role).map(|member| member.id);
         if (admitted && self.member.0 > 0) || known().any(|id| id == self.member) {

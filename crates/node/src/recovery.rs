@@ -44,7 +44,7 @@ pub struct CheckpointSigner {
 }
 
 impl RecoveryError {
-    /// Whether only a checkpoint is wrong, and nothing that the chain is made of.
+    /// Whether only a checkpoint is wrong, and no part of the chain.
     fn is_of_checkpoint(&self) -> bool {
         match self {
             RecoveryError::Checkpoint { .. } | RecoveryError::Signature { .. } | RecoveryError::OtherNetwork { .. } => {
@@ -56,8 +56,8 @@ impl RecoveryError {
     }
 }
 
-/// The ledger to start from, and the checkpoint that it came from, if it came from one. `own_key` is the key with which
-/// the node signs.
+/// The ledger to start from, and the checkpoint that it came from, if any. `own_key` is the key with which the node
+/// signs.
 pub fn load(
     store: &Arc<dyn Store>,
     genesis: Genesis,
@@ -82,7 +82,7 @@ pub fn load(
     Ok((Ledger::new(genesis)?, None))
 }
 
-/// The height of the newest checkpoint, good or not: another one is written above it only.
+/// The height of the newest checkpoint, valid or not: the next one is written above it.
 pub fn newest_checkpoint(store: &Arc<dyn Store>) -> Height {
     let heights = CheckpointStore::new(store.clone()).heights();
     Height(heights.ok().and_then(|heights| heights.last().copied()).unwrap_or(0))

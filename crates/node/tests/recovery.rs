@@ -57,7 +57,7 @@ impl Node {
         let checkpoints = CheckpointStore::new(store.clone());
         let height = *checkpoints.heights().unwrap().last().unwrap();
         let loaded = recovery::load_checkpoint(&checkpoints, height, &self.genesis, own_key.as_ref());
-        // What is refused is passed over.
+        // A refused checkpoint is skipped.
         let (started, used) = recovery::load(store, self.genesis.clone(), own_key.as_ref()).unwrap();
         assert_eq!((used.is_some(), started.height().0 > 0), (loaded.is_ok(), loaded.is_ok()));
         loaded.map(|(ledger, _)| ledger)
