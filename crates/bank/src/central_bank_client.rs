@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cbdc_proto::status::unavailable;
+use cbdc_proto::status::{passed_on, unavailable};
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
@@ -43,7 +43,7 @@ impl CentralBankClient {
     {
         let answered = tokio::time::timeout(TIMEOUT, ask(self.channel()?)).await;
         let late = |_| Err(unavailable(format!("the central bank gave no answer within {} s", TIMEOUT.as_secs())));
-        let answered = answered.unwrap_or_else(late);
+        let answered = answered.unwrap_or_else(late).map_err(passed_on);
         if answered.as_ref().is_err_and(|status| status.code() == Code::Unavailable) {
             // The central bank's keys may have changed.
             *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = None;

@@ -15,6 +15,10 @@
 //! top-up is in the outbox, a copy of the payment waits for the same outcome. When the chain uses the payer's sequence
 //! number for anything else, the top-up can never settle and is returned.
 //!
+//! What the back office asks for under its ids ([`crate::own_requests`]) is kept here as well: the writer thread signs
+//! a request and makes it durable, and blocks bring its outcome. Sending it is the caller's affair, who asks again
+//! under the same id if no answer came.
+//!
 //! A writer holds the lock from its first change until the batch is written. If a write fails, the store refuses all
 //! further ones and the node stops; the state in memory is discarded with it.
 
@@ -25,10 +29,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cbdc_ledger::block::{DepositDirection, DepositMovement};
-use cbdc_ledger::command::{Payment, PaymentKind, Record, ReverseWaterfall, Signer};
+use cbdc_ledger::command::{
+    Head, IssuanceRequest, Payment, PaymentKind, Record, ReservesTransfer, ReverseWaterfall, Signer,
+};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::Stage;
-use cbdc_ledger::{AccountId, Amount, BankId, Command, Height, Ledger, Outcome, Reason, Signed, Timestamp};
+use cbdc_ledger::sequence::SequenceStatus;
+use cbdc_ledger::{AccountId, Amount, BankId, Command, Height, Ledger, MemberId, Outcome, Reason, Signed, Timestamp};
 use cbdc_node::views::probable_time;
 use cbdc_storage::{Durability, Store, StoreError, WriteBatch};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -39,7 +46,8 @@ use crate::deposits::{
 };
 use crate::metrics::Metrics;
 use crate::outbox::{Entry, Outbox, OutboxError, OutboxKey, OutboxPayload, Release};
-use crate::signing::{BankSigner, FUND_VALIDITY, SHORT_VALIDITY};
+use crate::own_requests::{OpenRequests, OwnRequest, Progress, Wish, own_request_of, put_own_request};
+use crate::signing::{BankSigner, FUND_VALIDITY, REQUEST_VALIDITY, SHORT_VALIDITY};
 
 /// Requests that may wait for the writer thread.
 const QUEUE: usize = 8_192;
@@ -99,6 +107,13 @@ pub enum FundingState {
     InTransit(oneshot::Receiver<Release>),
 }
 
+/// A request of the back office's, and whether it was signed just now.
+#[derive(Clone, Debug)]
+pub struct BegunRequest {
+    pub request: OwnRequest,
+    pub is_new: bool,
+}
+
 type Answer<T> = oneshot::Sender<Result<T, Outcome>>;
 
 enum Job {
@@ -106,6 +121,8 @@ enum Job {
     Fund { request: RequestId, account: AccountId, amount: Amount, may_begin: bool, answer: Answer<FundingState> },
     TopUp { top_up: Box<TopUp>, answer: Answer<oneshot::Receiver<Release>> },
     Accept { payment: Box<Signed<Payment>>, answer: Answer<()> },
+    Request { id: RequestId, wish: Wish, answer: Answer<BegunRequest> },
+    Rejected { id: RequestId, answer: Answer<()> },
     GiveBack { key: OutboxKey, reason: Reason },
     OrderedOutcome { key: OutboxKey, ordered: OrderedOutcome },
 }
@@ -113,6 +130,7 @@ enum Job {
 struct Books {
     deposits: DepositBook,
     outbox: Outbox,
+    requests: OpenRequests,
     /// Height and time of the last block followed.
     height: Height,
     time: Timestamp,
@@ -154,10 +172,14 @@ impl DepositService {
             }
             of_holders += usize::from(uses_holders_sequence(key, &entry.payload));
         }
+        // The number of a request whose outcome is not known rests until the request is past its end.
+        let requests = OpenRequests::load(&store, |request| {
+            signer.sequence.unknown(request.sequence, request.valid_until);
+        })?;
         metrics.outbox(outbox.len());
         let (send, jobs) = mpsc::channel(QUEUE);
         let service = Arc::new(DepositService {
-            books: Mutex::new(Books { deposits, outbox, height, time }),
+            books: Mutex::new(Books { deposits, outbox, requests, height, time }),
             of_holders: AtomicUsize::new(of_holders),
             signer,
             store,
@@ -274,6 +296,20 @@ impl DepositService {
         self.ask(|answer| Job::Accept { payment: Box::new(payment), answer }).await
     }
 
+    /// Signs what the back office asks for, once for each id, and keeps it. Durable when it returns. A request whose
+    /// record never settles any more is signed anew.
+    ///
+    /// # Errors
+    /// `REQUEST_CONFLICT` if the id is that of another wish; or nothing can be signed now.
+    pub async fn request(&self, id: RequestId, wish: Wish) -> Result<BegunRequest, Outcome> {
+        self.ask(|answer| Job::Request { id, wish, answer }).await
+    }
+
+    /// Keeps that the operator has rejected a request.
+    pub async fn rejected(&self, id: RequestId) -> Result<(), Outcome> {
+        self.ask(|answer| Job::Rejected { id, answer }).await
+    }
+
     /// Removes a command that can never settle.
     pub async fn give_back(&self, key: OutboxKey, reason: Reason) {
         // The writer thread ends only when the node stops; the next start tries again.
@@ -351,6 +387,7 @@ impl DepositService {
         let (key, command, ordered) = match effect {
             Effect::Arrived { account, amount } => return Ok(books.deposits.arrived(batch, *account, *amount)?),
             Effect::OwnSequenceUsed { sequence, command, ordered } => {
+                books.requests.number_used(&*self.store, batch, (*sequence, command), *ordered)?;
                 (OutboxKey::Own { sequence: *sequence }, command, ordered)
             }
             Effect::HolderSequenceUsed { account, sequence, command, ordered } => {
@@ -456,9 +493,10 @@ struct Group<'a> {
     service: &'a DepositService,
     books: MutexGuard<'a, Books>,
     batch: WriteBatch,
-    /// Credits and fundings that the group has begun but not yet written.
+    /// Credits, fundings and requests that the group has begun but not yet written.
     credits: HashMap<RequestId, Credit>,
     fundings: HashMap<RequestId, Funding>,
+    requests: HashMap<RequestId, OwnRequest>,
     released: Vec<(Entry, Release)>,
     replies: Vec<Reply>,
 }
@@ -483,6 +521,7 @@ impl Group<'_> {
             batch: WriteBatch::new(),
             credits: HashMap::new(),
             fundings: HashMap::new(),
+            requests: HashMap::new(),
             released: Vec::new(),
             replies: Vec::new(),
         };
@@ -518,6 +557,14 @@ impl Group<'_> {
             Job::Accept { payment, answer } => {
                 let accepted = self.accept(*payment);
                 self.reply(answer, accepted);
+            }
+            Job::Request { id, wish, answer } => {
+                let begun = self.request(&id, wish)?;
+                self.reply(answer, begun);
+            }
+            Job::Rejected { id, answer } => {
+                self.rejected(&id)?;
+                self.reply(answer, Ok(()));
             }
             Job::GiveBack { key, reason } => self.release(key, Release::GivenBack(reason))?,
             Job::OrderedOutcome { key, ordered } => self.release(key, Release::Ordered(ordered))?,
@@ -653,6 +700,68 @@ impl Group<'_> {
         self.waiting(&key)
     }
 
+    fn request(&mut self, id: &RequestId, wish: Wish) -> Result<Result<BegunRequest, Outcome>, DepositServiceError> {
+        match self.earlier_request(id)? {
+            Some(earlier) if earlier.wish != wish => return Ok(Err(other_request())),
+            Some(earlier) if !self.never_settles(&earlier) => {
+                return Ok(Ok(BegunRequest { request: earlier, is_new: false }));
+            }
+            _ => {}
+        }
+        let signer = &self.service.signer;
+        let signed = match wish {
+            Wish::TransferReserves { to, amount } => {
+                let make = |head| ReservesTransfer { head, from: signer.bank, to, amount };
+                signer.sign(SHORT_VALIDITY, make).map(|signed| (signed.record.head, signed.to_bytes().into()))
+            }
+            Wish::Issuance { kind, amount } => {
+                let make = |head| IssuanceRequest { kind, head, bank: signer.bank, amount };
+                signer.sign(REQUEST_VALIDITY, make).map(|signed| (signed.record.head, signed.to_bytes().into()))
+            }
+        };
+        let (head, record): (Head, Bytes) = match signed {
+            Ok(signed) => signed,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        // Whether it is ever sent is not known here: the number rests until the request is past its end.
+        signer.sequence.unknown(head.sequence, head.valid_until);
+        let request = OwnRequest::new(wish, &head, record);
+        put_own_request(&mut self.batch, id, &request);
+        self.books.requests.begin(&request, *id);
+        self.requests.insert(*id, request.clone());
+        Ok(Ok(BegunRequest { request, is_new: true }))
+    }
+
+    fn earlier_request(&self, id: &RequestId) -> Result<Option<OwnRequest>, DepositServiceError> {
+        match self.requests.get(id) {
+            Some(begun) => Ok(Some(begun.clone())),
+            None => Ok(own_request_of(&*self.service.store, id)?),
+        }
+    }
+
+    /// Whether the chain shows that an open request never settles: it is past its end, or its key was replaced, and its
+    /// number is unused.
+    fn never_settles(&self, request: &OwnRequest) -> bool {
+        let signer = &self.service.signer;
+        request.progress == Progress::Open
+            && signer.ledger.read(|ledger| {
+                let seat = ledger.members().active(Role::Bank, MemberId(signer.bank.0));
+                seat.is_some_and(|seat| {
+                    let is_over = request.valid_until < ledger.tip().time || request.key_version < seat.key_version;
+                    is_over && seat.window.status(request.sequence) != SequenceStatus::Used
+                })
+            })
+    }
+
+    fn rejected(&mut self, id: &RequestId) -> Result<(), DepositServiceError> {
+        if let Some(request) = self.earlier_request(id)?.filter(|request| request.progress == Progress::Open) {
+            let rejected = OwnRequest { progress: Progress::Rejected, ..request };
+            put_own_request(&mut self.batch, id, &rejected);
+            self.requests.insert(*id, rejected);
+        }
+        Ok(())
+    }
+
     fn accept(&mut self, payment: Signed<Payment>) -> Result<(), Outcome> {
         let (account, sequence) = (payment.record.from, payment.record.head.sequence);
         let key = OutboxKey::Customer { account, sequence };
@@ -681,7 +790,7 @@ impl Group<'_> {
 
 /// The refusal of a request id that was used before, for something else.
 fn other_request() -> Outcome {
-    Outcome::refused(Reason::SequenceConflict, 0, 0)
+    Outcome::refused(Reason::RequestConflict, 0, 0)
 }
 
 /// Appends the effects of a block's command on the books of the bank `own`. Sequence numbers of holders count only if

@@ -22,6 +22,9 @@
 //! | 0, account (u64 big-endian) | balance (8), in transit (8) |
 //! | 1, request id (16) | a credit: account (8), amount (8) |
 //! | 2, request id (16) | a funding: account (8), amount (8), sequence (8), then, once its outcome is known, height (8), index (4), outcome (24) |
+//! | 3, request id (16) | what the back office asked for (`own_requests`) |
+//!
+//! Ids are kept as long as the book.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -169,7 +172,7 @@ impl DepositBook {
     pub fn credit(&mut self, batch: &mut WriteBatch, account: AccountId, amount: Amount) -> Result<Deposit, Outcome> {
         let deposit = self.get(account);
         let balance = deposit.balance.plus(amount).filter(|balance| *balance <= BALANCE_MAX);
-        let balance = balance.ok_or(Outcome::refused(Reason::Overflow, BALANCE_MAX.minor(), amount.minor()))?;
+        let balance = balance.ok_or(Outcome::refused(Reason::DepositTooLarge, BALANCE_MAX.minor(), amount.minor()))?;
         let after = Deposit { balance, ..deposit };
         self.store(batch, account, after);
         Ok(after)
@@ -185,7 +188,7 @@ impl DepositBook {
         let deposit = self.get(account);
         let short = Outcome::refused(Reason::DepositTooSmall, deposit.balance.minor(), amount.minor());
         let balance = deposit.balance.minus(amount).ok_or(short)?;
-        let overflow = Outcome::refused(Reason::Overflow, 0, amount.minor());
+        let overflow = Outcome::refused(Reason::DepositTooLarge, u64::MAX, amount.minor());
         let in_transit = deposit.in_transit.plus(amount).ok_or(overflow)?;
         let after = Deposit { balance, in_transit };
         self.store(batch, account, after);
@@ -224,17 +227,18 @@ fn account_key(account: AccountId) -> [u8; 9] {
     key
 }
 
-fn request_key(kind: u8, request: &RequestId) -> [u8; 17] {
+pub(crate) fn request_key(kind: u8, request: &RequestId) -> [u8; 17] {
     let mut key = [kind; 17];
     key[1..].copy_from_slice(request);
     key
 }
 
-fn damaged(key: &[u8], reason: impl std::fmt::Display) -> DepositError {
+pub(crate) fn damaged(key: &[u8], reason: impl std::fmt::Display) -> DepositError {
     DepositError::Damaged { key: cbdc_ledger::encoding::hex(key), reason: reason.to_string() }
 }
 
-fn open<'a>(key: &[u8], record: &'a [u8]) -> Result<Reader<'a>, DepositError> {
+/// Reads a sealed record of the books.
+pub(crate) fn open<'a>(key: &[u8], record: &'a [u8]) -> Result<Reader<'a>, DepositError> {
     sealed::open(key, record).map(|bytes| Reader::new("deposit record", bytes)).map_err(|damage| damaged(key, damage))
 }
 

@@ -58,8 +58,8 @@ use crate::relay::{CentralBankEndpoint, Relay};
 use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{
     BackOfficeService, BankContext, BankService, ConsentService, FundingService, HistoryService, HoldService,
-    HolderCommandService, OwnCommands, PaymentRelay, PaymentService, Records, SessionService, TopUpService,
-    WalletService,
+    HolderCommandService, OwnCommands, OwnRequests, PaymentRelay, PaymentService, Records, SessionService,
+    TopUpService, WalletService,
 };
 use crate::sessions::Sessions;
 use crate::signing::BankSigner;
@@ -449,9 +449,9 @@ impl Launch {
                 central_bank,
             }),
             back_office: Arc::new(BackOfficeService {
+                own_requests: OwnRequests { context: context.clone(), central_bank_endpoint: endpoint },
                 context,
                 own_commands,
-                central_bank_endpoint: endpoint,
                 membership: membership.clone(),
             }),
         };

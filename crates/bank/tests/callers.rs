@@ -3,14 +3,11 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use cbdc_client::bank_office::IssuanceAnswer;
 use cbdc_client::{
-    AccountId, Amount, BankId, BlockPosition, Class, ClientError, HolderId, IssuanceKind, MemberId, NodeName, Reason,
-    Role, SigningKey, Timestamp, VerifiedReceipt, Wallet, random_id,
+    AccountId, Amount, BankId, BlockPosition, Class, ClientError, HolderId, MemberId, Reason, Role, SigningKey,
+    VerifiedReceipt,
 };
-use cbdc_devnet::{InProcess, Network, NetworkSpec, Ports};
-use cbdc_ledger::Signed;
-use cbdc_ledger::command::{DesignateWallet, Head, Payment, PaymentKind, Record, ReplaceKey, SessionStatement};
+use cbdc_ledger::command::{Payment, PaymentKind, Record, ReplaceKey, SessionStatement};
 use cbdc_proto::convert::payment_to_message;
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::v1;
@@ -22,143 +19,9 @@ use prost::Message;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-const BANK: BankId = BankId(1);
+mod customers;
 
-/// Alice and Bob at bank 1, of whom Alice has paid Carol, and what the calls are about.
-struct Running {
-    network: Network,
-    nodes: InProcess,
-    _folder: tempfile::TempDir,
-    alice: Holder,
-    bob: Holder,
-    carol: Holder,
-    /// Alice's payment to Carol.
-    payment: Signed<Payment>,
-    paid_at: BlockPosition,
-    /// The request that opened Alice's wallet.
-    opening: v1::OpenWalletRequest,
-    /// A defund of Alice's that has settled.
-    defund: Signed<Payment>,
-    designation: Signed<DesignateWallet>,
-}
-
-struct Holder {
-    seed: u8,
-    account: AccountId,
-}
-
-impl Holder {
-    fn key(&self) -> SigningKey {
-        SigningKey::from_seed([self.seed; 32])
-    }
-
-    fn id(&self) -> HolderId {
-        HolderId([self.seed; 16])
-    }
-}
-
-fn now() -> Timestamp {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Timestamp(now.as_millis() as u64)
-}
-
-fn head(sequence: u64) -> Head {
-    Head { flags: 0, key_version: 0, sequence, valid_until: now().plus_ms(60_000) }
-}
-
-impl Running {
-    async fn start(full_replicas: u16) -> Running {
-        let folder = tempfile::tempdir().unwrap();
-        let spec = NetworkSpec {
-            ports: Ports::Free,
-            banks: 2,
-            full_replicas,
-            automatic_operator: true,
-            ..NetworkSpec::default()
-        };
-        let network = Network::create(&folder.path().join("net"), &spec).unwrap();
-        let nodes = InProcess::start(&network).await.unwrap();
-        let office = network.bank_office(BANK).unwrap();
-        let issued = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(100_000)).await.unwrap();
-        assert!(matches!(issued, IssuanceAnswer::Ordered(_)), "{issued:?}");
-
-        let mut holders = Vec::new();
-        for seed in [10, 11, 12] {
-            let wallet = open(&network, seed).await;
-            office.credit_deposit(wallet.account(), Amount::from_minor(2_000), random_id()).await.unwrap();
-            wallet.fund(Amount::from_minor(1_000), random_id()).await.unwrap().settled().unwrap();
-            holders.push((Holder { seed, account: wallet.account() }, wallet));
-        }
-        let [(alice, wallet), (bob, _), (carol, _)] = holders.try_into().ok().unwrap();
-        let payment = wallet.sign_transfer(carol.account, Amount::from_minor(300), [0; 16]).await.unwrap();
-        let paid_at = wallet.submit(&payment).await.unwrap().settled().unwrap();
-        let defund = wallet.sign_defund(Amount::from_minor(100)).await.unwrap();
-        wallet.submit(&defund).await.unwrap().settled().unwrap();
-        let opening = opening(&network, alice.seed, alice.id());
-        let designation = DesignateWallet { head: head(3), account: alice.account };
-        let designation = designation.sign(network.anchor().network(), &alice.key());
-        Running { network, nodes, _folder: folder, alice, bob, carol, payment, paid_at, opening, defund, designation }
-    }
-
-    fn client(&self, member: Option<(Role, u16)>) -> BankClient<Channel> {
-        let node = NodeName::Bank(BANK);
-        let connection = match member {
-            Some((role, id)) => self.network.connect_member(role, MemberId(id), node),
-            None => self.network.connect_customer(BANK),
-        };
-        BankClient::new(connection.unwrap().channel())
-    }
-
-    /// What a holder signs to open a session with `bank`, over this bank's challenge.
-    async fn statement(&self, holder: &Holder, bank: BankId, key_version: u32) -> SessionStatement {
-        let given = self.client(None).begin_session(v1::BeginSessionRequest {}).await.unwrap().into_inner();
-        SessionStatement {
-            bank,
-            key_version,
-            account: holder.account,
-            expires_at: Timestamp(given.expires_at_ms),
-            challenge: given.challenge.to_vec().try_into().unwrap(),
-        }
-    }
-
-    async fn open_session(&self, statement: SessionStatement, key: &SigningKey) -> Result<String, Status> {
-        let statement = statement.sign(self.network.anchor().network(), key).to_bytes().to_vec().into();
-        Ok(self.client(None).open_session(v1::OpenSessionRequest { statement }).await?.into_inner().token)
-    }
-
-    async fn token(&self, holder: &Holder) -> String {
-        self.open_session(self.statement(holder, BANK, 0).await, &holder.key()).await.unwrap()
-    }
-
-    async fn stop(self) {
-        self.nodes.stop().await;
-    }
-}
-
-async fn open(network: &Network, seed: u8) -> Wallet {
-    let (key, holder) = (SigningKey::from_seed([seed; 32]), HolderId([seed; 16]));
-    let registrar = network.first_registrar().unwrap();
-    let registration = registrar.register(BANK, holder, Class::HOUSEHOLD, key.public_key());
-    let connection = network.connect_customer(BANK).unwrap();
-    Wallet::open(connection, network.anchor().clone(), key, &registration).await.unwrap()
-}
-
-fn opening(network: &Network, seed: u8, holder: HolderId) -> v1::OpenWalletRequest {
-    let key = SigningKey::from_seed([seed; 32]);
-    let registrar = network.first_registrar().unwrap();
-    let registration = registrar.register(BANK, holder, Class::HOUSEHOLD, key.public_key());
-    let agreement = registration.statement.agree(registration.network, &registration.certificate, &key);
-    v1::OpenWalletRequest {
-        holder: holder.0.to_vec().into(),
-        class: "household".to_owned(),
-        public_key: key.public_key().0.to_vec().into(),
-        registrar: u32::from(registration.certificate.registrar.0),
-        registrar_key_version: 0,
-        registrar_signature: registration.certificate.signature.0.to_vec().into(),
-        certificate_valid_until_ms: registration.certificate.valid_until.0,
-        agreement: agreement.0.to_vec().into(),
-    }
-}
+use customers::{BANK, Holder, Running, head, opening};
 
 /// One end of a connection to bank 1.
 struct Caller {
@@ -309,12 +172,18 @@ async fn call(running: &Running, caller: &Caller, row: &str) -> Result<(), Statu
         }
         "RequestIssuance" => {
             let kind = v1::request_bank_issuance_request::Kind::Issue.into();
-            made!(request_issuance, v1::RequestBankIssuanceRequest { kind, amount_minor })
+            made!(
+                request_issuance,
+                v1::RequestBankIssuanceRequest { kind, amount_minor, request_id: vec![7; 16].into() }
+            )
         }
         "CaptureHold" => made!(capture_hold, v1::CaptureHoldRequest { hold: 999, amount_minor }),
         "VoidHold" => made!(void_hold, v1::VoidHoldRequest { hold: 999 }),
         "ReportDeposits" => made!(report_deposits, v1::ReportDepositsRequest {}),
-        "TransferReserves" => made!(transfer_reserves, v1::TransferReservesRequest { to: 2, amount_minor }),
+        "TransferReserves" => made!(
+            transfer_reserves,
+            v1::TransferReservesRequest { to: 2, amount_minor, request_id: vec![6; 16].into() }
+        ),
         // Alice's is not empty, so the ledger refuses to close it.
         "CloseWallet" => made!(close_wallet, v1::CloseWalletRequest { account: alice }),
         "GetTreasury" => made!(get_treasury, v1::GetTreasuryRequest {}),
@@ -374,7 +243,7 @@ async fn what_is_repeated_by_a_stranger_tells_no_balance() {
     let running = Running::start(2).await;
     let mut stranger = running.client(None);
     let opened = stranger.open_wallet(running.opening.clone()).await.unwrap().into_inner();
-    assert_eq!(opened, v1::OpenWalletResponse { account: running.alice.account.to_string() });
+    assert_eq!(opened, v1::OpenWalletResponse { account: running.alice.account.to_string(), outcome: None });
     let payment = Some(payment_to_message(&running.defund));
     let defunded = stranger.defund(v1::DefundRequest { payment }).await.unwrap().into_inner();
     let outcome = defunded.outcome.clone().unwrap();
@@ -431,7 +300,7 @@ async fn a_session_is_opened_by_the_wallets_own_key_at_the_bank_that_it_names_an
     }
     // Meant for another bank, which has passed this one's challenge on.
     let for_another = running.statement(alice, BankId(2), 0).await;
-    assert_eq!(reason(running.open_session(for_another, &alice.key()).await), Reason::WrongBank);
+    assert_eq!(reason(running.open_session(for_another, &alice.key()).await), Reason::Malformed);
     // A challenge of one's own, or one for a longer session.
     let made_up = SessionStatement { challenge: [3; 32], ..running.statement(alice, BANK, 0).await };
     assert_eq!(reason(running.open_session(made_up, &alice.key()).await), Reason::NoSession);

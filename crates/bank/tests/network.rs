@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use cbdc_bank::ReplicaKind;
+use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{
     BankConsent, CertifiedFor, ConsentStatement, FLAG_REVERSE_WATERFALL, GovernanceAction, GovernanceProposal, Head,
@@ -14,6 +15,7 @@ use cbdc_ledger::command::{
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::Parameters;
+use cbdc_ledger::policy::remuneration::Tiers;
 use cbdc_ledger::{
     AccountId, Amount, BankId, Class, Command, FormatVersion, Genesis, HolderId, MemberId, NetworkId, Reason,
     Signature, Signed, SigningKey, Timestamp,
@@ -74,6 +76,8 @@ with_either_replica! {
     a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later
     what_is_accepted_counts_as_spent_and_is_shown
     a_number_out_of_the_window_may_settle_later_and_the_refusal_says_until_when
+    demurrage_that_a_bank_does_not_know_is_absent_and_not_zero
+    what_the_back_office_asks_for_under_one_id_takes_effect_once
     a_damaged_archive_is_not_served_and_the_block_is_named
     a_failing_disk_stops_the_node_and_says_so
     what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when_it_is_needed
@@ -85,6 +89,10 @@ fn seed(role: Role, id: u16) -> [u8; 32] {
     let mut seed = [role as u8; 32];
     seed[0] = id as u8;
     seed
+}
+
+fn random_id() -> Bytes {
+    Bytes::copy_from_slice(&cbdc_client::random_id())
 }
 
 fn free_port() -> u16 {
@@ -232,7 +240,7 @@ impl Network {
     async fn issue(&self, bank: u16, amount_minor: u64) {
         self.until_reachable(bank, true).await;
         let kind = v1::request_bank_issuance_request::Kind::Issue.into();
-        let request = v1::RequestBankIssuanceRequest { kind, amount_minor };
+        let request = v1::RequestBankIssuanceRequest { kind, amount_minor, request_id: random_id() };
         let outcome = self.back_office(bank).request_issuance(request).await.unwrap().into_inner().outcome.unwrap();
         assert!(outcome.settled, "{outcome:?}");
     }
@@ -615,7 +623,14 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
 
     // A batch that holds no whole number of payments ends the stream, with a reason.
     let crooked = v1::CommandBatch { batch_id: 1, commands: vec![0; 135].into(), takes_runs: true };
-    let mut answers = client.submit_transfers(tokio_stream::iter([crooked])).await.unwrap().into_inner();
+    // What came before it is answered first, from the bank and from the central bank.
+    let whole = v1::CommandBatch { batch_id: 2, commands: alice.transfer(&bob, 5, 88).to_bytes().into(), ..crooked };
+    let mut answers = client.submit_transfers(tokio_stream::iter([whole, crooked.clone()])).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap().batch_id, 2);
+    assert_eq!(answers.message().await.unwrap_err().code(), Code::InvalidArgument);
+    let whole = v1::CommandBatch { batch_id: 3, commands: alice.transfer(&bob, 5, 89).to_bytes().into(), ..crooked };
+    let mut answers = settlement.submit(tokio_stream::iter([whole, crooked])).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap().batch_id, 3);
     assert_eq!(answers.message().await.unwrap_err().code(), Code::InvalidArgument);
     one.shutdown().await;
     central.shutdown().await;
@@ -774,6 +789,88 @@ async fn a_number_out_of_the_window_may_settle_later_and_the_refusal_says_until_
     central.shutdown().await;
 }
 
+/// Whatever stops in between: the answer that never came is the first one.
+async fn what_the_back_office_asks_for_under_one_id_takes_effect_once(replica: ReplicaKind) {
+    let network = Network::create(replica);
+    let central = network.start_central().await;
+    let one = network.start_bank(1, "").await;
+    network.issue(1, 1_000).await;
+    let transfer =
+        |id: u8, amount_minor| v1::TransferReservesRequest { to: 2, amount_minor, request_id: vec![id; 16].into() };
+    let issuance = |id: u8, amount_minor| {
+        let kind = v1::request_bank_issuance_request::Kind::Issue.into();
+        v1::RequestBankIssuanceRequest { kind, amount_minor, request_id: vec![id; 16].into() }
+    };
+    let books = async || {
+        let treasury = network.back_office(1).get_treasury(v1::GetTreasuryRequest {}).await.unwrap().into_inner();
+        (treasury.available_minor, treasury.reserves_minor)
+    };
+    let (treasury, reserves) = books().await;
+    let mut office = network.back_office(1);
+    let moved = office.transfer_reserves(transfer(1, 50)).await.unwrap().into_inner();
+    let issued = office.request_issuance(issuance(2, 7)).await.unwrap().into_inner();
+    assert!(moved.settled && issued.outcome.as_ref().unwrap().settled, "{moved:?} {issued:?}");
+    // Of two at once, too.
+    let (mut first, mut second) = (office.clone(), office.clone());
+    let (first, second) =
+        tokio::join!(first.transfer_reserves(transfer(3, 1)), second.transfer_reserves(transfer(3, 1)));
+    assert_eq!(first.unwrap().into_inner(), second.unwrap().into_inner());
+    drop(office);
+    central.shutdown().await;
+
+    // Neither an answer nor word that nothing was done; and nothing is sent once the caller has gone.
+    let mut office = network.back_office(1);
+    assert_eq!(office.transfer_reserves(transfer(1, 50)).await.unwrap().into_inner(), moved);
+    assert_eq!(office.request_issuance(issuance(2, 7)).await.unwrap().into_inner(), issued);
+    let unknown = office.transfer_reserves(transfer(4, 5)).await.unwrap_err();
+    assert_eq!(refusal_of(&unknown).unwrap().reason, Reason::Unavailable, "{unknown:?}");
+    let unknown = office.request_issuance(issuance(5, 3)).await.unwrap_err();
+    assert_eq!(refusal_of(&unknown).unwrap().reason, Reason::Unavailable, "{unknown:?}");
+    drop(office);
+    one.shutdown().await;
+
+    // Both were started anew and know nothing of what was in flight but what is on their disks.
+    let central = network.start_central_again().await;
+    let one = network.start_bank(1, "").await;
+    network.until_reachable(1, true).await;
+    let mut office = network.back_office(1);
+    for _ in 0..2 {
+        let answer = office.transfer_reserves(transfer(4, 5)).await.unwrap().into_inner();
+        assert!(answer.settled, "{answer:?}");
+        let answer = office.request_issuance(issuance(5, 3)).await.unwrap().into_inner();
+        assert!(answer.outcome.unwrap().settled);
+        assert_eq!(office.transfer_reserves(transfer(1, 50)).await.unwrap().into_inner(), moved);
+        assert_eq!(office.request_issuance(issuance(2, 7)).await.unwrap().into_inner(), issued);
+    }
+    assert_eq!(books().await, (treasury + 7 + 3, reserves - 50 - 1 - 5 - 7 - 3));
+    for other in [transfer(4, 6), transfer(2, 7)] {
+        let conflict = office.transfer_reserves(other).await.unwrap_err();
+        assert_eq!(refusal_of(&conflict).unwrap().reason, Reason::RequestConflict, "{conflict:?}");
+    }
+    drop(office);
+    one.shutdown().await;
+    central.shutdown().await;
+}
+
+async fn demurrage_that_a_bank_does_not_know_is_absent_and_not_zero(replica: ReplicaKind) {
+    let mut policy = Parameters::default();
+    policy.classes[Class::HOUSEHOLD.index()].tiers = Tiers::flat(RatePpm(-10_000));
+    let network = Network::create_with(policy, replica);
+    let central = network.start_central().await;
+    let one = network.start_bank(1, "").await;
+    network.issue(1, 100_000).await;
+    let alice = network.funded_wallet(1, 10, 5_000).await;
+    let mut client = network.client(1, None);
+    assert_eq!(details(&mut client, &alice).await.claim_minor, Some(0));
+    central.shutdown().await;
+    let known = details(&mut client, &alice).await;
+    // A full replica knows it by itself; a partial one asks.
+    assert_eq!(known.claim_minor, Some(0).filter(|_| replica == ReplicaKind::Full));
+    assert_eq!(known.posted_minor, 5_000);
+    drop(client);
+    one.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bank_catches_up_from_a_peer_while_the_central_bank_is_away() {
     let network = Network::create(ReplicaKind::Full);
@@ -828,7 +925,7 @@ async fn a_failing_disk_stops_the_node_and_says_so(replica: ReplicaKind) {
     store.fail_every(1, cbdc_storage::Fault::DiskFull);
     let kind = v1::request_bank_issuance_request::Kind::Issue.into();
     // The central bank settles it; the replica cannot book it.
-    let request = v1::RequestBankIssuanceRequest { kind, amount_minor: 5 };
+    let request = v1::RequestBankIssuanceRequest { kind, amount_minor: 5, request_id: random_id() };
     let _ = tokio::time::timeout(Duration::from_secs(10), network.back_office(1).request_issuance(request)).await;
     let stopped = tokio::time::timeout(Duration::from_secs(10), one.stopped()).await.unwrap();
     let message = stopped.unwrap_err().to_string();
@@ -1109,7 +1206,7 @@ async fn a_bank_with_a_partial_replica_comes_back_after_long_and_is_refused_what
         v1::chain_client::ChainClient::new(connect(&address, Some(&identity), &trust).unwrap())
     };
     let refused = chain(2).get_block(v1::GetBlockRequest { height: 1 }).await.unwrap_err();
-    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    assert_eq!(refused.code(), Code::Unimplemented, "{refused}");
     let header = chain(2).get_header(v1::GetHeaderRequest { height: Some(1) }).await.unwrap().into_inner();
     assert_eq!(header, chain(1).get_header(v1::GetHeaderRequest { height: Some(1) }).await.unwrap().into_inner());
     drop((at_one, at_two));
@@ -1225,9 +1322,27 @@ async fn a_wallet_changes_bank_and_no_bank_is_linked_without_its_consent() {
     let lines = statement(&mut at_two, &alice_there).await;
     let kinds: Vec<_> = lines.iter().map(|line| (line.kind.as_str(), line.balance_minor)).collect();
     assert_eq!(kinds, [("transfer", 750), ("moved-in", 800)]);
-    let lines = statement(&mut at_one, &Wallet { account, ..alice_there }).await;
+    let later = lines[0].clone();
+    // The key goes on reading at the old bank: what was up to the move, and nothing of what came after it.
+    let alice_here = Wallet { account, ..alice_there };
+    let lines = statement(&mut at_one, &alice_here).await;
     let kinds: Vec<_> = lines.iter().map(|line| (line.kind.as_str(), line.balance_minor)).collect();
     assert_eq!(kinds, [("move-wallet", 0), ("fund", 800)]);
+    let later = v1::get_bank_receipt_request::BlockPosition { height: later.height, index: later.index };
+    let command = Some(v1::get_bank_receipt_request::Command::Position(later));
+    let request = v1::GetBankReceiptRequest { command, command_hash: Default::default() };
+    let refused = at_one.get_receipt(alice_here.request(&at_one, request).await).await.unwrap_err();
+    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::NotAuthorised, "{refused:?}");
+    // Nor does anything move there.
+    let left = deposit(&mut at_one, &alice_here).await;
+    let (account, request_id) = (account.to_string(), vec![98; 16].into());
+    let fund = v1::FundRequest { account: account.clone(), amount_minor: 1, request_id };
+    let refused = at_one.fund(alice_here.request(&at_one, fund).await).await.unwrap_err();
+    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::UnknownAccount, "{refused:?}");
+    let credit = v1::CreditDepositRequest { account, amount_minor: 1, request_id: vec![97; 16].into() };
+    let refused = network.back_office(1).credit_deposit(credit).await.unwrap_err();
+    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::UnknownAccount, "{refused:?}");
+    assert_eq!(deposit(&mut at_one, &alice_here).await, left);
     drop((at_one, at_two));
     tokio::join!(one.shutdown(), two.shutdown());
     central.shutdown().await;

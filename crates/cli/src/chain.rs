@@ -1,11 +1,12 @@
 //! `cbdc chain`: headers, blocks and receipts, each checked as it is read.
 
-use cbdc_client::{BlockPosition, ChainBlock, Height, NodeName};
+use cbdc_client::{BlockPosition, ChainBlock, Height, NodeName, VerifiedReceipt};
 use cbdc_ledger::command::ReleaseKind;
 use cbdc_ledger::{Amount, Command, Outcome, SignedHeader};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use crate::exit::Usage;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money, table};
 
@@ -29,15 +30,23 @@ enum Reading {
     /// A block with its commands and their outcomes
     #[command(after_help = "Examples:\n  cbdc chain block 17")]
     Block {
+        /// The block's height
         height: u64,
         #[command(flatten)]
         source: ServingNode,
     },
     /// The receipt of a command, as bytes for any language
-    #[command(after_help = "Examples:\n  cbdc chain receipt 17 3 --json")]
+    #[command(after_help = "Examples:
+  cbdc chain receipt 17 3 --json
+  cbdc chain receipt 17 3 --hash 4f1c…     as anybody who was given place and hash of a payment, from a bank")]
     Receipt {
+        /// The block's height
         height: u64,
+        /// The command's place in the block, from 0
         index: u32,
+        /// The command's hash, as `cbdc wallet receipt` shows it: with it a bank answers anybody, without a certificate
+        #[arg(long, value_name = "HASH", value_parser = command_hash)]
+        hash: Option<[u8; 32]>,
         #[command(flatten)]
         source: ServingNode,
     },
@@ -67,6 +76,24 @@ impl ServingNode {
         let chain = network.chain(self.node.unwrap_or_else(|| network.central_bank())).await?;
         Ok((network, chain))
     }
+
+    /// The receipt of a command whose hash is known, from a bank, as a stranger to it.
+    async fn receipt_by_hash(&self, position: BlockPosition, hash: [u8; 32]) -> anyhow::Result<VerifiedReceipt> {
+        let network = self.network.open()?;
+        let bank = match self.node {
+            None => network.banks().next(),
+            Some(NodeName::Bank(bank)) => Some(bank),
+            Some(NodeName::CentralBank(_)) => None,
+        };
+        let expected = || Usage("--hash: expected a bank to ask, such as --node bank-1".to_owned());
+        let bank = network.connect_customer(bank.ok_or_else(expected)?)?;
+        Ok(VerifiedReceipt::fetch(&bank, network.anchor(), position, hash).await?)
+    }
+}
+
+fn command_hash(text: &str) -> Result<[u8; 32], String> {
+    let hash = cbdc_ledger::encoding::hex_decode(text).and_then(|bytes| bytes.try_into().ok());
+    hash.ok_or_else(|| format!("expected the 64 hexadecimal digits of a command's hash, found `{text}`"))
 }
 
 impl Chain {
@@ -84,11 +111,15 @@ impl Chain {
                 output.print(block_object(&block), || block_text(network.anchor(), &block));
                 Ok(())
             }
-            Reading::Receipt { height, index, source } => {
-                let (_, chain) = source.open().await?;
-                let receipt = chain.receipt(BlockPosition { height: Height(height), index }).await?;
+            Reading::Receipt { height, index, hash, source } => {
+                let position = BlockPosition { height: Height(height), index };
+                let receipt = match hash {
+                    Some(hash) => source.receipt_by_hash(position, hash).await?,
+                    None => source.open().await?.1.receipt(position).await?,
+                };
                 let bytes = cbdc_ledger::encoding::hex(&receipt.to_bytes());
-                let object = json!({ "height": height, "index": index, "reason": receipt.outcome().reason.name(), "receipt_hex": bytes });
+                let reason = receipt.outcome().reason.name();
+                let object = json!({ "height": height, "index": index, "reason": reason, "receipt_hex": bytes });
                 output.print(object, || bytes.clone());
                 Ok(())
             }

@@ -29,14 +29,18 @@ pub struct Init {
     force: bool,
 }
 
+/// The banks and the central bank's port of a new network, where none are named.
+const BANKS: u16 = 3;
+const BASE_PORT: u16 = 7000;
+
 /// The shape of a new network.
 #[derive(Args, Debug)]
 pub struct Shape {
     /// Commercial banks
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = RangedU64ValueParser::<u16>::new().range(1..=99))]
+    #[arg(long, value_name = "N", default_value_t = BANKS, value_parser = RangedU64ValueParser::<u16>::new().range(1..=99))]
     pub banks: u16,
     /// The central bank's port; bank N listens on this + N, metrics 100 above; 0 picks free ports
-    #[arg(long, value_name = "PORT", default_value_t = 7000)]
+    #[arg(long, value_name = "PORT", default_value_t = BASE_PORT)]
     pub base_port: u16,
     /// Start with a policy without limits
     #[arg(long)]
@@ -68,6 +72,25 @@ impl Shape {
 
     fn preset(&self) -> Option<Preset> {
         self.preset.as_deref().and_then(Preset::named)
+    }
+
+    /// Prints a note of what was asked for and is for new networks alone.
+    pub fn note_unused(&self, network: &Network, output: &Output) {
+        let mut unused = Vec::new();
+        let mut note = |is_given: bool, option: String| unused.extend(is_given.then_some(option));
+        let banks = network.banks().count();
+        note(self.banks != BANKS && usize::from(self.banks) != banks, format!("--banks {}", self.banks));
+        note(self.base_port != BASE_PORT && self.base_port != 0, format!("--base-port {}", self.base_port));
+        note(self.no_limits, "--no-limits".to_owned());
+        note(self.preset.is_some(), format!("--preset {}", self.preset.as_deref().unwrap_or_default()));
+        note(self.manual_operator, "--manual-operator".to_owned());
+        if !unused.is_empty() {
+            let unused = unused.join(", ");
+            output.note(&format!(
+                "note: {unused}: for a new network only; this one goes on as it is, with {banks} banks (--force begins \
+                another)"
+            ));
+        }
     }
 
     /// Prints a note on the provisional figures of the preset, if one is used.

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 use cbdc_economy::{EconomyError, Go, Results, Scenario, ScenarioError, explain, explanation, report, simulate};
-use cbdc_harness::run::default_out;
+use cbdc_harness::run::{default_out, own_folder};
+use cbdc_report::format::{count, rounded};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -65,6 +66,7 @@ impl Simulate {
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.scenario));
         let quiet = self.quiet || output.json || !draws();
         make_folder(&out)?;
+        let _own = own_folder(&out)?;
         let start = Instant::now();
         let (scenario, results) = simulated(scenario, quiet).await?;
         let wall_s = start.elapsed().as_secs_f64();
@@ -181,14 +183,20 @@ fn write(out: &Path, scenario: &Scenario, results: &Results, object: &Value, wal
 fn text(results: &Results, out: &Path, wall_s: f64) -> String {
     let summary = results.summary();
     let percent = |share: f64| format!("{:.2} %", share * 100.0);
-    let euro = |minor: i64| format!("EUR {}", minor / 100);
+    let euro = |minor: i64| {
+        let major = minor / 100;
+        format!("EUR {}{}", if major < 0 { "-" } else { "" }, count(major.unsigned_abs()))
+    };
     let household_days = results.households as f64 * f64::from(results.days);
     fields(&[
         (
             "scenario",
             format!(
                 "{} ({} households, {} days, seed {})",
-                results.name, results.households, results.days, results.seed
+                results.name,
+                count(results.households as u64),
+                count(results.days.into()),
+                results.seed
             ),
         ),
         ("adopters", percent(summary.adopters_share)),
@@ -205,10 +213,16 @@ fn text(results: &Results, out: &Path, wall_s: f64) -> String {
             format!("{} ({} since the start)", euro(summary.deposits_minor), percent(summary.deposits_change)),
         ),
         ("loans", format!("{} ({} since the start)", euro(summary.loans_minor), percent(summary.loans_change))),
-        ("paid with CBDC", format!("{} of {} payments", percent(summary.payments_cbdc_share), summary.payments)),
+        (
+            "paid with CBDC",
+            format!("{} of {} payments", percent(summary.payments_cbdc_share), count(summary.payments.unsigned_abs())),
+        ),
         ("banks failed", summary.banks_failed.to_string()),
-        ("commands", format!("{} on the ledger, {} refused", summary.ledger_commands, summary.ledger_refused)),
-        ("time", format!("{wall_s:.1} s, {:.0} household-days a second", household_days / wall_s.max(1e-9))),
+        (
+            "commands",
+            format!("{} on the ledger, {} refused", count(summary.ledger_commands), count(summary.ledger_refused)),
+        ),
+        ("time", format!("{wall_s:.1} s, {} household-days a second", rounded(household_days / wall_s.max(1e-9)))),
         ("digest", results.digest.clone()),
         ("scenario hash", results.scenario_hash.clone()),
         ("report", out.join("report.html").display().to_string()),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cbdc_client::bank_office::IssuanceAnswer;
-use cbdc_client::{Amount, BankId, Class, IssuanceKind, WalletFile};
+use cbdc_client::{Amount, BankId, Class, IssuanceKind, WalletFile, random_id};
 use cbdc_devnet::{InProcess, Network, NetworkError, Processes};
 use clap::Args;
 use serde_json::{Value, json};
@@ -65,13 +65,14 @@ impl Up {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let begun = Instant::now();
         let (network, is_new) = self.network()?;
-        if is_new {
-            self.shape.caution(output);
+        match is_new {
+            true => self.shape.caution(output),
+            false => self.shape.note_unused(&network, output),
         }
         // One listener from the start, so that no signal is lost between two stages.
         let mut stop = std::pin::pin!(crate::shutdown::requested(false));
         let mut running = tokio::select! {
-            started = self.start(&network) => started?,
+            started = self.start(&network) => started.map_err(|error| about_ports(&self.dir, is_new, error))?,
             _ = &mut stop => return Ok(()),
         };
         let ready = tokio::select! {
@@ -91,7 +92,7 @@ impl Up {
     }
 
     fn network(&self) -> anyhow::Result<(Network, bool)> {
-        let is_there = self.dir.join(cbdc_client::NetworkFolder::GENESIS).is_file();
+        let is_there = cbdc_client::NetworkFolder::is_there(&self.dir)?;
         let spec = self.shape.spec();
         Ok(match (is_there, self.force) {
             (true, false) => (Network::open(&self.dir)?, false),
@@ -174,6 +175,18 @@ fn links_text(wallets: &[(WalletFile, Option<u64>)], linked: &[Option<u32>]) -> 
         Some(format!("{name} is linked to bank {bank}: what exceeds the holding limit goes to the deposit there.\n"))
     };
     wallets.iter().zip(linked).filter_map(line).collect()
+}
+
+/// Says what helps where a port is another program's.
+fn about_ports(dir: &Path, is_new: bool, error: anyhow::Error) -> anyhow::Error {
+    if !error.chain().any(|cause| cause.to_string().contains("cannot listen on")) {
+        return error;
+    }
+    let other_ports = match is_new {
+        true => format!("or take others: cbdc up {} --force --base-port 8000", shell_word(dir)),
+        false => format!("or change the ports in the config.toml of each node in {}", dir.display()),
+    };
+    error.context(format!("a port of the network is taken; stop what uses it (another `cbdc up`?), {other_ports}"))
 }
 
 fn log_path(dir: &Path) -> PathBuf {
@@ -275,7 +288,7 @@ async fn issue_first(network: &Network, bank: BankId) -> anyhow::Result<()> {
         return Ok(());
     }
     let wanted = major(network, FIRST_ISSUANCE).minor().min(treasury.reserves_minor);
-    let answer = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(wanted)).await?;
+    let answer = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(wanted), random_id()).await?;
     if let IssuanceAnswer::Ordered(status) = answer {
         status.settled()?;
         return Ok(());

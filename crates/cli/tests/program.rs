@@ -113,6 +113,13 @@ fn findings(dir: &Path, arguments: &[&str]) -> String {
     serde_json::from_slice::<Value>(&output.stdout).unwrap()["findings"].to_string()
 }
 
+/// Genesis as a head that an audit may expect.
+fn genesis_head(dir: &Path) -> String {
+    let genesis = cbdc_ledger::Genesis::from_bytes(&std::fs::read(dir.join("net/genesis.bin")).unwrap()).unwrap();
+    let hash = cbdc_ledger::Ledger::new(genesis).unwrap().tip_hash();
+    format!("0:{}", cbdc_ledger::encoding::hex(&hash))
+}
+
 #[test]
 fn an_audited_folder_is_compared_with_a_published_head_and_with_a_node_that_runs() {
     let folder = tempfile::tempdir().unwrap();
@@ -130,6 +137,11 @@ fn an_audited_folder_is_compared_with_a_published_head_and_with_a_node_that_runs
     assert!(findings(dir, &[&data[1..], &["--expect-head", &later]].concat()).contains("19 blocks are missing"));
     let other = format!("{height}:{}", "ab".repeat(32));
     assert!(findings(dir, &[&data[1..], &["--expect-head", &other]].concat()).contains("abab"));
+    // Genesis has a header as well: the one that the first block names as its parent.
+    let first = object(dir, &["audit", "--data", "net/central-bank-1/data", "--expect-head", &genesis_head(dir)]);
+    assert_eq!(first["ok"], true, "{first}");
+    let other = format!("0:{}", "ab".repeat(32));
+    assert!(findings(dir, &[&data[1..], &["--expect-head", &other]].concat()).contains("genesis"));
     assert_eq!(code(dir, &[&data[..], &["--expect-head", "59"]].concat()), 2);
     assert_eq!(code(dir, &[&data[..], &["--peer", "bank-1"]].concat()), 4, "nobody listens");
 
@@ -376,6 +388,197 @@ fn a_bank_reports_its_deposits_pays_reserves_and_closes_an_empty_wallet() {
 
     let up = Up::start(dir, &[]);
     assert_eq!(available(dir, "bob"), 50_000, "a network with a closed wallet continues");
+    up.stop();
+}
+
+/// The commands of a page's first indented block, without their remarks.
+fn commands_of(page: &str) -> Vec<Vec<String>> {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page)).unwrap();
+    let lines = page.lines().filter_map(|line| line.strip_prefix("    cbdc "));
+    let words = |line: &str| line.split('#').next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    lines.map(words).collect()
+}
+
+#[test]
+fn the_example_of_holds_works_as_it_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let up = Up::start(dir, &[]);
+    let commands = commands_of("reference/policy/holds.md");
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for words in &commands {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        assert_eq!(code(dir, &words), 0, "{words:?}");
+    }
+    wait_for_balance(dir, "carol", 20_000 + 6_500);
+    assert_eq!(available(dir, "alice"), 100_000 - 6_500);
+    up.stop();
+}
+
+#[test]
+fn mistakes_of_a_newcomer_are_told_as_what_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let told = |arguments: &[&str]| {
+        let output = run(dir, arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), text)
+    };
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../simulations");
+    for (file, says) in [
+        ("economy/digital-euro.toml", "cbdc simulate"),
+        ("sweeps/holding-limit.toml", "cbdc sweep plan"),
+        ("presets/digital-euro.toml", "--preset digital-euro"),
+    ] {
+        let (code, text) = told(&["bench", repository.join(file).to_str().unwrap()]);
+        assert!(code == Some(2) && text.contains("expected a load on a network") && text.contains(says), "{text}");
+    }
+    // What cannot be read is not called a folder without a network.
+    std::fs::create_dir(dir.join("loop")).unwrap();
+    std::os::unix::fs::symlink("genesis.bin", dir.join("loop/genesis.bin")).unwrap();
+    let (_, text) = told(&["wallet", "list", "--network", "loop"]);
+    assert!(!text.contains("holds no network") && text.contains("genesis.bin"), "{text}");
+
+    let up = Up::start(dir, &["--banks", "1"]);
+    object(dir, &["wallet", "pay", "alice", "bob", "1.00"]);
+    let receipt = object(dir, &["wallet", "receipt", "alice", "--last", "--save", "r"]);
+    assert_eq!(code(dir, &["wallet", "list"]), 0);
+    // Whoever has place and hash fetches the receipt from a bank.
+    let (height, index) = (receipt["height"].to_string(), receipt["index"].to_string());
+    let hash = receipt["command_hash"].as_str().unwrap();
+    let fetched = object(dir, &["chain", "receipt", &height, &index, "--hash", hash]);
+    assert_eq!(fetched, object(dir, &["chain", "receipt", &height, &index]));
+    assert_eq!(code(dir, &["chain", "receipt", &height, &index, "--hash", &"ab".repeat(32)]), 1);
+    assert_eq!(code(dir, &["chain", "receipt", &height, &index, "--hash", hash, "--node", "central-bank-1"]), 2);
+    assert_eq!(code(dir, &["chain", "receipt", &height, &index, "--hash", "ab"]), 2);
+    // The ports of this network are another program's now.
+    std::fs::create_dir(dir.join("copy")).unwrap();
+    let again = cbdc(dir, &["up", "net"]).output().unwrap();
+    let text = String::from_utf8_lossy(&again.stderr);
+    assert!(!again.status.success(), "{text}");
+    up.stop();
+    assert_eq!(code(dir, &["wallet", "list"]), 4, "nobody told a balance");
+
+    let up = Up::start(dir, &["--banks", "2", "--no-limits"]);
+    let notes = std::fs::read_to_string(dir.join("up.err")).unwrap();
+    assert!(notes.contains("--banks 2, --no-limits: for a new network only"), "{notes}");
+    up.stop();
+    assert_eq!(code(dir, &["init", "other"]), 0);
+    let (_, text) = told(&["wallet", "receipt", "--verify", "r", "--network", "other"]);
+    assert!(text.contains("no receipt of the network"), "{text}");
+}
+
+#[test]
+fn a_busy_port_is_told_with_what_helps() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = run(dir, &["up", "net", "--base-port", &port]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("--base-port 8000"), "{text}");
+}
+
+#[test]
+fn two_runs_do_not_write_into_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let other_run = std::fs::File::open(&out).unwrap();
+    other_run.lock().unwrap();
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../simulations/load/smoke.toml");
+    let scenario = scenario.to_str().unwrap();
+    let output = run(folder.path(), &["bench", scenario, "--in-process", "--quiet", "--out", "out"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("another run writes into"), "{text}");
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
+}
+
+/// Runs a command, kills it after some milliseconds, and runs it again to its end; the places in the chain that either
+/// run has shown.
+fn killed_and_again(dir: &Path, words: &[&str], after_ms: u64) -> Vec<(Value, Value)> {
+    let words = [words, &["--json"]].concat();
+    let mut first = cbdc(dir, &words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(after_ms));
+    first.kill().unwrap();
+    let first = first.wait_with_output().unwrap();
+    let second = run(dir, &words);
+    assert!(second.status.success(), "{words:?}: {}", String::from_utf8_lossy(&second.stderr));
+    let shown = [first.stdout, second.stdout];
+    let shown = shown.iter().filter_map(|out| serde_json::from_slice::<Value>(out).ok());
+    shown.map(|answer| (answer["height"].clone(), answer["index"].clone())).collect()
+}
+
+#[test]
+fn a_command_that_is_killed_and_typed_again_moves_the_money_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let up = Up::start(dir, &["--banks", "2"]);
+    let minor = |object: &Value, name: &str| object[name].as_u64().unwrap_or_else(|| panic!("{name} in {object}"));
+    let wealth = || {
+        let (sheet, alice) = (object(dir, &["policy", "balance-sheet"]), object(dir, &["wallet", "show", "alice"]));
+        let bank = &sheet["banks"][1];
+        [
+            minor(bank, "reserves_minor") + minor(bank, "treasury_minor"),
+            minor(bank, "treasury_minor"),
+            minor(&alice, "available_minor") + minor(&alice, "deposit_minor"),
+        ]
+    };
+    let before = wealth();
+    let commands: [&[&str]; 3] = [
+        &["bank", "transfer-reserves", "1", "--from", "1", "--to", "2"],
+        &["policy", "issue", "1", "--bank", "2"],
+        &["wallet", "fund", "alice", "1", "--credit"],
+    ];
+    let mut expected = before;
+    for (words, sum) in commands.iter().zip(&mut expected) {
+        let mut shown = std::collections::HashSet::new();
+        for after_ms in [0, 5, 10, 15, 20, 25, 30, 40, 60, 90] {
+            shown.extend(killed_and_again(dir, words, after_ms).iter().map(|place| format!("{place:?}")));
+        }
+        assert!(shown.len() >= 10, "{words:?}: {shown:?}");
+        *sum += 100 * shown.len() as u64;
+    }
+    // What was issued has taken reserves; the funding has moved within alice's sum.
+    assert_eq!(wealth(), expected);
+    up.stop();
+}
+
+/// A process that the program has started.
+fn child_of(up: &Up, named: &str) -> u32 {
+    let own = up.child.id();
+    let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap();
+    let is_named = |pid: &u32| {
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.contains(named)
+    };
+    let mut children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    children.find(is_named).unwrap_or_else(|| panic!("no process of {named}"))
+}
+
+#[test]
+fn a_payment_is_accepted_while_the_central_bank_is_away_and_settles_later_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let up = Up::start(dir, &["--processes", "--banks", "1"]);
+    let central_bank = child_of(&up, "central-bank-1").to_string();
+    let signal = |signal: &str| assert!(Command::new("kill").args([signal, &central_bank]).status().unwrap().success());
+    signal("-STOP");
+    let accepted = |amount: &str| object(dir, &["wallet", "pay", "alice", "bob", amount, "--accept"]);
+    assert_eq!(accepted("2")["outcome"], "ACCEPTED");
+    // Asked again, it is the same payment; another one is made beside it.
+    assert_eq!(accepted("2")["outcome"], "ACCEPTED");
+    assert_eq!(accepted("3")["outcome"], "ACCEPTED");
+    let history = object(dir, &["wallet", "history", "alice"]);
+    assert_eq!(history["accepted"].as_array().unwrap().len(), 2, "{history}");
+    assert_eq!(available(dir, "alice"), 100_000 - 500);
+    signal("-CONT");
+    wait_for_balance(dir, "bob", 50_000 + 500);
+    let settled = accepted("3");
+    assert_eq!((&settled["outcome"], available(dir, "bob")), (&Value::from("SETTLED"), 50_000 + 500));
+    // From here on the same words are another payment.
+    assert_eq!(accepted("3")["outcome"], "SETTLED");
+    wait_for_balance(dir, "bob", 50_000 + 800);
     up.stop();
 }
 

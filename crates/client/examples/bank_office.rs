@@ -18,7 +18,7 @@ async fn main() -> anyhow::Result<()> {
     println!("treasury {}", anchor.show(Amount::from_minor(treasury.available_minor)));
     println!("reserves {}", anchor.show(Amount::from_minor(treasury.reserves_minor)));
 
-    let issued = office.request_issuance(IssuanceKind::Issue, anchor.parse("1000")?).await?;
+    let issued = office.request_issuance(IssuanceKind::Issue, anchor.parse("1000")?, random_id()).await?;
     println!("asked for 1000 more: {issued:?}");
 
     let alice = network.wallet("alice")?;

@@ -3,22 +3,26 @@
 //! These calls require the bank's own node certificate; others are refused with `NOT_AUTHORISED`. Amounts in messages
 //! are minor units.
 
+use std::future::Future;
+
 use bytes::Bytes;
 use cbdc_ledger::command::{BankConsent, IssuanceKind};
 use cbdc_ledger::{AccountId, Amount, BankId};
 use cbdc_proto::convert;
+use cbdc_proto::packed::Answer;
 use cbdc_proto::v1;
 use cbdc_proto::v1::consent_request::To;
+use tonic::{Response, Status};
 
 use crate::connection::Connection;
 use crate::consent::ask_consent;
 use crate::error::ClientError;
-use crate::submission::SubmissionStatus;
+use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
 
 /// The answer to a request to issue or redeem.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum IssuanceAnswer {
-    /// The operator endorsed it at once, and the order was settled or refused.
+    /// The operator endorsed it, and the order was settled or refused; or its status could not be learned.
     Ordered(SubmissionStatus),
     /// It waits for the operator.
     Waiting,
@@ -51,20 +55,32 @@ impl BankOffice {
         self.connection.ask(self.connection.bank().credit_deposit(request)).await
     }
 
-    /// Asks the central bank to issue CBDC against the bank's reserves, or to redeem it.
-    ///
-    /// **Not safe to repeat**: each call is a new request. After an error that leaves its status unknown, check
-    /// [`BankOffice::treasury`] first.
-    pub async fn request_issuance(&self, kind: IssuanceKind, amount: Amount) -> Result<IssuanceAnswer, ClientError> {
+    /// Asks the central bank to issue CBDC against the bank's reserves, or to redeem it. Asks again until the status is
+    /// known. Safe to repeat with the same `request_id`.
+    pub async fn request_issuance(
+        &self,
+        kind: IssuanceKind,
+        amount: Amount,
+        request_id: [u8; 16],
+    ) -> Result<IssuanceAnswer, ClientError> {
         let kind = match kind {
             IssuanceKind::Issue => v1::request_bank_issuance_request::Kind::Issue,
             IssuanceKind::Redeem => v1::request_bank_issuance_request::Kind::Redeem,
         };
-        let request = v1::RequestBankIssuanceRequest { kind: kind.into(), amount_minor: amount.minor() };
-        let answer =
-            self.connection.ask(self.connection.bank().request_issuance(self.connection.request(request))).await?;
-        let Some(outcome) = answer.outcome else { return Ok(IssuanceAnswer::Waiting) };
-        Ok(IssuanceAnswer::Ordered(self.status(&outcome)?))
+        let request_id = Bytes::copy_from_slice(&request_id);
+        let request = v1::RequestBankIssuanceRequest { kind: kind.into(), amount_minor: amount.minor(), request_id };
+        let attempt = || async {
+            let asked = self.connection.bank().request_issuance(self.connection.request(request.clone())).await;
+            match asked?.into_inner().outcome {
+                // The central bank keeps it until the operator agrees.
+                None => Ok(Answer::accepted()),
+                Some(outcome) => convert::outcome_from_message(&outcome),
+            }
+        };
+        Ok(match until_known(&self.connection, TIMEOUT, || self.within_deadline(attempt())).await? {
+            SubmissionStatus::Accepted => IssuanceAnswer::Waiting,
+            status => IssuanceAnswer::Ordered(status),
+        })
     }
 
     /// The bank's consent to link another bank's wallet to a deposit here, for
@@ -109,15 +125,26 @@ impl BankOffice {
         Ok((self.status(&outcome)?, Amount::from_minor(answer.deposits_minor)))
     }
 
-    /// Transfers reserves of this bank to another.
-    ///
-    /// **Not safe to repeat**: each call is a new transfer. After an error that leaves its status unknown, check
-    /// [`BankOffice::treasury`] first.
-    pub async fn transfer_reserves(&self, to: BankId, amount: Amount) -> Result<SubmissionStatus, ClientError> {
-        let message = v1::TransferReservesRequest { to: u32::from(to.0), amount_minor: amount.minor() };
-        let request = self.connection.request(message);
-        let outcome = self.connection.ask(self.connection.bank().transfer_reserves(request)).await?;
-        self.status(&outcome)
+    /// Transfers reserves of this bank to another. Asks again until the status is known. Safe to repeat with the same
+    /// `request_id`.
+    pub async fn transfer_reserves(
+        &self,
+        to: BankId,
+        amount: Amount,
+        request_id: [u8; 16],
+    ) -> Result<SubmissionStatus, ClientError> {
+        let (to, amount_minor, request_id) = (u32::from(to.0), amount.minor(), Bytes::copy_from_slice(&request_id));
+        let request = v1::TransferReservesRequest { to, amount_minor, request_id };
+        let attempt = || async {
+            let asked = self.connection.bank().transfer_reserves(self.connection.request(request.clone())).await;
+            convert::outcome_from_message(&asked?.into_inner())
+        };
+        until_known(&self.connection, TIMEOUT, || self.within_deadline(attempt())).await
+    }
+
+    /// An attempt that is given up at the connection's deadline, whatever the other end does.
+    async fn within_deadline(&self, attempt: impl Future<Output = Result<Answer, Status>>) -> Result<Answer, Status> {
+        self.connection.send(async { attempt.await.map(Response::new) }).await
     }
 
     /// Closes an empty wallet of this bank. Takes effect once: a repetition finds no wallet

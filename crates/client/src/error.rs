@@ -55,6 +55,9 @@ impl Refusal {
         matches!(
             self.outcome.reason,
             Reason::InsufficientFunds
+                | Reason::DepositTooSmall
+                | Reason::DepositTooLarge
+                | Reason::NotAccepted
                 | Reason::FundsFrozen
                 | Reason::HoldingLimit
                 | Reason::PaymentLimit

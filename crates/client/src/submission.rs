@@ -268,7 +268,7 @@ mod tests {
             status_of(vec![Err(Status::unavailable("gone")), overloaded(), overloaded(), overloaded()]).await;
         assert!(matches!(status, SubmissionStatus::Unknown { .. }), "{status:?}");
         // A refusal before ordering, and an error that says nothing about the record, leave the first attempt in doubt.
-        let too_little = || Err(of_refusal(&Outcome::refused(Reason::InsufficientFunds, 0, 1)));
+        let too_little = || Err(of_refusal(&Outcome::refused(Reason::NotAccepted, 0, 1)));
         let elsewhere = || Err(Status::permission_denied("not you"));
         for later in [too_little(), elsewhere()] {
             let (status, _) = status_of(vec![Err(Status::unavailable("gone")), later]).await;

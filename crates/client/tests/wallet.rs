@@ -6,7 +6,7 @@ use cbdc_client::{AccountId, Amount, BankId};
 use cbdc_client::{BlockPosition, ClientError, Height, Reason, SubmissionStatus};
 use cbdc_ledger::Outcome;
 use cbdc_proto::packed::Answer;
-use cbdc_proto::status::of_refusal;
+use cbdc_proto::status::{of_final_refusal, of_refusal};
 use cbdc_proto::v1;
 use tonic::Status;
 
@@ -59,6 +59,29 @@ async fn a_payment_whose_sequence_number_another_device_took_is_signed_again() {
     }
 }
 
+/// After an outage a bank's replica lags by seconds: other programs have used numbers that it still calls unused, and
+/// it has none of their receipts.
+#[tokio::test]
+async fn a_payment_behind_a_lagging_replica_passes_the_numbers_that_others_used() {
+    let bank = FakeBank::start().await;
+    let taken = || Err(of_final_refusal(&Outcome::refused(Reason::SequenceConflict, 0, 0)));
+    bank.answer_transfers((0..8).map(|_| taken()).chain([settled()]));
+    let submission = bank.wallet().pay(payee(), amount()).await.unwrap();
+    assert!(submission.status.settled().is_ok());
+    assert_eq!(sequences(&bank), (1..=9).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_bank_accepts_only_for_a_wallet_that_lets_it() {
+    for accepts in [false, true] {
+        let bank = FakeBank::start().await;
+        bank.answer_transfers([settled()]);
+        let wallet = if accepts { bank.wallet().accepting() } else { bank.wallet() };
+        wallet.pay(payee(), amount()).await.unwrap().status.settled().unwrap();
+        assert_eq!(*bank.script.may_accept.lock().unwrap(), [accepts]);
+    }
+}
+
 #[tokio::test]
 async fn a_payment_ahead_of_the_window_is_not_signed_again_since_it_may_still_settle() {
     let bank = FakeBank::start().await;
@@ -77,7 +100,7 @@ async fn a_payment_ahead_of_the_window_is_not_signed_again_since_it_may_still_se
 #[tokio::test]
 async fn a_refused_payment_gives_its_sequence_number_back() {
     let bank = FakeBank::start().await;
-    bank.answer_transfers([refused(Reason::HoldingLimit), settled()]);
+    bank.answer_transfers([refused(Reason::NotAccepted), settled()]);
     let wallet = bank.wallet();
     let first = wallet.pay(payee(), amount()).await.unwrap();
     assert!(matches!(first.status, SubmissionStatus::Refused(refusal) if refusal.position.is_none()));

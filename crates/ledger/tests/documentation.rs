@@ -16,8 +16,13 @@ Every answer to a command carries one of these reasons, in the same words in the
 - *final*: whether the answer decides the record for good, or a copy of it may still settle;
 - *later*: whether the same intent, re-signed, may succeed later.
 
-A refusal that uses the number is an outcome with a block position, and always final. Any other is a status of the
-call, and applies to the copy that was sent. Its `google.rpc.ErrorInfo` says what follows for the record:
+**What the ledger decided comes as an outcome, what never reached it as a status.** A refusal that uses the number is an
+outcome with a block position, and always final. Any other is a status of the call, and applies to the copy that was
+sent. So each reason comes in one way only, whichever call gives it; `EXPIRED` and `VALIDITY_TOO_LONG` alone come in
+both, since nodes check the time before the ledger does. In a stream of packed answers a status is an answer with
+height 0.
+
+The `google.rpc.ErrorInfo` of a status says what follows for the record:
 
 | metadata | meaning | what to do |
 |---|---|---|

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cbdc_ledger::books::Books;
-use cbdc_ledger::command::{IssuanceKind, IssuanceRequest, Record};
+use cbdc_ledger::command::{IssuanceKind, IssuanceRequest, Record, SessionStatement, SignedSession};
 use cbdc_ledger::encoding::Reader;
 use cbdc_ledger::filtered_block::filtered_blocks;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{
     Account, BankId, BlockProposal, Command, CommandBatch, FormatVersion, Genesis, Header, Ledger, MemberId, Outcome,
-    Reason, Signed, SignedHeader, VerifiedProposal,
+    Reason, Signed, SignedHeader, Timestamp, VerifiedProposal,
 };
 use model::network::{account, amount, key, proposal};
 use model::samples::{chunks_of, commands, commands_under, encoded, load};
@@ -47,6 +47,9 @@ fn seeds() -> Seeds {
     let head = network.member_head(Role::Bank, 1);
     let request = IssuanceRequest { kind: IssuanceKind::Issue, head, bank: BankId(1), amount: amount(5) };
     add("issuance_request", "issue", request.sign(network.id(), &key("bank-1")).to_bytes());
+    let (account, expires_at) = (account(1, 1), Timestamp(1_800_000_000_000));
+    let session = SessionStatement { bank: BankId(2), key_version: 5, account, expires_at, challenge: [9; 32] };
+    add("session_statement", "session", session.sign(network.id(), &key("alice")).to_bytes().into());
 
     for (format, name) in [(FormatVersion::One, "version-1"), (FormatVersion::Two, "version-2")] {
         let (mut network, samples) = commands_under(format);
@@ -83,6 +86,7 @@ fn decodes(target: &str, bytes: &[u8]) -> bool {
         "outcome" => Outcome::decode(&mut reader).is_ok(),
         "state" => Account::decode(&mut reader).is_ok() || Books::decode(&mut Reader::new("seed", bytes)).is_ok(),
         "genesis" => Genesis::from_bytes(bytes).is_ok(),
+        "session_statement" => SignedSession::from_bytes(bytes).is_ok(),
         "issuance_request" => Signed::<IssuanceRequest>::from_bytes(bytes).is_ok(),
         "checkpoint" => {
             let (mut chunks, mut rest) = (Vec::new(), bytes);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Genesis, Height, MemberId};
 use cbdc_proto::convert::{header_to_message, receipt_to_message};
-use cbdc_proto::status::{not_found, unavailable};
+use cbdc_proto::status::{not_found, not_served, unavailable};
 use cbdc_proto::transport::Peer;
 use cbdc_proto::v1;
 use cbdc_storage::CheckpointStore;
@@ -78,7 +78,7 @@ impl ChainService {
     fn require_blocks(&self) -> Result<(), Status> {
         match self.ledger.read(|ledger| ledger.partial_replica_of()) {
             None => Ok(()),
-            Some(bank) => Err(Status::failed_precondition(format!(
+            Some(bank) => Err(not_served(format!(
                 "bank {bank} keeps a partial replica and no whole blocks; ask the central bank"
             ))),
         }
@@ -193,8 +193,8 @@ impl v1::chain_server::Chain for ChainService {
         let (role, member) = self.membership.require(&request, &[Role::Bank])?;
         let peer = Peer::of(&request);
         let filtered_blocks = self.filtered_blocks.clone();
-        let filtered_blocks = filtered_blocks
-            .ok_or_else(|| Status::failed_precondition("only the central bank makes filtered blocks"))?;
+        let filtered_blocks =
+            filtered_blocks.ok_or_else(|| not_served("only the central bank makes filtered blocks"))?;
         let bank = BankId(member.0);
         let v1::FollowFilteredBlocksRequest { from_height, testimony } = request.into_inner();
         self.hear((role, member), testimony)?;

@@ -41,7 +41,7 @@ pub fn wallet(ledger: &Ledger, id: AccountId) -> Option<v1::Wallet> {
         height: ledger.height().0,
         earmarked_minor: account.earmarked.minor(),
         earmarks: earmarks(ledger, id),
-        claim_minor: ledger.claim_on(id).unwrap_or_default().minor(),
+        claim_minor: Some(ledger.claim_on(id).unwrap_or_default().minor()),
         accrued_interest_minor: accrued.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
         linked_bank: u32::from(account.linked_bank.0),
         has_allowance: account.has_allowance,

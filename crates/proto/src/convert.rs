@@ -11,7 +11,7 @@ use cbdc_ledger::{AccountId, Amount, Header, Height, MemberId, Outcome, PublicKe
 use tonic::Status;
 
 use crate::packed::{Answer, State};
-use crate::status::invalid;
+use crate::status::{invalid, unavailable};
 use crate::v1;
 
 /// An account number in IBAN form.
@@ -113,15 +113,15 @@ pub fn outcome_to_message(outcome: &Outcome, height: Height, index: u32) -> v1::
 /// An answer from a message.
 ///
 /// # Errors
-/// An unknown reason, or a fee above [`Charges::FEE_MAX`].
+/// An unknown reason, or a fee above [`Charges::FEE_MAX`]: what became of the command is then not known.
 pub fn outcome_from_message(message: &v1::Outcome) -> Result<Answer, Status> {
     let reason = cbdc_ledger::Reason::from_name(&message.reason)
-        .ok_or_else(|| invalid("outcome.reason", format!("expected a known reason, found `{}`", message.reason)))?;
+        .ok_or_else(|| unavailable(format!("outcome.reason: expected a known reason, found `{}`", message.reason)))?;
     let outcome = match reason {
         cbdc_ledger::Reason::Settled => {
             let fee = Some(Amount::from_minor(message.fee_minor)).filter(|fee| *fee <= Charges::FEE_MAX);
             let fee = fee.ok_or_else(|| {
-                invalid("outcome.fee_minor", format!("expected at most 2^48 - 1, found {}", message.fee_minor))
+                unavailable(format!("outcome.fee_minor: expected at most 2^48 - 1, found {}", message.fee_minor))
             })?;
             let (payee_fee, reverse_waterfall) =
                 (Amount::from_minor(message.amount), Amount::from_minor(message.limit));

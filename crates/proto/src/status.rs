@@ -1,5 +1,8 @@
 //! Refusals and failures as gRPC statuses, and back.
 //!
+//! What the ledger decided comes as an outcome, what never reached it as a status. So a status has no reason that the
+//! ledger alone finds.
+//!
 //! Every status carries `google.rpc.ErrorInfo`: domain `cbdc.v1`, a stable reason from the ledger's table, and the
 //! metadata `limit`, `amount` and `later_may_help`. One that refuses a signed record also says what follows for the
 //! record ([`Finality`]): `final`, or `may_settle_until_ms`. What the transport itself refuses gets a reason on its way
@@ -91,25 +94,72 @@ pub fn unavailable(sentence: impl Into<String>) -> Status {
     of_reason(Reason::Unavailable, sentence)
 }
 
+/// This node does not serve the call, nor will it later.
+pub fn not_served(sentence: impl Into<String>) -> Status {
+    let refusal = Outcome::refused(Reason::Malformed, 0, 0);
+    with_details(Code::Unimplemented, sentence, &refusal, Finality::NotStated)
+}
+
+/// The beginnings of what the transport says of a caller's message that it cannot read. What it says of anything else,
+/// such as a connection to another node that broke, tells nothing of what was done with the request.
+const UNREADABLE: [&str; 6] = [
+    "failed to decode Protobuf message",
+    "protocol error: received message",
+    "Error decompressing",
+    "Error, decoded message length too large",
+    "Unexpected EOF decoding stream",
+    "Missing request message",
+];
+
 /// The same status with a reason; `None` where it has one, or needs none. The transport's own statuses, for messages
 /// that cannot be read, calls that do not exist and time that ran out, come without.
 ///
 /// A message that cannot be read is its sender's mistake and told as INVALID_ARGUMENT; the transport says INTERNAL.
+/// Everything else leaves open what was done: its reason is `UNAVAILABLE`, and its code none that sounds final.
+///
+/// Statuses of another node must not come here as they are: see [`passed_on`].
 pub fn with_reason(status: &Status, path: &str) -> Option<Status> {
     if status.code() == Code::Ok || status.get_details_error_info().is_some() {
         return None;
     }
-    let (code, reason) = match status.code() {
-        Code::Internal => (Code::InvalidArgument, Reason::Malformed),
-        code @ (Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented) => (code, Reason::Malformed),
-        code => (code, Reason::Unavailable),
-    };
-    let sentence = match (status.code(), status.message()) {
-        (Code::Unimplemented, "") => format!("this node has no call {path}"),
-        (Code::Internal, message) => format!("the message of {path} cannot be read: {message}"),
-        (_, message) => message.to_owned(),
+    let message = status.message();
+    let is_unreadable = UNREADABLE.iter().any(|begin| message.starts_with(begin));
+    let (code, reason, sentence) = match status.code() {
+        Code::Internal if is_unreadable => {
+            let sentence = format!("the message of {path} cannot be read: {message}");
+            (Code::InvalidArgument, Reason::Malformed, sentence)
+        }
+        Code::OutOfRange if is_unreadable => (Code::OutOfRange, Reason::Malformed, message.to_owned()),
+        Code::Unimplemented if message.is_empty() => {
+            (Code::Unimplemented, Reason::Malformed, format!("this node has no call {path}"))
+        }
+        Code::Unimplemented => (Code::Unimplemented, Reason::Malformed, message.to_owned()),
+        code => (left_open(code), Reason::Unavailable, message.to_owned()),
     };
     Some(with_details(code, sentence, &Outcome::refused(reason, 0, 0), Finality::NotStated))
+}
+
+/// Another node's status as it is passed on to this one's caller. What the transport made on the way there says nothing
+/// of what that node did with the request, so it is UNAVAILABLE.
+pub fn passed_on(status: Status) -> Status {
+    match status.get_details_error_info() {
+        Some(_) => status,
+        None => unavailable(format!("another node's answer did not come: {:?}: {}", status.code(), status.message())),
+    }
+}
+
+/// The code of a status that leaves open what was done with the request: its own, or UNAVAILABLE if that sounds final.
+fn left_open(code: Code) -> Code {
+    match code {
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::Internal
+        | Code::Aborted
+        | Code::DataLoss => code,
+        _ => Code::Unavailable,
+    }
 }
 
 fn with_details(code: Code, sentence: impl Into<String>, outcome: &Outcome, finality: Finality) -> Status {
@@ -127,6 +177,11 @@ fn with_metadata(
     outcome: &Outcome,
     more: impl IntoIterator<Item = (String, String)>,
 ) -> Status {
+    debug_assert!(
+        outcome.reason.is_found_before_ordering(),
+        "expected a reason that is found before ordering, found {}, which comes as an outcome",
+        outcome.reason
+    );
     let mut metadata = HashMap::from([
         ("limit".to_owned(), outcome.limit.to_string()),
         ("amount".to_owned(), outcome.amount.to_string()),
@@ -139,11 +194,11 @@ fn with_metadata(
 
 fn code_of(reason: Reason) -> Code {
     match reason {
-        Reason::Malformed | Reason::KeyUnacceptable => Code::InvalidArgument,
+        Reason::Malformed => Code::InvalidArgument,
         Reason::BadSignature | Reason::NoSession | Reason::SessionExpired => Code::Unauthenticated,
         Reason::NotAuthorised | Reason::UnknownMember => Code::PermissionDenied,
         Reason::UnknownAccount => Code::NotFound,
-        Reason::SequenceUsed | Reason::SequenceConflict => Code::AlreadyExists,
+        Reason::SequenceUsed | Reason::SequenceConflict | Reason::RequestConflict => Code::AlreadyExists,
         Reason::SequenceOutOfWindow => Code::OutOfRange,
         Reason::Overloaded => Code::ResourceExhausted,
         Reason::Unavailable | Reason::ClockJump => Code::Unavailable,
@@ -189,10 +244,11 @@ mod tests {
 
     #[test]
     fn a_status_without_a_reason_gets_one_and_another_stays_as_it_is() {
+        let too_large = "Error, decoded message length too large: found 2 bytes, the limit is: 1 bytes";
         for (status, code, reason) in [
-            (Status::internal("invalid wire type"), Code::InvalidArgument, Reason::Malformed),
+            (Status::internal(UNREADABLE[0]), Code::InvalidArgument, Reason::Malformed),
             (Status::unimplemented(""), Code::Unimplemented, Reason::Malformed),
-            (Status::out_of_range("too large"), Code::OutOfRange, Reason::Malformed),
+            (Status::out_of_range(too_large), Code::OutOfRange, Reason::Malformed),
             (Status::deadline_exceeded("late"), Code::DeadlineExceeded, Reason::Unavailable),
             (Status::data_loss("a bit flipped"), Code::DataLoss, Reason::Unavailable),
         ] {
@@ -206,8 +262,27 @@ mod tests {
     }
 
     #[test]
+    fn what_the_transport_says_of_anything_but_a_callers_message_sounds_never_final() {
+        let codes = (1..=16).map(Code::from_i32).filter(|code| *code != Code::Unimplemented);
+        let statuses = codes.map(|code| Status::new(code, "h2 protocol error: the connection broke"));
+        let answers = ["Error encoding: no room", "Error, encoded message length too large: found 2 bytes"];
+        let statuses = statuses.chain(answers.map(Status::internal)).chain(answers.map(Status::out_of_range));
+        for status in statuses {
+            for told in [with_reason(&status, "/cbdc.v1.Bank/SubmitTransfer").unwrap(), passed_on(status.clone())] {
+                assert_eq!(refusal_of(&told).unwrap().reason, Reason::Unavailable, "{status:?}: {told:?}");
+                assert_eq!(left_open(told.code()), told.code(), "{status:?}: {told:?}");
+            }
+        }
+        // An answer of another node that this one could not read is no mistake of the caller's.
+        let unread = passed_on(Status::internal(UNREADABLE[0]));
+        assert_eq!((unread.code(), with_reason(&unread, "").is_none()), (Code::Unavailable, true));
+        let refused = of_reason(Reason::NotLinked, "Why.");
+        assert_eq!(refusal_of(&passed_on(refused)).unwrap().reason, Reason::NotLinked);
+    }
+
+    #[test]
     fn a_refusal_survives_being_a_status() {
-        for reason in Reason::ALL {
+        for reason in Reason::ALL.iter().filter(|reason| reason.is_found_before_ordering()) {
             let refusal = Outcome::refused(*reason, 3, u64::MAX);
             let status = of_refusal(&refusal);
             assert_eq!(refusal_of(&status), Some(refusal));

@@ -104,9 +104,18 @@ fn every_outcome_comes_back_with_its_position() {
         assert_eq!(message.settled, *reason == Reason::Settled);
     }
     let unknown = v1::Outcome { reason: "NO_SUCH_REASON".to_owned(), ..Default::default() };
-    names("outcome.reason", outcome_from_message(&unknown));
     let settled = outcome_to_message(&Outcome::settled(), Height(3), 4);
-    names("outcome.fee_minor", outcome_from_message(&v1::Outcome { fee_minor: 1 << 48, ..settled }));
+    let too_large = v1::Outcome { fee_minor: 1 << 48, ..settled };
+    // An answer that cannot be read says nothing of the command: it may have settled.
+    for (field, answer) in [("outcome.reason", unknown), ("outcome.fee_minor", too_large)] {
+        let status = outcome_from_message(&answer).unwrap_err();
+        assert!(status.message().contains(field), "expected {field} in {status:?}");
+        assert_eq!(
+            (status.code(), refusal_of(&status).unwrap().reason),
+            (Code::Unavailable, Reason::Unavailable),
+            "{status:?}"
+        );
+    }
 }
 
 #[test]

@@ -191,12 +191,12 @@ async fn a_repeated_request_acts_once_and_another_one_under_its_name_is_refused(
     let service = credited(&store, 100).await;
     assert_eq!(service.credit([1; 16], account(), amount(100)).await, Ok(deposit(100, 0)));
     let other = service.credit([1; 16], account(), amount(101)).await.unwrap_err();
-    assert_eq!(other.reason, Reason::SequenceConflict);
+    assert_eq!(other.reason, Reason::RequestConflict);
     let both = tokio::join!(begin(&service, 40), begin(&service, 40));
     drop(both);
     assert_eq!((service.deposit(account()), service.outbox_len()), (deposit(60, 40), 1));
     let other = service.fund(REQUEST, account(), amount(41), true).await.unwrap_err();
-    assert_eq!(other.reason, Reason::SequenceConflict);
+    assert_eq!(other.reason, Reason::RequestConflict);
 }
 
 #[tokio::test]

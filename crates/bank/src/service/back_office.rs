@@ -1,32 +1,26 @@
 //! The bank's own back office: money paid in, issuance, statements of deposits, reserves paid to other banks, closing
 //! wallets, the treasury.
 
-use std::sync::Arc;
-
-use cbdc_ledger::command::{CloseWallet, DepositStatement, IssuanceKind, IssuanceRequest, ReservesTransfer};
+use cbdc_ledger::command::{CloseWallet, DepositStatement, IssuanceKind};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::outcome::OtherCopies;
 use cbdc_ledger::{AccountId, Amount, BankId, MemberId, Outcome, Reason};
 use cbdc_node::Membership;
-use cbdc_node::re_sign::{Attempt, sign_until_done};
-use cbdc_proto::convert::{exact, number_u16, outcome_from_message, outcome_to_message};
-use cbdc_proto::status::{invalid, not_authorised, of_reason, of_refusal, refusal_of, unavailable};
+use cbdc_proto::convert::{exact, number_u16, outcome_to_message};
+use cbdc_proto::status::{invalid, not_authorised, of_refusal};
 use cbdc_proto::v1;
-use cbdc_proto::v1::settlement_client::SettlementClient;
-use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use super::context::{BankContext, positive_amount};
+use super::context::{BankContext, positive_amount, status_unknown};
 use super::own_command::OwnCommands;
-use crate::own_sequence::Taken;
-use crate::relay::CentralBankEndpoint;
-use crate::signing::{REQUEST_VALIDITY, SHORT_VALIDITY};
+use super::own_request::OwnRequests;
+use crate::own_requests::Wish;
+use crate::signing::SHORT_VALIDITY;
 
 /// Serves the bank's own back office.
 pub struct BackOfficeService {
     pub context: BankContext,
     pub own_commands: OwnCommands,
-    pub central_bank_endpoint: Arc<CentralBankEndpoint>,
+    pub own_requests: OwnRequests,
     pub membership: Membership,
 }
 
@@ -46,12 +40,7 @@ impl BackOfficeService {
         let amount = positive_amount(request.amount_minor)?;
         let id = exact("request_id", &request.request_id)?;
         self.context.require_open_wallet(account)?;
-        self.context.deposits.credit(id, account, amount).await.map_err(|refusal| match refusal.reason {
-            Reason::SequenceConflict => {
-                of_reason(refusal.reason, "request_id: it was used before, for another account or amount")
-            }
-            _ => of_refusal(&refusal),
-        })?;
+        self.context.deposits.credit(id, account, amount).await.map_err(|refusal| of_refusal(&refusal))?;
         Ok(self.context.deposit_of(account))
     }
 
@@ -68,54 +57,10 @@ impl BackOfficeService {
             }
         };
         let amount = positive_amount(request.amount_minor)?;
-        let channel = self.central_bank_endpoint.channel().map_err(|error| unavailable(error.to_string()))?;
-        let outcome = sign_until_done(|| self.request_issuance_once(channel.clone(), kind, amount)).await?;
+        let wish = Wish::Issuance { kind, amount };
+        let answer = self.own_requests.ask(exact("request_id", &request.request_id)?, wish).await?;
+        let outcome = answer.map(|answer| outcome_to_message(&answer.outcome, answer.height, answer.index));
         Ok(v1::RequestBankIssuanceResponse { outcome })
-    }
-
-    /// Signs one request and sends it once. `None` while it waits for the operator.
-    async fn request_issuance_once(
-        &self,
-        channel: Channel,
-        kind: IssuanceKind,
-        amount: Amount,
-    ) -> Attempt<Result<Option<v1::Outcome>, Status>> {
-        let signer = &self.own_commands.signer;
-        let make = |head| IssuanceRequest { kind, head, bank: self.context.bank, amount };
-        let signed = match signer.sign(REQUEST_VALIDITY, make) {
-            Ok(signed) => signed,
-            Err(refusal) => return Attempt::Done(Err(of_refusal(&refusal))),
-        };
-        let head = signed.record.head;
-        let taken = Taken::new(signer.sequence.clone(), head.sequence, head.valid_until);
-        let message = v1::RequestIssuanceRequest { request: signed.to_bytes().into() };
-        let status = match SettlementClient::new(channel).request_issuance(message).await {
-            Ok(answer) => return Attempt::Done(self.issuance_answered(answer.into_inner().outcome, taken).await),
-            Err(status) => status,
-        };
-        match refusal_of(&status).map(|refusal| refusal.reason) {
-            // The request was sent only once.
-            Some(reason) if reason.shows_sequence_taken(OtherCopies::NotOrdered) => {
-                return Attempt::SignAgain(Err(status));
-            }
-            Some(Reason::Unavailable) | None => {}
-            Some(_) => taken.never_sent(),
-        }
-        Attempt::Done(Err(status))
-    }
-
-    async fn issuance_answered(
-        &self,
-        outcome: Option<v1::Outcome>,
-        taken: Taken,
-    ) -> Result<Option<v1::Outcome>, Status> {
-        // Without an outcome the request waits for the operator, and its number with it.
-        let Some(outcome) = outcome else { return Ok(None) };
-        let answer = outcome_from_message(&outcome)?;
-        if answer.is_ordered() && self.context.replica_at(answer.height).await {
-            taken.used();
-        }
-        Ok(Some(outcome))
     }
 
     /// Reports the deposit book's own sum. Money in transit is owed to customers until it has arrived.
@@ -130,18 +75,12 @@ impl BackOfficeService {
         })
     }
 
-    /// Pays reserves to another bank. Each call signs a new transfer, so a caller that does not learn its status must
-    /// not simply repeat it.
+    /// Pays reserves to another bank, once for each request id.
     pub async fn transfer_reserves(&self, request: &v1::TransferReservesRequest) -> Result<v1::Outcome, Status> {
         let (to, amount) = (BankId(number_u16("to", request.to)?), positive_amount(request.amount_minor)?);
-        let make = |head| ReservesTransfer { head, from: self.context.bank, to, amount };
-        let settled = self.own_commands.settle(SHORT_VALIDITY, make).await;
-        let answer = settled.map_err(|status| match refusal_of(&status).map(|refusal| refusal.reason) {
-            Some(Reason::Unavailable) => unavailable(
-                "the central bank has not answered: whether the reserves were moved is not known; look at the treasury before asking again, which would be another transfer",
-            ),
-            _ => status,
-        })?;
+        let wish = Wish::TransferReserves { to, amount };
+        let answer = self.own_requests.ask(exact("request_id", &request.request_id)?, wish).await?;
+        let answer = answer.ok_or_else(status_unknown)?;
         Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
     }
 

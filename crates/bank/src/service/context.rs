@@ -46,9 +46,8 @@ impl BankContext {
     pub fn own_account(&self, field: &str, text: &str) -> Result<AccountId, Status> {
         let account = account(field, text)?;
         if account.bank != self.bank {
-            let sentence =
-                format!("{field}: expected an account of bank {}, found one of bank {}", self.bank, account.bank);
-            return Err(of_reason(Reason::WrongBank, sentence));
+            let sentence = format!("expected an account of bank {}, found one of bank {}", self.bank, account.bank);
+            return Err(invalid(field, sentence));
         }
         Ok(account)
     }
@@ -63,10 +62,10 @@ impl BankContext {
             return Ok(found);
         }
         let sentence = format!(
-            "{field}: expected an account of bank {}, or one that is linked to it; found one of bank {}",
+            "expected an account of bank {}, or one that is linked to it; found one of bank {}",
             self.bank, found.bank
         );
-        Err(of_reason(Reason::WrongBank, sentence))
+        Err(invalid(field, sentence))
     }
 
     /// Refuses an account that is not an open wallet.

@@ -8,7 +8,7 @@ use cbdc_ledger::outcome::OtherCopies;
 use cbdc_ledger::{AccountId, Amount, Outcome, Reason};
 use cbdc_node::re_sign::{Attempt, sign_until_done};
 use cbdc_proto::convert::{exact, outcome_to_message};
-use cbdc_proto::status::{of_reason, of_refusal, unavailable};
+use cbdc_proto::status::{of_refusal, unavailable};
 use cbdc_proto::v1;
 use tonic::Status;
 
@@ -71,9 +71,6 @@ impl FundingService {
 
 fn refused(refusal: &Outcome) -> Status {
     match refusal.reason {
-        Reason::SequenceConflict => {
-            of_reason(refusal.reason, "request_id: it was used before, for another account or amount")
-        }
         Reason::Unavailable => unavailable("the central bank cannot be reached; nothing was debited"),
         _ => of_refusal(refusal),
     }

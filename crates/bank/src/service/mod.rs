@@ -14,8 +14,9 @@
 //! | [`history`] | receipts and past payments |
 //!
 //! Each keeps only what it needs. They share [`context`], and build on [`own_command`] (commands that the bank signs),
-//! [`payment_relay`] (payments as they are), [`records`] (the facts about a record that a holder signed, including
-//! [`unanswered`] copies) and [`record_status`] (what may be answered about it).
+//! [`own_request`] (those that the back office names by an id), [`payment_relay`] (payments as they are), [`records`]
+//! (the facts about a record that a holder signed, including [`unanswered`] copies) and [`record_status`] (what may be
+//! answered about it).
 //!
 //! A command that was ordered is answered with OK and its outcome, settled or refused. One that was not ordered is a
 //! status with `google.rpc.ErrorInfo`. *Settled* is answered only once the central bank or the chain has said so.
@@ -28,6 +29,7 @@ mod history;
 mod hold;
 mod holder_command;
 mod own_command;
+mod own_request;
 mod payment;
 mod payment_relay;
 mod record_status;
@@ -51,6 +53,7 @@ pub use history::HistoryService;
 pub use hold::HoldService;
 pub use holder_command::HolderCommandService;
 pub use own_command::OwnCommands;
+pub use own_request::OwnRequests;
 pub use payment::PaymentService;
 pub use payment_relay::PaymentRelay;
 pub use records::Records;

@@ -137,6 +137,7 @@ impl PaymentService {
         Box::pin(async_stream::try_stream! {
             let mut in_flight = FuturesUnordered::new();
             let (mut is_open, mut may_read) = (true, false);
+            let mut wrong = None;
             while is_open || !in_flight.is_empty() {
                 let may_take_batch = is_open && in_flight.len() < BATCHES_MAX;
                 let reads_on = may_take_batch && (may_read || standing.has_capacity());
@@ -149,14 +150,15 @@ impl PaymentService {
                 };
                 match event {
                     Event::Answered(answer) => yield answer,
-                    Event::Came(batch) => match batch? {
-                        Some(batch) => {
-                            check_size(&batch)?;
+                    Event::Came(Ok(None)) => is_open = false,
+                    Event::Came(batch) => match batch.map(Option::unwrap_or_default).and_then(of_a_fit_size) {
+                        Ok(batch) => {
                             may_read = false;
                             let charge = Share::take_current(batch.commands.len());
                             in_flight.push(self.clone().answer_batch(batch, charge, standing.clone()));
                         }
-                        None => is_open = false,
+                        // No more is read. The status speaks of this batch alone: those before it are answered first.
+                        Err(status) => (wrong, is_open) = (Some(status), false),
                     },
                     Event::MayRead => may_read = true,
                     // The node stops: nothing more is read, and batches in flight are answered.
@@ -164,6 +166,7 @@ impl PaymentService {
                     Event::Idle => Err(idle(self.stream_idle_max))?,
                 }
             }
+            wrong.map_or(Ok(()), Err)?;
         })
     }
 
@@ -210,7 +213,7 @@ fn idle(for_so_long: Duration) -> Status {
     ))
 }
 
-fn check_size(batch: &v1::CommandBatch) -> Result<(), Status> {
+fn of_a_fit_size(batch: v1::CommandBatch) -> Result<v1::CommandBatch, Status> {
     let length = batch.commands.len();
     if !length.is_multiple_of(SIGNED_PAYMENT_BYTES) {
         return Err(invalid(
@@ -225,5 +228,5 @@ fn check_size(batch: &v1::CommandBatch) -> Result<(), Status> {
             format!("expected at most {BATCH_COMMANDS_MAX} payments in a batch, found {count}"),
         ));
     }
-    Ok(())
+    Ok(batch)
 }

@@ -70,10 +70,7 @@ impl SessionService {
         let SessionStatement { bank, key_version, account, expires_at, challenge } = signed.statement;
         if bank != self.sessions.bank {
             let own = self.sessions.bank;
-            return Err(of_reason(
-                Reason::WrongBank,
-                format!("the statement names bank {bank}, this is bank {own}: begin a session here"),
-            ));
+            return Err(invalid("statement", format!("expected bank {own} in it, found {bank}: begin a session here")));
         }
         let now = self.sessions.now();
         self.sessions.check_challenge(challenge, expires_at, now).map_err(|refused| {

@@ -8,8 +8,8 @@ use cbdc_ledger::sequence::SequenceStatus;
 use cbdc_ledger::{AccountId, Class, HolderId, MemberId, Reason, Signature, Timestamp};
 use cbdc_node::source_standing::Tally;
 use cbdc_node::views::{self, wallet};
-use cbdc_proto::convert::{account, exact, number_u16, public_key, required};
-use cbdc_proto::status::{invalid, not_authorised, not_found, of_reason, of_refusal};
+use cbdc_proto::convert::{account, exact, number_u16, outcome_to_message, public_key, required};
+use cbdc_proto::status::{invalid, not_authorised, not_found, of_reason};
 use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use tonic::Status;
@@ -66,7 +66,7 @@ impl WalletService {
         let asked =
             self.central_bank.ask(|channel| async { SettlementClient::new(channel).get_wallet(request).await }).await;
         let found = match asked {
-            Err(_) if found.earmarked_minor == 0 => found,
+            Err(_) if found.earmarked_minor == 0 => v1::Wallet { claim_minor: None, ..found },
             Ok(asked) if found.earmarked_minor == 0 => v1::Wallet { claim_minor: asked.claim_minor, ..found },
             asked => asked?,
         };
@@ -139,21 +139,22 @@ impl WalletService {
             return Ok(opened);
         }
         let answer = self.own_commands.settle(SHORT_VALIDITY, make).await?;
-        match answer.outcome.reason {
-            Reason::Settled => {
-                let id = AccountId::from_u64(answer.outcome.amount);
-                id.map(opened).ok_or_else(status_unknown)
-            }
-            // The same request, sent twice at once: the other copy has opened it.
-            Reason::KeyInUse => match self.opened_before(&statement, &certificate, agreement)? {
-                Some(opened) => Ok(opened),
-                None => Err(of_refusal(&answer.outcome)),
-            },
-            _ => Err(of_refusal(&answer.outcome)),
+        // The same request, sent twice at once: the other one has opened it.
+        if answer.outcome.reason == Reason::KeyInUse
+            && let Some(opened) = self.opened_before(&statement, &certificate, agreement)?
+        {
+            return Ok(opened);
         }
+        let account = match answer.outcome.reason {
+            Reason::Settled => AccountId::from_u64(answer.outcome.amount).ok_or_else(status_unknown)?.to_string(),
+            _ => String::new(),
+        };
+        let outcome = Some(outcome_to_message(&answer.outcome, answer.height, answer.index));
+        Ok(v1::OpenWalletResponse { account, outcome })
     }
 
-    /// The wallet that this key opened before, if the request is the same and the key's holder has signed it.
+    /// The wallet that this key opened already, if the request is the same and the key's holder has signed it. Where
+    /// the key has opened another wallet, the ledger refuses.
     fn opened_before(
         &self,
         statement: &Statement,
@@ -167,13 +168,7 @@ impl WalletService {
                 return Err(of_reason(Reason::BadSignature, "agreement: it is not the key's over what is certified"));
             }
             let is_same = ledger.holder_of(id).is_some_and(|found| found.id == holder && found.class == class);
-            if !is_same {
-                return Err(of_reason(
-                    Reason::KeyInUse,
-                    "the key has opened a wallet of another holder or class at this bank",
-                ));
-            }
-            Ok(Some(opened(id)))
+            Ok(is_same.then(|| opened(id)))
         })
     }
 
@@ -205,5 +200,5 @@ impl WalletService {
 
 /// A wallet's account alone: whoever has seen the signed request may repeat it.
 fn opened(id: AccountId) -> v1::OpenWalletResponse {
-    v1::OpenWalletResponse { account: id.to_string() }
+    v1::OpenWalletResponse { account: id.to_string(), outcome: None }
 }

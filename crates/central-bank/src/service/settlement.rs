@@ -196,10 +196,17 @@ impl CommandStream {
                 () = self.replies.closed() => return,
             };
             // A stream that ends or breaks ends the loop; batches in flight are still answered, if anybody listens.
-            let Ok(Some(v1::CommandBatch { batch_id, commands, takes_runs })) = batch else { return };
+            let v1::CommandBatch { batch_id, commands, takes_runs } = match batch {
+                Ok(Some(batch)) => batch,
+                Ok(None) => return,
+                Err(status) => {
+                    drop(permit);
+                    return self.end_with(status).await;
+                }
+            };
             if let Err(status) = self.membership.require_peer(&self.peer, &SUBMITTER_ROLES) {
-                drop(self.replies.send(Err(status)));
-                return;
+                drop(permit);
+                return self.end_with(status).await;
             }
             // Held until the batch is answered.
             let charge = self.share.as_ref().map(|share| share.take(commands.len())).transpose();
@@ -223,10 +230,19 @@ impl CommandStream {
                     }
                 }
                 Err(error) => {
-                    drop(self.replies.send(Err(invalid("commands", format!("batch {batch_id}: {error}")))));
-                    return;
+                    drop(permit);
+                    return self.end_with(invalid("commands", format!("batch {batch_id}: {error}"))).await;
                 }
             }
+        }
+    }
+
+    /// Ends the stream with a status, which speaks of the batch that was read last: those before it are answered first.
+    async fn end_with(&self, status: Status) {
+        let answered = self.in_flight.acquire_many(BATCHES_IN_FLIGHT_MAX as u32);
+        tokio::select! {
+            _ = answered => drop(self.replies.send(Err(status))),
+            () = self.replies.closed() => {}
         }
     }
 }

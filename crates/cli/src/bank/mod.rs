@@ -8,6 +8,8 @@ use clap::{Args, Subcommand};
 
 use crate::output::Output;
 
+pub use reserves::requests_file;
+
 /// As a commercial bank: report deposits, pay reserves to another bank, close a customer's wallet
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:

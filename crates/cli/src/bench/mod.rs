@@ -4,6 +4,7 @@ mod core;
 
 use std::path::{Path, PathBuf};
 
+use cbdc_devnet::policy::Preset;
 use cbdc_harness::run::maximum::{Bound, find_maximum};
 use cbdc_harness::run::{BenchOptions, bench, default_out};
 use cbdc_harness::{report, scenario::ScenarioError};
@@ -106,7 +107,7 @@ impl Bench {
             result = measured => result,
         };
         let result = result.map_err(|error| match error.downcast::<ScenarioError>() {
-            Ok(mistake) => Usage(economy(&options.scenario).unwrap_or_else(|| mistake.to_string())).into(),
+            Ok(mistake) => Usage(another_kind(&options.scenario).unwrap_or_else(|| mistake.to_string())).into(),
             Err(other) => other,
         })?;
         if output.json {
@@ -120,11 +121,20 @@ impl Bench {
     }
 }
 
-/// The error for a file that describes an economy, not a load on a network.
-fn economy(file: &Path) -> Option<String> {
-    cbdc_economy::Scenario::read(file).ok()?;
-    let file = file.display();
-    Some(format!("{file}: expected a load on a network, found a scenario of an economy: use `cbdc simulate {file}`"))
+/// The error for a file that is no load on a network but an economy, a sweep or a preset.
+fn another_kind(file: &Path) -> Option<String> {
+    let stem = file.file_stem()?.to_str()?;
+    let name = file.display();
+    let (found, instead) = if cbdc_economy::Scenario::read(file).is_ok() {
+        ("a scenario of an economy", format!("use `cbdc simulate {name}`"))
+    } else if cbdc_sweep::plan_file::PlanFile::read(file).is_ok() {
+        ("a sweep", format!("use `cbdc sweep plan {name}`"))
+    } else if Preset::parse(stem, &cbdc_proto::bounded_file::read_text(file).ok()?).is_ok() {
+        ("a preset of policy", format!("name it beside a load: `cbdc bench SCENARIO --preset {stem}`"))
+    } else {
+        return None;
+    };
+    Some(format!("{name}: expected a load on a network, found {found}: {instead}"))
 }
 
 fn bound_ms(text: &str) -> Result<f64, String> {

@@ -4,15 +4,19 @@
 //! automatically, `issue` settles at once; otherwise the request waits for `endorse`.
 
 use cbdc_client::bank_office::IssuanceAnswer;
-use cbdc_client::{BankId, BlockPosition, ClientError, GovernanceClient, IssuanceKind, Role};
+use cbdc_client::{
+    Amount, Anchor, BankId, BlockPosition, ClientError, GovernanceClient, IssuanceKind, Role, SubmissionStatus,
+};
 use cbdc_ledger::Signed;
 use cbdc_ledger::command::IssuanceRequest;
 use clap::Args;
 use serde_json::json;
 
+use crate::bank::requests_file;
 use crate::exit::Told;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
+use crate::under_one_id::{self, UnderOneId};
 
 #[derive(Args, Debug)]
 struct Request {
@@ -28,7 +32,9 @@ struct Request {
 /// Request CBDC against a bank's reserves
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  cbdc policy issue 10000 --bank 1")]
+  cbdc policy issue 10000 --bank 1
+
+If interrupted, run the same command again: it asks again under the same id, and issues once.")]
 pub struct Issue {
     #[command(flatten)]
     request: Request,
@@ -37,7 +43,9 @@ pub struct Issue {
 /// Turn CBDC in a bank's treasury back into reserves
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  cbdc policy redeem 5000 --bank 1")]
+  cbdc policy redeem 5000 --bank 1
+
+If interrupted, run the same command again: it asks again under the same id, and redeems once.")]
 pub struct Redeem {
     #[command(flatten)]
     request: Request,
@@ -55,41 +63,86 @@ impl Redeem {
     }
 }
 
+/// An issuance, as it is asked for under one id of the bank's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Issuance {
+    kind: IssuanceKind,
+    amount: Amount,
+}
+
+impl under_one_id::Request for Issuance {
+    fn describe(&self, anchor: &Anchor) -> String {
+        let word = if self.kind == IssuanceKind::Issue { "issue" } else { "redeem" };
+        format!("a request to {word} {}", anchor.show(self.amount))
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        [&[u8::from(self.kind == IssuanceKind::Redeem)][..], &self.amount.minor().to_le_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Issuance> {
+        let ([kind], amount) = bytes.split_first_chunk::<1>()?;
+        let kind = match kind {
+            0 => IssuanceKind::Issue,
+            1 => IssuanceKind::Redeem,
+            _ => return None,
+        };
+        Some(Issuance { kind, amount: Amount::from_minor(u64::from_le_bytes(amount.try_into().ok()?)) })
+    }
+}
+
 impl Request {
     async fn run(self, kind: IssuanceKind, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let amount = anchor.parse(&self.amount)?;
+        let issuance = Issuance { kind, amount: anchor.parse(&self.amount)? };
         let office = network.bank_office(BankId(self.bank))?;
-        let position = match office.request_issuance(kind, amount).await? {
-            IssuanceAnswer::Ordered(status) => Some(status.settled()?),
-            IssuanceAnswer::Waiting => None,
+        let file = requests_file(&network, BankId(self.bank), "issuance", output)?;
+        let ask = async |issuance: Issuance, id| {
+            Ok(match office.request_issuance(issuance.kind, issuance.amount, id).await? {
+                IssuanceAnswer::Ordered(status) => status,
+                IssuanceAnswer::Waiting => SubmissionStatus::Accepted,
+            })
         };
-        let treasury = office.treasury().await?;
+        let begun = UnderOneId::begin(file, issuance, (&anchor, output), &ask).await?;
         let word = match kind {
             IssuanceKind::Issue => "issued",
             IssuanceKind::Redeem => "redeemed",
         };
-        let object = json!({
-            "kind": word,
-            "bank": self.bank,
-            "amount_minor": amount.minor(),
-            "settled": position.is_some(),
-            "height": position.map(|position| position.height.0),
-            "index": position.map(|position| position.index),
-            "treasury_minor": treasury.available_minor,
-            "reserves_minor": treasury.reserves_minor,
-        });
-        output.print(object, || match position {
-            Some(position) => fields(&[
-                (word, anchor.show(amount)),
-                ("treasury", money(&anchor, treasury.available_minor)),
-                ("reserves", money(&anchor, treasury.reserves_minor)),
-                ("position", position.to_string()),
-            ]),
-            None => format!("The request waits for the operator: cbdc policy endorse{}", self.network.suffix()),
-        });
-        Ok(())
+        let show = async |status: SubmissionStatus| {
+            let position = match status {
+                SubmissionStatus::Accepted => None,
+                status => Some(status.settled()?),
+            };
+            // The bank's books are shown only if it still answers.
+            let treasury = office.treasury().await.ok();
+            let [available, reserves] = [
+                treasury.as_ref().map(|treasury| treasury.available_minor),
+                treasury.as_ref().map(|treasury| treasury.reserves_minor),
+            ];
+            let object = json!({
+                "kind": word,
+                "bank": self.bank,
+                "amount_minor": issuance.amount.minor(),
+                "settled": position.is_some(),
+                "height": position.map(|position| position.height.0),
+                "index": position.map(|position| position.index),
+                "treasury_minor": available,
+                "reserves_minor": reserves,
+            });
+            output.print(object, || match position {
+                Some(position) => {
+                    let mut rows = vec![(word, anchor.show(issuance.amount))];
+                    rows.extend(available.map(|minor| ("treasury", money(&anchor, minor))));
+                    rows.extend(reserves.map(|minor| ("reserves", money(&anchor, minor))));
+                    rows.push(("position", position.to_string()));
+                    fields(&rows)
+                }
+                None => format!("The request waits for the operator: cbdc policy endorse{}", self.network.suffix()),
+            });
+            Ok(())
+        };
+        begun.run(output, &ask, show).await
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde_json::json;
 
-use super::format::reference_text;
+use super::format::{grouped, reference_text};
 use crate::network::NetworkArgument;
 use crate::output::{Output, table};
 
@@ -41,8 +41,9 @@ impl History {
             let accepted = |payment: &Signed<Payment>| {
                 let Payment { head, to, amount, .. } = payment.record;
                 format!(
-                    "accepted by the bank, not settled yet: {} to {to}, number {}\n",
+                    "accepted by the bank, not settled yet: {} to {}, number {}\n",
                     anchor.show(amount),
+                    grouped(to),
                     head.sequence
                 )
             };
@@ -69,7 +70,7 @@ impl History {
 
 /// A row for each change of the balance, the newest first; a refused payment, which changed nothing, has one.
 fn rows(anchor: &Anchor, account: AccountId, entry: &HistoryEntry) -> Vec<Vec<String>> {
-    let text = |other: Option<AccountId>| other.map_or_else(String::new, |other| other.to_string());
+    let text = |other: Option<AccountId>| other.map_or_else(String::new, grouped);
     let row = |cause: &str, with: Option<AccountId>, amount: String, balance: String| {
         let refused = if entry.reason == Reason::Settled { String::new() } else { entry.reason.to_string() };
         let (position, time) = (position_text(entry), entry.time.to_string());

@@ -1,10 +1,11 @@
 //! `cbdc wallet list`: the named wallets.
 
-use cbdc_client::{NetworkFolder, WalletFile};
+use cbdc_client::{ClientError, NetworkFolder, NodeName, WalletFile};
 use clap::Args;
 use serde_json::json;
 
 use super::format::grouped;
+use crate::exit::Told;
 use crate::network::NetworkArgument;
 use crate::output::{Output, money, table};
 
@@ -12,7 +13,9 @@ use crate::output::{Output, money, table};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc wallet list
-  cbdc wallet list --network mynet --json")]
+  cbdc wallet list --network mynet --json
+
+Exit code 4 if a bank did not tell a wallet's balance.")]
 pub struct List {
     #[command(flatten)]
     network: NetworkArgument,
@@ -35,7 +38,14 @@ impl List {
             })
             .collect();
         output.print(json!({ "wallets": objects }), || wallets_table(&network, &wallets));
-        Ok(())
+        match wallets.iter().find(|(file, available)| file.account.is_some() && available.is_none()) {
+            None => Ok(()),
+            // The list tells it.
+            Some((file, _)) => {
+                let address = network.address(NodeName::Bank(file.bank))?.to_owned();
+                Err(Told(ClientError::NoAnswer { address, reason: "it told no balance".to_owned() }).into())
+            }
+        }
     }
 }
 

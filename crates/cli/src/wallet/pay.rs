@@ -1,6 +1,5 @@
 //! `cbdc wallet pay`: a payment, followed until its status is known.
 
-use anyhow::Context;
 use cbdc_client::{AccountId, Amount, PaymentTerms, SubmissionStatus, Wallet};
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Signed};
 use clap::Args;
@@ -19,6 +18,7 @@ use crate::output::{Output, fields};
   cbdc wallet pay alice bob 0.01 --json
   cbdc wallet pay alice bakery 200 --max-fee 0.50
   cbdc wallet pay alice bakery 200 --top-up      with what the wallet lacks from the deposit at the linked bank
+  cbdc wallet pay alice bakery 5 --accept        accepted by the bank, if the central bank does not answer within 2 s
 
 Waits until the payment is settled or refused. If interrupted, run the same command again: it submits the same signed record
 again, which cannot pay twice. With another payee, amount, reference, --max-fee or --top-up it is another payment, made once
@@ -39,6 +39,9 @@ pub struct Pay {
     /// Let the linked bank add from the deposit what the wallet lacks
     #[arg(long)]
     top_up: bool,
+    /// Let the bank accept the payment while the central bank is away: it counts as spent, and settles later
+    #[arg(long)]
+    accept: bool,
     #[command(flatten)]
     network: NetworkArgument,
 }
@@ -53,38 +56,11 @@ impl Pay {
         let to = network.account_of(&self.to)?;
         let pending = Pending::of(&network, &self.from, output)?;
         let wallet = pending.wallet(&network, self.top_up).await?;
+        let wallet = if self.accept { wallet.accepting() } else { wallet };
 
-        if let Some(earlier) = pending.payment()? {
-            let status = pending.submit(&wallet, &earlier).await.context("an earlier payment is still in flight")?;
-            // If only a copy of it was refused, that copy and a new record might both settle.
-            let is_still_open = !status.is_final();
-            // A record whose number another record took never settles, and is re-signed.
-            let was_taken = status.sequence_was_taken();
-            let is_same = is_same(&earlier.record, to, amount, &terms);
-            let next = match (is_same, is_still_open, &status) {
-                _ if was_taken => "; it can never settle, since another payment took its number, and this one is made",
-                (true, ..) | (_, true, _) => "",
-                (_, _, SubmissionStatus::Settled { .. }) => {
-                    "; it is settled, and this one, with other terms, is made beside it"
-                }
-                _ => "; it was refused, and this one, with other terms, is made instead",
-            };
-            let Payment { to: earlier_to, amount: earlier_amount, .. } = earlier.record;
-            output.note(&format!(
-                "note: an earlier payment of {} to {earlier_to} was in flight{next}",
-                anchor.show(earlier_amount)
-            ));
-            if is_still_open || (is_same && !was_taken) {
-                return pending.show(output, status, |status| self.report(output, &wallet, &earlier, status));
-            }
-        }
-
-        let attempt = || async {
-            let payment = wallet.sign_transfer_on(to, amount, &terms).await?;
-            let status = pending.submit_new(&wallet, &payment).await?;
-            anyhow::Ok((payment, status))
-        };
-        let (payment, status) = wallet.re_sign_if_taken(attempt).await?;
+        let is_same = |earlier: &Payment| is_same(earlier, to, amount, &terms);
+        let sign = async || wallet.sign_transfer_on(to, amount, &terms).await;
+        let (payment, status) = pending.make(output, &wallet, is_same, sign).await?;
         pending.show(output, status, |status| self.report(output, &wallet, &payment, status))
     }
 
@@ -96,7 +72,19 @@ impl Pay {
         status: SubmissionStatus,
     ) -> anyhow::Result<()> {
         let (anchor, Payment { from, to, amount, .. }) = (wallet.anchor(), payment.record);
-        let object = settled_object("transfer", from, to, amount, &status);
+        let mut object = settled_object("transfer", from, to, amount, &status);
+        if self.accept && status == SubmissionStatus::Accepted {
+            object["outcome"] = "ACCEPTED".into();
+            output.print(object, || {
+                fields(&[
+                    ("accepted", format!("{}, not settled yet", anchor.show(amount))),
+                    ("from", format!("{}  {}", grouped(from), self.from)),
+                    ("to", grouped(to)),
+                    ("settles", "once the central bank answers; the same command, typed again, tells".to_owned()),
+                ])
+            });
+            return Ok(());
+        }
         let (position, charges) = status.charges()?;
         output.print(object, || {
             let mut rows = vec![

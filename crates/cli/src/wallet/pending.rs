@@ -4,10 +4,13 @@
 //! one submits *that* record first, which is safe: it settles at most once. Ctrl-C or a power cut during a payment
 //! therefore neither loses it nor pays twice, and two commands for one wallet run one after the other.
 
-use cbdc_client::{BankId, ClientError, InFlightFile, NetworkFolder, SubmissionStatus, Wallet};
+use anyhow::Context;
+use cbdc_client::{Anchor, BankId, ClientError, InFlightFile, NetworkFolder, SubmissionStatus, Wallet};
 use cbdc_ledger::Command;
-use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, Signed};
+use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Signed};
 
+use super::format::grouped;
+use crate::earlier::Earlier;
 use crate::exit::Usage;
 use crate::output::Output;
 
@@ -76,15 +79,40 @@ impl Pending {
         shown
     }
 
-    /// Submits a payment, which is kept on disk until [`Pending::was_shown`].
-    pub async fn submit(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<SubmissionStatus> {
+    /// Makes a payment, which `sign` signs: but first settles what an earlier command left in flight, and that is the
+    /// answer if `is_same` says that it is what is asked for, or if its status is open still.
+    pub async fn make(
+        &self,
+        output: &Output,
+        wallet: &Wallet,
+        is_same: impl Fn(&Payment) -> bool,
+        sign: impl AsyncFn() -> Result<Signed<Payment>, ClientError>,
+    ) -> anyhow::Result<(Signed<Payment>, SubmissionStatus)> {
+        if let Some(earlier) = self.payment()? {
+            let status = self.submit(wallet, &earlier).await.context("an earlier payment is still in flight")?;
+            let found = Earlier::of(&status, is_same(&earlier.record));
+            found.note(output, &describe(wallet.anchor(), &earlier.record));
+            if found.is_the_answer() {
+                return Ok((earlier, status));
+            }
+        }
+        let attempt = || async {
+            let payment = sign().await?;
+            let status = self.submit_new(wallet, &payment).await?;
+            anyhow::Ok((payment, status))
+        };
+        wallet.re_sign_if_taken(attempt).await
+    }
+
+    /// Submits a payment, which is kept on disk until [`Pending::show`] forgets it.
+    async fn submit(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<SubmissionStatus> {
         self.file.keep(&payment.to_bytes())?;
         Ok(wallet.submit(payment).await?)
     }
 
     /// As [`Pending::submit`], for a record that was just signed: if the bank cannot be reached, it is removed, since
     /// nothing was sent.
-    pub async fn submit_new(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<SubmissionStatus> {
+    async fn submit_new(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<SubmissionStatus> {
         let status = self.submit(wallet, payment).await;
         let was_not_sent =
             |error: &anyhow::Error| matches!(error.downcast_ref(), Some(ClientError::Unreachable { .. }));
@@ -92,5 +120,13 @@ impl Pending {
             self.file.forget()?;
         }
         status
+    }
+}
+
+fn describe(anchor: &Anchor, payment: &Payment) -> String {
+    let amount = anchor.show(payment.amount);
+    match payment.kind {
+        PaymentKind::Defund => format!("a defunding of {amount}"),
+        _ => format!("a payment of {amount} to {}", grouped(payment.to)),
     }
 }

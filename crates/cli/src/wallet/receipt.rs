@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cbdc_client::{Anchor, BlockPosition, Height, VerifiedReceipt};
+use cbdc_client::{Anchor, BlockPosition, ClientError, Height, VerifiedReceipt};
 use cbdc_ledger::Command;
 use cbdc_ledger::command::{Payment, Signed};
 use clap::{ArgGroup, Args};
@@ -25,7 +25,9 @@ use crate::output::{Output, fields};
   cbdc wallet receipt alice 17:3                 the command 3 of block 17
   cbdc wallet receipt alice --sequence 5         the wallet's sequence number 5
   cbdc wallet receipt alice --last --save payment.receipt
-  cbdc wallet receipt --verify payment.receipt   offline, with genesis.bin alone"
+  cbdc wallet receipt --verify payment.receipt   offline, with genesis.bin alone
+
+Position and hash, given to somebody else, let them fetch the receipt from any bank: cbdc chain receipt 17 3 --hash 4f1c…"
 )]
 pub struct Receipt {
     /// The wallet's name; its bank serves the receipt
@@ -56,7 +58,7 @@ impl Receipt {
             let genesis = self.network.network.join(cbdc_client::NetworkFolder::GENESIS);
             let anchor = Anchor::load(&genesis)
                 .context("a receipt is checked against genesis; name its folder with --network")?;
-            let receipt = VerifiedReceipt::load(file, &anchor)?;
+            let receipt = VerifiedReceipt::load(file, &anchor).map_err(|error| not_of_this_network(&anchor, error))?;
             report(output, &anchor, &receipt, None);
             return Ok(());
         }
@@ -81,7 +83,21 @@ impl Receipt {
     }
 }
 
-/// Writes a new file. An existing one is an error, unless it already holds this receipt.
+/// Says which network a receipt was checked for, where its proof does not hold there.
+fn not_of_this_network(anchor: &Anchor, error: ClientError) -> anyhow::Error {
+    let is_proof = matches!(error, ClientError::Proof(_));
+    let error = anyhow::Error::new(error);
+    match is_proof {
+        false => error,
+        true => error.context(format!(
+            "this is no receipt of the network {}: it is another network's, or was changed; name the folder of its own \
+            with --network",
+            anchor.network()
+        )),
+    }
+}
+
+/// Writes a new file. One that is there is kept, unless it holds this receipt already.
 fn save(file: &Path, receipt: &[u8]) -> anyhow::Result<()> {
     let written = File::create_new(file).and_then(|mut new| new.write_all(receipt).and_then(|()| new.sync_all()));
     match written {
@@ -105,6 +121,7 @@ fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Op
             ("position", format!("block {}, command {}", receipt.position().height, receipt.position().index)),
             ("time", receipt.time().to_string()),
             ("kind", receipt.command().kind().name().to_owned()),
+            ("hash", cbdc_ledger::encoding::hex(&receipt.command_hash())),
         ];
         if let Some(payment) = payment(receipt) {
             rows.push(("from", grouped(payment.record.from)));
@@ -161,6 +178,7 @@ fn object(anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&Path>) -> V
         "index": receipt.position().index,
         "time_ms": receipt.time().0,
         "kind": receipt.command().kind().name(),
+        "command_hash": cbdc_ledger::encoding::hex(&receipt.command_hash()),
         "payment": payment,
         "reason": receipt.outcome().reason.name(),
         "settled": receipt.outcome().is_settled(),

@@ -58,12 +58,15 @@ impl Show {
                 ("class", details.class.clone()),
                 ("available", money(&anchor, details.available_minor)),
             ];
-            for (label, minor) in
-                [("held", details.held_minor), ("frozen", details.frozen_minor), ("owed", details.claim_minor)]
-            {
+            for (label, minor) in [("held", details.held_minor), ("frozen", details.frozen_minor)] {
                 if minor > 0 {
                     rows.push((label, money(&anchor, minor)));
                 }
+            }
+            match details.claim_minor {
+                Some(0) => {}
+                Some(minor) => rows.push(("owed", money(&anchor, minor))),
+                None => rows.push(("owed", "not known while the central bank does not answer".to_owned())),
             }
             rows.extend(details.earmarks.iter().map(|earmark| ("earmarked", earmark_text(&anchor, earmark))));
             match details.accrued_interest_minor {

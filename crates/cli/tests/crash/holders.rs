@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use cbdc_client::bank_office::IssuanceAnswer;
 use cbdc_client::{
     AccountId, Amount, BankId, Class, ClientError, HolderId, IssuanceKind, NetworkFolder, PaymentTerms, Reason,
-    SigningKey, SubmissionStatus, Wallet,
+    SigningKey, SubmissionStatus, Wallet, random_id,
 };
 use cbdc_ledger::command::{Payment, Signed};
 
@@ -70,7 +70,8 @@ pub async fn open(folder: &NetworkFolder, count: u64) -> Vec<Holder> {
     let banks: Vec<BankId> = folder.banks().collect();
     for bank in &banks {
         let office = folder.bank_office(*bank).unwrap();
-        let issued = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(ISSUED)).await.unwrap();
+        let issued =
+            office.request_issuance(IssuanceKind::Issue, Amount::from_minor(ISSUED), random_id()).await.unwrap();
         assert!(matches!(issued, IssuanceAnswer::Ordered(SubmissionStatus::Settled { .. })), "{issued:?}");
     }
     let mut holders = Vec::new();

@@ -17,6 +17,7 @@ mod wallet_file;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -111,7 +112,7 @@ impl NetworkFolder {
     /// [`ClientError::File`] if it holds no network, or a node's configuration cannot be read.
     pub fn open(dir: &Path) -> Result<NetworkFolder, ClientError> {
         let genesis = dir.join(NetworkFolder::GENESIS);
-        if !genesis.is_file() {
+        if !NetworkFolder::is_there(dir)? {
             let reason =
                 "it holds no network (no genesis.bin); make one with `cbdc init` or `cbdc up`, or name another folder"
                     .to_owned();
@@ -128,6 +129,19 @@ impl NetworkFolder {
             nodes.insert(name, read_addresses(&dir.join(name.to_string()).join("config.toml"))?);
         }
         Ok(NetworkFolder { dir: dir.to_owned(), anchor, nodes })
+    }
+
+    /// Whether a folder holds a network.
+    ///
+    /// # Errors
+    /// [`ClientError::File`] if that cannot be found out: the folder may not be read, for one.
+    pub fn is_there(dir: &Path) -> Result<bool, ClientError> {
+        let genesis = dir.join(NetworkFolder::GENESIS);
+        match std::fs::metadata(&genesis) {
+            Ok(found) => Ok(found.is_file()),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+            Err(error) => Err(ClientError::File { path: genesis, reason: error.to_string() }),
+        }
     }
 
     /// The folder's path.

@@ -11,6 +11,8 @@
 //! balance is topped up from the deposit at the linked bank ([`Wallet::pay_with_top_up`]); if that is not the wallet's
 //! own bank, the wallet needs a connection to it ([`Wallet::with_linked_bank`]).
 //!
+//! While the central bank is away the bank may accept a payment ([`Wallet::accepting`]), which settles later.
+//!
 //! # Sessions
 //! Unsigned requests, for reading and funding, need the holder's session with the bank. The wallet opens one when it
 //! first needs it and renews it by itself; clones share it, so keep one wallet rather than make a new one for each
@@ -37,7 +39,7 @@ use cbdc_ledger::command::{
     Record, Signed, Statement,
 };
 use cbdc_ledger::sequence::WALLET_WINDOW;
-use cbdc_ledger::{AccountId, Amount, BankId, Command, SigningKey, Timestamp};
+use cbdc_ledger::{AccountId, Amount, BankId, Command, Reason, SigningKey, Timestamp};
 use cbdc_proto::convert::{self, payment_to_message};
 use cbdc_proto::packed::Answer;
 use cbdc_proto::v1;
@@ -49,7 +51,7 @@ use tonic::transport::Channel;
 use crate::anchor::Anchor;
 use crate::connection::Connection;
 use crate::consent::ask_consent;
-use crate::error::ClientError;
+use crate::error::{ClientError, Finality};
 use crate::registrar::Registration;
 use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
 
@@ -58,8 +60,9 @@ use sessions::Sessions;
 
 pub use statement::{Balance, BalanceChange, HistoryEntry, HistoryPage};
 
-/// The number of times that a command is re-signed because another record took its sequence number.
-const RE_SIGNATURES_MAX: usize = 5;
+/// The number of times that a command is re-signed because another record took its sequence number. Numbers come from
+/// the bank's replica, which may lag: each attempt passes one of those that other programs have used meanwhile.
+const RE_SIGNATURES_MAX: usize = 16;
 
 /// The terms of a payment apart from payee and amount. By default no reference, no fee and no top-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -99,6 +102,8 @@ pub struct Wallet {
     sequences: Arc<WalletSequences>,
     sessions: Arc<Sessions>,
     timeout: Duration,
+    /// Whether the bank may accept transfers while the central bank does not answer.
+    accepts: bool,
 }
 
 impl Wallet {
@@ -115,6 +120,7 @@ impl Wallet {
             account,
             sequences: Arc::default(),
             timeout: TIMEOUT,
+            accepts: false,
         }
     }
 
@@ -140,6 +146,10 @@ impl Wallet {
             agreement: Bytes::copy_from_slice(&agreement.0),
         };
         let answer = connection.ask(connection.bank().open_wallet(connection.request(request))).await?;
+        if let Some(outcome) = &answer.outcome {
+            let decided = convert::outcome_from_message(outcome).map_err(|status| connection.unreadable(status))?;
+            SubmissionStatus::of_answer(&decided).settled()?;
+        }
         let account = convert::account("account", &answer.account).map_err(|status| connection.unreadable(status))?;
         Ok(Wallet::new(connection, anchor, key, account))
     }
@@ -160,6 +170,14 @@ impl Wallet {
     /// Sets the time for which a command is sent again before its status counts as unknown; 30 s unless set.
     pub fn with_timeout(mut self, timeout: Duration) -> Wallet {
         self.timeout = timeout;
+        self
+    }
+
+    /// Lets the bank accept transfers into its outbox while the central bank does not answer. Such a payment has the
+    /// status [`SubmissionStatus::Accepted`]: it counts as spent, and settles by itself once that is back, until its
+    /// valid-until. Submit the same record again to learn what became of it.
+    pub fn accepting(mut self) -> Wallet {
+        self.accepts = true;
         self
     }
 
@@ -309,7 +327,7 @@ impl Wallet {
     }
 
     /// Signs and submits a record, and re-signs it with a new sequence number while another record took the last one,
-    /// five times at most.
+    /// sixteen times at most.
     ///
     /// `attempt` signs one record, submits it with [`Wallet::submit`] and returns the record and its status. A program
     /// that saves its records before it submits them does so there.
@@ -401,7 +419,7 @@ impl Wallet {
         let bank = self.bank_of(payment);
         let status = match payment.record.kind {
             PaymentKind::Defund => until_known(bank, self.timeout, || self.submit_defund(payment)).await,
-            _ => until_known(bank, self.timeout, || submit_transfer(bank, payment)).await,
+            _ => until_known(bank, self.timeout, || submit_transfer(bank, payment, self.accepts)).await,
         };
         let is_this = |found: &Command| match found {
             Command::Payment(found) => found == payment,
@@ -450,7 +468,9 @@ impl Wallet {
         status: SubmissionStatus,
     ) -> SubmissionStatus {
         let SubmissionStatus::Refused(refusal) = &status else { return status };
-        if !refusal.reason().says_sequence_used() || refusal.position.is_some() {
+        // Where the bank calls it final, it has seen the other record in the chain.
+        let is_another = refusal.reason() == Reason::SequenceConflict && refusal.finality == Finality::Final;
+        if is_another || !refusal.reason().says_sequence_used() || refusal.position.is_some() {
             return status;
         }
         match self.receipt_of_sequence(sequence).await {
@@ -501,9 +521,12 @@ async fn submit_command(bank: &Connection, command: &Command) -> Result<Answer, 
     convert::outcome_from_message(&outcome)
 }
 
-async fn submit_transfer(bank: &Connection, payment: &Signed<Payment>) -> Result<Answer, Status> {
-    let message =
-        v1::SubmitTransferRequest { payment: Some(payment_to_message(payment)), accept_when_unreachable: false };
+async fn submit_transfer(
+    bank: &Connection,
+    payment: &Signed<Payment>,
+    accept_when_unreachable: bool,
+) -> Result<Answer, Status> {
+    let message = v1::SubmitTransferRequest { payment: Some(payment_to_message(payment)), accept_when_unreachable };
     let answer = bank.send(bank.bank().submit_transfer(bank.request(message))).await?;
     match (answer.state(), &answer.outcome) {
         (v1::submit_transfer_response::State::Accepted, _) => Ok(Answer::accepted()),

@@ -104,7 +104,9 @@ impl Sessions {
         let began = Instant::now();
         let request = connection.request(v1::BeginSessionRequest {});
         let given = connection.send(connection.bank().begin_session(request)).await?;
-        let (challenge, expires_at) = (exact("challenge", &given.challenge)?, Timestamp(given.expires_at_ms));
+        // A challenge that cannot be signed is no refusal of what the call asks for.
+        let challenge = exact("challenge", &given.challenge).map_err(|status| Status::unknown(status.message()))?;
+        let expires_at = Timestamp(given.expires_at_ms);
         // The intended bank, whoever gave the challenge: at another one the statement opens nothing.
         let Sessions { key_version, account, .. } = *self;
         let statement = SessionStatement { bank, key_version, account, expires_at, challenge };

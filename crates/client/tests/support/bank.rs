@@ -33,6 +33,8 @@ pub struct Script {
     pub transfers: Mutex<VecDeque<Result<Answer, Status>>>,
     /// Every transfer, in order.
     pub submitted: Mutex<Vec<v1::SignedPayment>>,
+    /// Whether each of them might be accepted.
+    pub may_accept: Mutex<Vec<bool>>,
     pub next_sequence: Mutex<u64>,
     /// The id that the bank states; its own network's without it.
     pub network_id: Mutex<Option<[u8; 32]>>,
@@ -145,7 +147,7 @@ impl Bank for Service {
 
     async fn open_wallet(&self, request: Request<v1::OpenWalletRequest>) -> Reply<v1::OpenWalletResponse> {
         self.script.opened.lock().unwrap().push(request.into_inner());
-        Ok(Response::new(v1::OpenWalletResponse { account: payer().to_string() }))
+        Ok(Response::new(v1::OpenWalletResponse { account: payer().to_string(), outcome: None }))
     }
 
     async fn get_wallet(&self, request: Request<v1::GetWalletRequest>) -> Reply<v1::Wallet> {
@@ -162,8 +164,9 @@ impl Bank for Service {
     }
 
     async fn submit_transfer(&self, request: Request<v1::SubmitTransferRequest>) -> Reply<v1::SubmitTransferResponse> {
-        let payment = request.into_inner().payment.unwrap();
-        self.script.submitted.lock().unwrap().push(payment);
+        let request = request.into_inner();
+        self.script.may_accept.lock().unwrap().push(request.accept_when_unreachable);
+        self.script.submitted.lock().unwrap().push(request.payment.unwrap());
         let mut answers = self.script.transfers.lock().unwrap();
         let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
         let answer = answer.expect("the test scripts transfers")?;

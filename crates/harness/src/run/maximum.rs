@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::{BenchOptions, run, write_files};
+use super::{BenchOptions, own_folder, run, write_files};
 use crate::result::{Limit, LoadPoint, Maximum, RunResult};
 use crate::scenario::{RATE_PER_S_MAX, SEQUENCE_WINDOW, Scenario};
 
@@ -107,7 +107,7 @@ pub async fn find_maximum(options: &BenchOptions, bound: Bound, tell: impl Fn(&s
     let scenario = step_scenario(Scenario::load_with(&options.scenario, &options.overrides)?, bound);
     let most = (SEQUENCE_WINDOW - 1) as f64 * scenario.payers() as f64;
     let mut search = Search::new(scenario.load.profile.mean_per_s() / FIRST_DIVISOR, most.min(RATE_PER_S_MAX));
-    std::fs::create_dir_all(&options.out).with_context(|| format!("making the folder {}", options.out.display()))?;
+    let _own = own_folder(&options.out)?;
     tell(&announcement(&scenario, bound));
     let quiet = BenchOptions { quiet: true, ..options.clone() };
     let (began, mut curve, mut best): (_, Vec<LoadPoint>, Option<RunResult>) = (Instant::now(), Vec::new(), None);

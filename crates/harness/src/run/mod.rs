@@ -35,11 +35,12 @@ mod progress;
 mod summary;
 mod supply;
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cbdc_client::{NetworkFolder, NodeName, Role};
 use cbdc_ledger::{AccountId, Timestamp};
 
@@ -77,10 +78,29 @@ pub struct BenchOptions {
 /// Makes a run and writes its files.
 pub async fn bench(options: &BenchOptions) -> Result<RunResult> {
     let scenario = Scenario::load_with(&options.scenario, &options.overrides)?;
-    std::fs::create_dir_all(&options.out).with_context(|| format!("making the folder {}", options.out.display()))?;
+    let _own = own_folder(&options.out)?;
     let result = run(&scenario, options).await?;
     write_files(&result, &options.out)?;
     Ok(result)
+}
+
+/// Makes a folder for a run's files, and keeps other runs out of it while the result lives.
+///
+/// # Errors
+/// The folder cannot be made, or another run writes into it.
+pub fn own_folder(out: &Path) -> Result<File> {
+    std::fs::create_dir_all(out).with_context(|| format!("making the folder {}", out.display()))?;
+    let folder = File::open(out).with_context(|| format!("opening the folder {}", out.display()))?;
+    match folder.try_lock() {
+        Ok(()) => Ok(folder),
+        Err(TryLockError::WouldBlock) => {
+            bail!(
+                "another run writes into {}; wait until it has ended, or name another folder with --out",
+                out.display()
+            )
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking the folder {}", out.display())),
+    }
 }
 
 /// Writes `summary.json` and `report.html`.

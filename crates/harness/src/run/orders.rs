@@ -99,7 +99,7 @@ pub async fn report_deposits(folder: &NetworkFolder, node: NodeName) -> Result<S
 /// Has a bank request issuance or redemption.
 pub async fn issuance(folder: &NetworkFolder, node: NodeName, kind: IssuanceKind, amount_minor: u64) -> Result<()> {
     let office = folder.bank_office(bank_id(node))?;
-    match office.request_issuance(kind, Amount::from_minor(amount_minor)).await? {
+    match office.request_issuance(kind, Amount::from_minor(amount_minor), random_id()).await? {
         IssuanceAnswer::Ordered(status) => {
             status.settled()?;
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use cbdc_client::bank_office::IssuanceAnswer;
-use cbdc_client::{BankId, BankOffice, IssuanceKind, NetworkFolder, Wallet};
+use cbdc_client::{BankId, BankOffice, IssuanceKind, NetworkFolder, Wallet, random_id};
 use cbdc_ledger::{Amount, HolderId, SigningKey};
 use futures::{StreamExt, TryStreamExt};
 
@@ -40,7 +40,7 @@ pub async fn issue(folder: &NetworkFolder, scenario: &Scenario) -> Result<()> {
     for (index, amount) in funding_needed(scenario).into_iter().enumerate().filter(|(_, amount)| *amount > 0) {
         let bank = BankId(index as u16 + 1);
         let office = folder.bank_office(bank)?;
-        let answer = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(amount)).await;
+        let answer = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(amount), random_id()).await;
         match answer.with_context(|| format!("bank {bank} asked for issuance"))? {
             IssuanceAnswer::Ordered(status) => {
                 status.settled().with_context(|| format!("issuing to bank {bank}"))?;

@@ -95,6 +95,9 @@ reasons! {
     14 NotAccepted         "NOT_ACCEPTED"          BeforeOrdering later=true
         "The central bank does not answer, and the wallet has too little for the bank to accept the payment \
          meanwhile; limit is what is available less what was accepted before, amount what is needed."
+    15 DepositTooLarge     "DEPOSIT_TOO_LARGE"     BeforeOrdering later=true
+        "The customer's deposit would be larger than a bank's book takes; limit is the most that it takes, amount \
+         what would be added."
     16 Expired             "EXPIRED"               Applied        later=true
         "The record's valid-until has passed; limit is valid-until, amount the block's time, both in ms since 1970 \
          UTC."
@@ -208,6 +211,8 @@ reasons! {
          token as `authorization: Bearer TOKEN`."
     77 SessionExpired       "SESSION_EXPIRED"       BeforeOrdering later=false
         "The session or its challenge has expired, or the wallet's key was replaced: open another session."
+    78 RequestConflict      "REQUEST_CONFLICT"      BeforeOrdering later=false
+        "The caller's id names another request already, with other contents: nothing was done."
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true
         "The seat has made so many proposals today, or it or the committee has so many open, that no more are \
          accepted; limit is that number."
@@ -237,6 +242,12 @@ impl Reason {
             Reason::SequenceUsed => matches!(other_copies, OtherCopies::NotOrdered),
             _ => false,
         }
+    }
+
+    /// Whether a status may give this reason, since it is found before the ledger decides. What the ledger decides
+    /// comes as an outcome. Two reasons come either way, since nodes look at the clock before the ledger does.
+    pub const fn is_found_before_ordering(self) -> bool {
+        matches!(self.stage(), Stage::BeforeOrdering) || matches!(self, Reason::Expired | Reason::ValidityTooLong)
     }
 
     /// Whether this refusal says that the sequence number is used up, by this record or another.

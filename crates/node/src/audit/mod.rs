@@ -114,6 +114,8 @@ pub struct Auditor {
 
 /// The verified part of the chain.
 struct Verified {
+    /// The hash of genesis' own header, at height 0.
+    genesis: [u8; 32],
     tip: Header,
     commands: u64,
     settled: u64,
@@ -197,6 +199,7 @@ impl Auditor {
         let mut findings: Vec<String> = finding.into_iter().collect();
         if findings.is_empty() {
             findings.extend(self.ledger.check_invariants().err().map(|error| error.to_string()));
+            findings.extend(self.verified.of_another_genesis());
             findings.extend(self.verified.missing());
         }
         self.verified.report(&self.ledger, findings)
@@ -205,7 +208,8 @@ impl Auditor {
 
 impl Verified {
     fn genesis(ledger: &Ledger) -> Verified {
-        Verified { tip: *ledger.tip(), commands: 0, settled: 0, expected: Vec::new() }
+        let tip = *ledger.tip();
+        Verified { genesis: tip.hash(), tip, commands: 0, settled: 0, expected: Vec::new() }
     }
 
     /// Moves to the next block; says if another one was expected.
@@ -218,6 +222,16 @@ impl Verified {
         }
         self.tip = header;
         None
+    }
+
+    /// The heads that were named of another genesis.
+    fn of_another_genesis(&self) -> impl Iterator<Item = String> {
+        let others = self.expected.iter().filter(|expected| expected.head.height == Height(0));
+        let others = others.filter(|expected| expected.head.hash != self.genesis);
+        others.map(|expected| {
+            let (named_by, named) = (&expected.named_by, hex(&expected.head.hash));
+            format!("block 0, which is genesis: its header's hash is {}, {named_by} names {named}", hex(&self.genesis))
+        })
     }
 
     /// The expected blocks beyond the end of the chain.

@@ -1,0 +1,157 @@
+//! What the back office asks for under its ids: transfers of reserves, and requests to issue and redeem.
+//!
+//! 1. The deposit service signs the request and keeps it with its id: one synced write. Asked for again under the same
+//!    id, the same record is found, or its outcome.
+//! 2. The record is sent, and its answer awaited. No answer leaves the status unknown: the caller asks again under the
+//!    same id, which sends the same record.
+//! 3. The chain brings the outcome, also of a record whose answer never came, and the id keeps it.
+//!
+//! Whether a record that was refused before ordering settles yet, the chain says: only where it never does is another
+//! one signed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cbdc_ledger::{Outcome, Reason};
+use cbdc_node::re_sign::{Attempt, sign_until_done};
+use cbdc_proto::convert::outcome_from_message;
+use cbdc_proto::packed::{Answer, State};
+use cbdc_proto::status::{of_refusal, passed_on, refusal_of, unavailable};
+use cbdc_proto::v1;
+use cbdc_proto::v1::settlement_client::SettlementClient;
+use tonic::Status;
+
+use super::context::{BankContext, TIMEOUT, only_answer};
+use crate::deposit_service::BegunRequest;
+use crate::deposits::RequestId;
+use crate::own_requests::{Progress, Wish};
+use crate::relay::CentralBankEndpoint;
+
+/// The pause before the replica is asked again for what used a number.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Makes the back office's requests.
+pub struct OwnRequests {
+    pub context: BankContext,
+    pub central_bank_endpoint: Arc<CentralBankEndpoint>,
+}
+
+/// What became of a record that was sent.
+enum Sent {
+    Ordered(Answer),
+    /// The operator has still to agree.
+    Waits,
+    Refused {
+        refusal: Outcome,
+        resent: bool,
+    },
+    Unknown,
+}
+
+impl OwnRequests {
+    /// Asks for `wish` under an id. `None` while the request waits for the operator.
+    pub async fn ask(&self, id: RequestId, wish: Wish) -> Result<Option<Answer>, Status> {
+        sign_until_done(|| self.ask_once(id, wish)).await
+    }
+
+    async fn ask_once(&self, id: RequestId, wish: Wish) -> Attempt<Result<Option<Answer>, Status>> {
+        let BegunRequest { request, is_new } = match self.context.deposits.request(id, wish).await {
+            Ok(begun) => begun,
+            Err(refusal) => return Attempt::Done(Err(of_refusal(&refusal))),
+        };
+        match request.progress {
+            Progress::Open => {}
+            Progress::Ordered(first) => {
+                return Attempt::Done(Ok(Some(Answer::ordered(first.height, first.index, first.outcome))));
+            }
+            Progress::Rejected => return Attempt::Done(Err(of_refusal(&rejected()))),
+        }
+        let sent = match wish {
+            Wish::TransferReserves { .. } => self.send_command(request.record).await,
+            Wish::Issuance { .. } => self.send_request(request.record).await,
+        };
+        match sent {
+            Sent::Ordered(answer) => {
+                self.context.replica_at(answer.height).await;
+                Attempt::Done(Ok(Some(answer)))
+            }
+            Sent::Waits => Attempt::Done(Ok(None)),
+            Sent::Unknown => Attempt::Done(Err(unknown())),
+            Sent::Refused { refusal, resent } => self.refused(id, refusal, is_new && !resent).await,
+        }
+    }
+
+    /// What follows from a refusal before ordering. `is_only_copy` says that no other copy was ever sent.
+    async fn refused(
+        &self,
+        id: RequestId,
+        refusal: Outcome,
+        is_only_copy: bool,
+    ) -> Attempt<Result<Option<Answer>, Status>> {
+        match refusal.reason {
+            Reason::RequestRejected => {
+                // Where that cannot be kept, it is asked for again, and rejected again.
+                let kept = self.context.deposits.rejected(id).await;
+                Attempt::Done(Err(of_refusal(&kept.err().unwrap_or(refusal))))
+            }
+            // By this record or another, or no record settles any more: the replica will tell.
+            reason if reason.says_sequence_used() || matches!(reason, Reason::Expired | Reason::KeyChanged) => {
+                self.context.replica_at(self.context.relay.answered_up_to()).await;
+                tokio::time::sleep(PAUSE).await;
+                Attempt::SignAgain(Err(unknown()))
+            }
+            reason if reason.shows_never_ordered() || (is_only_copy && reason != Reason::Unavailable) => {
+                Attempt::Done(Err(of_refusal(&refusal)))
+            }
+            _ => Attempt::Done(Err(unknown())),
+        }
+    }
+
+    async fn send_command(&self, record: Bytes) -> Sent {
+        let Ok(relayed) = self.context.relay.submit(record, 1, self.context.timeout()) else {
+            return Sent::Refused { refusal: Outcome::refused(Reason::Overloaded, 0, 0), resent: false };
+        };
+        let relayed = relayed.await;
+        let answer = only_answer(&relayed.answers);
+        match answer.state {
+            State::Final if answer.has_used_its_number() => Sent::Ordered(answer),
+            State::Final => Sent::Refused { refusal: answer.outcome, resent: relayed.resent },
+            State::Accepted | State::Unknown => Sent::Unknown,
+        }
+    }
+
+    async fn send_request(&self, request: Bytes) -> Sent {
+        let Ok(channel) = self.central_bank_endpoint.channel() else { return Sent::Unknown };
+        let message = v1::RequestIssuanceRequest { request };
+        let mut client = SettlementClient::new(channel);
+        let answered = match tokio::time::timeout(TIMEOUT, client.request_issuance(message)).await {
+            Ok(answered) => answered.map_err(passed_on),
+            Err(_) => return Sent::Unknown,
+        };
+        match answered {
+            Ok(answer) => match answer.into_inner().outcome.map(|outcome| outcome_from_message(&outcome)) {
+                None => Sent::Waits,
+                Some(Ok(answer)) if answer.has_used_its_number() => Sent::Ordered(answer),
+                Some(_) => Sent::Unknown,
+            },
+            Err(status) => match refusal_of(&status) {
+                Some(refusal) if !matches!(refusal.reason, Reason::Unavailable | Reason::ClockJump) => {
+                    Sent::Refused { refusal, resent: false }
+                }
+                _ => Sent::Unknown,
+            },
+        }
+    }
+}
+
+fn rejected() -> Outcome {
+    Outcome::refused(Reason::RequestRejected, 0, 0)
+}
+
+fn unknown() -> Status {
+    unavailable(
+        "the central bank has not answered: what became of the request is not known; ask again with the same \
+        request_id, which is safe",
+    )
+}

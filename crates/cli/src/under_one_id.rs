@@ -1,0 +1,275 @@
+//! Requests that are asked for under one id until their answer was shown: a command that is killed and typed again
+//! moves the money once.
+//!
+//! The id and what is asked for are in a file from before the first call until the answer was shown. A command that
+//! finds one there asks again under *that* id: for the same, and shows the answer; for something else, and only then
+//! begins what it was asked for.
+
+use anyhow::Context;
+use cbdc_client::{Anchor, ClientError, InFlightFile, Reason, Refusal, SubmissionStatus, random_id};
+use cbdc_ledger::outcome::Stage;
+
+use crate::earlier::Earlier;
+use crate::output::Output;
+
+/// The caller's id of a request.
+pub type Id = [u8; 16];
+
+/// What can be asked for under an id.
+pub trait Request: Copy + PartialEq {
+    /// As in `a funding with 5.00 XTS`.
+    fn describe(&self, anchor: &Anchor) -> String;
+    /// For the file.
+    fn to_bytes(&self) -> Vec<u8>;
+    /// Reads what [`Request::to_bytes`] wrote.
+    fn from_bytes(bytes: &[u8]) -> Option<Self>;
+}
+
+/// A request that is kept with its id.
+pub struct UnderOneId<R> {
+    file: InFlightFile,
+    request: R,
+    id: Id,
+    is_new: bool,
+}
+
+impl<R: Request> UnderOneId<R> {
+    /// Keeps `request` under a new id, or under that of an earlier command that asked for the same and was not
+    /// answered. Another request that is found in flight is asked for first.
+    ///
+    /// # Errors
+    /// The file cannot be used, or what became of the other request is not known.
+    pub async fn begin(
+        file: InFlightFile,
+        request: R,
+        (anchor, output): (&Anchor, &Output),
+        ask: &impl AsyncFn(R, Id) -> anyhow::Result<SubmissionStatus>,
+    ) -> anyhow::Result<UnderOneId<R>> {
+        let earlier = match file.read()? {
+            Some(bytes) => Some(read::<R>(&bytes).ok_or_else(|| file.damaged())?),
+            None => None,
+        };
+        let (id, is_new) = match earlier {
+            None => (random_id(), true),
+            Some((earlier, id)) if earlier == request => {
+                Earlier::IsTheSame.note(output, &earlier.describe(anchor));
+                (id, false)
+            }
+            Some((earlier, id)) => {
+                let status = ask(earlier, id).await;
+                let what = earlier.describe(anchor);
+                if !is_over(&status) {
+                    let open = || format!("{what} is still in flight");
+                    return Err(status
+                        .and_then(|status| Ok(status.settled()?))
+                        .with_context(open)
+                        .expect_err("it is open"));
+                }
+                let is_settled = matches!(status, Ok(SubmissionStatus::Settled { .. } | SubmissionStatus::Accepted));
+                (if is_settled { Earlier::Settled } else { Earlier::Refused }).note(output, &what);
+                (random_id(), true)
+            }
+        };
+        file.keep(&[&id[..], &request.to_bytes()].concat())?;
+        Ok(UnderOneId { file, request, id, is_new })
+    }
+
+    /// Asks, and calls `show` with the answer, which shows it or fails. What is over is forgotten then.
+    pub async fn run(
+        self,
+        output: &Output,
+        ask: &impl AsyncFn(R, Id) -> anyhow::Result<SubmissionStatus>,
+        show: impl AsyncFnOnce(SubmissionStatus) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let status = ask(self.request, self.id).await;
+        // What was never sent is not asked for by a later command that wants something else.
+        let ends = is_over(&status) || (self.is_new && status.as_ref().is_err_and(was_not_sent));
+        let shown = match status {
+            Ok(status) => show(status).await,
+            Err(error) => Err(error),
+        };
+        if ends && !output.is_cut() {
+            self.file.forget()?;
+        }
+        shown
+    }
+}
+
+fn read<R: Request>(bytes: &[u8]) -> Option<(R, Id)> {
+    let (id, request) = bytes.split_first_chunk()?;
+    Some((R::from_bytes(request)?, *id))
+}
+
+/// Whether the call failed at its very first step, where no connection could be made. An error with more to tell, such
+/// as that a deposit was credited before, is another.
+fn was_not_sent(error: &anyhow::Error) -> bool {
+    error.chain().count() == 1 && matches!(error.downcast_ref(), Some(ClientError::Unreachable { .. }))
+}
+
+/// Whether a request is over: what was asked for under its id is settled, refused, or waits for an operator, and
+/// nothing of it is in transit. A node that is busy, or not there, says nothing of what was asked for earlier.
+fn is_over(status: &anyhow::Result<SubmissionStatus>) -> bool {
+    match status {
+        Ok(SubmissionStatus::Settled { .. } | SubmissionStatus::Accepted) => true,
+        Ok(SubmissionStatus::Refused(refusal)) => is_refused(refusal),
+        Ok(SubmissionStatus::Unknown { .. }) => false,
+        Err(error) => matches!(error.downcast_ref(), Some(ClientError::Refused(refusal)) if is_refused(refusal)),
+    }
+}
+
+/// Whether a refusal is of what was asked for, and not of the call or the node.
+fn is_refused(refusal: &Refusal) -> bool {
+    let reason = refusal.reason();
+    match reason {
+        Reason::NoSession | Reason::SessionExpired => false,
+        Reason::DepositTooSmall | Reason::DepositTooLarge | Reason::RequestRejected => true,
+        _ => refusal.position.is_some() || reason.stage() != Stage::BeforeOrdering || !reason.later_may_help(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::path::PathBuf;
+
+    use cbdc_client::{BlockPosition, Finality, Height};
+    use cbdc_ledger::outcome::Charges;
+    use cbdc_ledger::{Genesis, Outcome};
+
+    use super::*;
+
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    struct Wish(u8);
+
+    impl Request for Wish {
+        fn describe(&self, _: &Anchor) -> String {
+            format!("the wish {}", self.0)
+        }
+
+        fn to_bytes(&self) -> Vec<u8> {
+            vec![self.0]
+        }
+
+        fn from_bytes(bytes: &[u8]) -> Option<Wish> {
+            (bytes.len() == 1).then(|| Wish(bytes[0]))
+        }
+    }
+
+    fn anchor() -> Anchor {
+        let digits = include_str!("../../client/tests/vectors/genesis.hex");
+        let bytes = cbdc_ledger::encoding::hex_decode(&digits.split_whitespace().collect::<String>()).unwrap();
+        Anchor::new(Genesis::from_bytes(&bytes).unwrap())
+    }
+
+    fn settled() -> anyhow::Result<SubmissionStatus> {
+        let position = BlockPosition { height: Height(3), index: 1 };
+        Ok(SubmissionStatus::Settled { position, result: 0, charges: Charges::default() })
+    }
+
+    fn refused(reason: Reason) -> anyhow::Result<SubmissionStatus> {
+        let outcome = Outcome::refused(reason, 0, 0);
+        let (sentence, finality) = (String::new(), Finality::NotStated);
+        Err(ClientError::from(Refusal { outcome, sentence, position: None, finality }).into())
+    }
+
+    fn unreachable() -> anyhow::Error {
+        ClientError::Unreachable { address: String::new(), reason: String::new() }.into()
+    }
+
+    fn path(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("cbdc-under-one-id-{name}-{}", std::process::id()));
+        std::fs::remove_dir_all(&folder).ok();
+        std::fs::create_dir_all(&folder).unwrap();
+        folder.join("bank.request")
+    }
+
+    /// A command that asks for a wish and is answered so; the ids under which what was asked for.
+    async fn command(
+        path: &PathBuf,
+        wish: Wish,
+        answers: Vec<anyhow::Result<SubmissionStatus>>,
+    ) -> (Vec<(Wish, Id)>, anyhow::Result<()>) {
+        let (asked, answers) = (RefCell::new(Vec::new()), RefCell::new(answers.into_iter()));
+        let ask = async |wish, id| {
+            asked.borrow_mut().push((wish, id));
+            answers.borrow_mut().next().expect("an answer for each call")
+        };
+        let (anchor, output) = (anchor(), Output::new(true));
+        let file = InFlightFile::open(path.clone(), || {}).unwrap();
+        let run = async {
+            let begun = UnderOneId::begin(file, wish, (&anchor, &output), &ask).await?;
+            begun.run(&output, &ask, async |status| Ok(status.settled().map(drop)?)).await
+        };
+        let result = run.await;
+        (asked.into_inner(), result)
+    }
+
+    #[tokio::test]
+    async fn a_request_without_an_answer_is_asked_for_again_under_its_id_and_an_answered_one_is_new() {
+        let path = path("again");
+        let (first, unanswered) = command(&path, Wish(1), vec![refused(Reason::Overloaded)]).await;
+        assert!(unanswered.is_err());
+        let (second, answered) = command(&path, Wish(1), vec![settled()]).await;
+        assert!(answered.is_ok());
+        assert_eq!(first, second);
+        let (third, _) = command(&path, Wish(1), vec![settled()]).await;
+        assert_ne!(third[0].1, first[0].1);
+    }
+
+    #[tokio::test]
+    async fn another_request_begins_only_once_the_earlier_one_is_over() {
+        let path = path("other");
+        let (first, _) = command(&path, Wish(1), vec![refused(Reason::Overloaded)]).await;
+        let (second, blocked) = command(&path, Wish(2), vec![refused(Reason::Overloaded)]).await;
+        assert!(blocked.unwrap_err().to_string().contains("the wish 1 is still in flight"));
+        assert_eq!(second, first);
+        let (third, answered) = command(&path, Wish(2), vec![settled(), settled()]).await;
+        assert!(answered.is_ok());
+        assert_eq!((third[0], third[1].0), (first[0], Wish(2)));
+        assert_ne!(third[1].1, first[0].1);
+    }
+
+    #[tokio::test]
+    async fn what_was_never_sent_is_forgotten_unless_an_earlier_command_may_have_sent_it() {
+        let path = path("unsent");
+        let (first, _) = command(&path, Wish(1), vec![Err(unreachable())]).await;
+        let (second, _) = command(&path, Wish(1), vec![refused(Reason::Overloaded)]).await;
+        assert_ne!(first[0].1, second[0].1);
+        let (third, _) = command(&path, Wish(1), vec![Err(unreachable())]).await;
+        let credited = Err(unreachable().context("the deposit has been credited, and keeps that"));
+        let (fourth, _) = command(&path, Wish(1), vec![credited]).await;
+        let (fifth, _) = command(&path, Wish(1), vec![settled()]).await;
+        assert_eq!([&third, &fourth, &fifth], [&second; 3]);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_stops_everything() {
+        let path = path("damaged");
+        InFlightFile::open(path.clone(), || {}).unwrap().keep(b"too short").unwrap();
+        let asked = Cell::new(false);
+        let ask = async |_: Wish, _: Id| {
+            asked.set(true);
+            settled()
+        };
+        let file = InFlightFile::open(path, || {}).unwrap();
+        let begun = UnderOneId::begin(file, Wish(1), (&anchor(), &Output::new(true)), &ask).await;
+        assert!(begun.is_err() && !asked.get());
+    }
+
+    #[test]
+    fn what_a_busy_node_says_ends_no_request() {
+        for reason in [Reason::Overloaded, Reason::ClockJump, Reason::NoSession, Reason::SessionExpired] {
+            assert!(!is_over(&refused(reason)), "{reason}");
+        }
+        for reason in [
+            Reason::DepositTooSmall,
+            Reason::DepositTooLarge,
+            Reason::RequestRejected,
+            Reason::UnknownAccount,
+            Reason::RequestConflict,
+        ] {
+            assert!(is_over(&refused(reason)), "{reason}");
+        }
+        assert!(!is_over(&Ok(SubmissionStatus::Unknown { why: String::new() })));
+    }
+}
