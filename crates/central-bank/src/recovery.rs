@@ -1,9 +1,9 @@
 //! Recovery of blocks that this node has lost, from a bank that keeps whole blocks.
 //!
 //! An operator names the bank. Before the node serves, each block above its own chain is fetched, checked (its parent
-//! is this node's newest block, enough nodes of the central bank signed its header, its proposal and outcomes are those
-//! that the header describes), ordered again with the same proposal, and settled. The block that comes out must be the
-//! one that was fetched, to the byte. A node stopped in the middle resumes where it was.
+//! is this node's newest block, enough nodes of the central bank signed its header, its block proposal and outcomes are
+//! those that the header describes), ordered again with the same block proposal, and settled. The block that comes out
+//! must be the one that was fetched, to the byte. A node stopped in the middle resumes where it was.
 
 use cbdc_ledger::block::ProofError;
 use cbdc_ledger::member::Role;
@@ -94,7 +94,7 @@ impl Recovery<'_> {
         self.ledger.read(Ledger::height)
     }
 
-    /// Checks a block, orders its proposal and waits until it is settled.
+    /// Checks a block, orders its block proposal and waits until it is settled.
     async fn take(&mut self, block: v1::Block) -> Result<(), RecoveryError> {
         let height = self.height().next();
         let address = self.address.to_owned();

@@ -52,7 +52,7 @@ pub struct InFlight {
 }
 
 /// The callers that wait for a block proposal. Settlement takes them to answer them; the sequencer takes them, which
-/// answers them as unknown, if the proposal was not ordered.
+/// answers them as unknown, if the block proposal was not ordered.
 #[derive(Clone)]
 pub struct Waiting(Arc<Mutex<Vec<Segment>>>);
 

@@ -2,9 +2,9 @@
 //!
 //! A block is kept in three parts that its height joins: the signed header (with the log index of its block proposal),
 //! the outcomes, and the block proposal itself, which the central bank keeps in its ordered log and a bank in its own
-//! store; [`ProposalSource`] hides the difference. Headers and outcomes can be recomputed from the proposals, so
-//! writing them needs no fsync. A partial replica has the bank's filtered block instead of outcomes and proposal. Every
-//! record is checked when it is read; a flipped bit is reported with its height.
+//! store; [`ProposalSource`] hides the difference. Headers and outcomes can be recomputed from the block proposals, so
+//! writing them needs no fsync. A partial replica has the bank's filtered block instead of outcomes and block proposal.
+//! Every record is checked when it is read; a flipped bit is reported with its height.
 
 use std::sync::Arc;
 

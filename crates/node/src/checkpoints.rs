@@ -18,8 +18,8 @@ const WORK_A_BLOCK: u64 = 100;
 /// Commands to replay for each wallet that a checkpoint would hold.
 const WORK_A_WALLET: u64 = 2;
 
-/// The number of blocks after which a checkpoint block is asked for again: the proposal that asked may not have been
-/// ordered.
+/// The number of blocks after which a checkpoint block is asked for again: the block proposal that asked may not have
+/// been ordered.
 const ASK_AGAIN_BLOCKS: u64 = 256;
 
 /// The action to take after a block.

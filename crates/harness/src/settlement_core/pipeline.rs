@@ -1,8 +1,8 @@
 //! The pipeline of a block proposal: prepared, ordered and made durable, applied, sealed, archived.
 //!
-//! Three parties, as in a node: a thread that prepares proposals; this task, which proposes while fewer than
-//! `in_flight` proposals are unsettled; and a thread that settles them in the log's order. Each measures the CPU time
-//! of its stages by its own thread's clock.
+//! Three parties, as in a node: a thread that prepares block proposals; this task, which proposes while fewer than
+//! `in_flight` block proposals are unsettled; and a thread that settles them in the log's order. Each measures the CPU
+//! time of its stages by its own thread's clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, mpsc as queue};
@@ -30,7 +30,7 @@ pub struct Lap {
     pub settled: u64,
     pub refused: u64,
     pub refusals: BTreeMap<String, u64>,
-    /// From the first proposal to the last one settled.
+    /// From the first block proposal to the last one settled.
     pub duration: Duration,
     /// Latency of each block proposal, from being proposed to being settled.
     pub latency: LatencyRecorder,

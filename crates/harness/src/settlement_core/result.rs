@@ -41,7 +41,7 @@ pub struct CoreResult {
     pub refused: u64,
     /// Those by reason.
     pub refusals: BTreeMap<String, u64>,
-    /// Settled transfers a second, from the first proposal to the last one settled.
+    /// Settled transfers a second, from the first block proposal to the last one settled.
     pub transfers_per_s: f64,
     /// The time between those, in seconds.
     pub duration_s: f64,
