@@ -1,14 +1,22 @@
 //! The clock that stamps block proposals.
 //!
-//! A stamp is the machine's wall clock, but never before the last one. It is compared with a monotonic estimate: the
-//! last accepted wall time plus the time elapsed since, which no adjustment of the clock can move. When the two are
-//! more than 60 seconds apart, the clock has *jumped*: no block is sealed until an operator accepts the clock as it is.
-//! Small corrections (NTP) move the estimate along.
+//! A stamp is the machine's wall clock, but never before the last one. It is compared with an estimate that no
+//! adjustment of the clock can move:
+//!
+//! - While the node runs, the last accepted wall time plus the monotonic time elapsed since. Small corrections (NTP) move
+//!   the estimate along.
+//! - After a start, a time from the last block's to [`gap_max`](Clock::with_wall) later: a node that was off for longer,
+//!   or whose clock says so, waits for an operator.
+//! - The banks' clocks, which they tell after a start ([`crate::witnesses`]): if those of most banks differ from this
+//!   node's, theirs are the estimate.
+//!
+//! When clock and estimate are more than 60 seconds apart, the clock has *jumped*: no block is sealed until an operator
+//! accepts the clock as it is.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cbdc_ledger::Timestamp;
+use cbdc_ledger::{Height, Timestamp};
 
 /// The largest accepted difference between the clock and the monotonic estimate.
 pub const JUMP: Duration = Duration::from_secs(60);
@@ -25,6 +33,7 @@ pub struct Jumped {
 
 pub struct Clock {
     wall: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    gap_max: Duration,
     anchor: Mutex<Anchor>,
 }
 
@@ -35,12 +44,30 @@ struct Anchor {
     has_warned: bool,
 }
 
+/// The estimate at a start: the wall clock, as far as the newest block allows.
+fn first_estimate((height, time): (Height, Timestamp), gap_max: Duration, wall: Timestamp) -> Timestamp {
+    let latest = match height {
+        Height(0) => Timestamp(u64::MAX),
+        _ => time.plus_ms(u64::try_from(gap_max.as_millis()).unwrap_or(u64::MAX)),
+    };
+    wall.clamp(time, latest)
+}
+
 impl Clock {
-    /// A clock over a wall clock. `parent` is the time of the last block: a clock far behind it has jumped, however
-    /// long the node was off; one far ahead of it is expected after the node was off.
-    pub fn with_wall(parent: Timestamp, wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Clock {
-        let anchor = Anchor { wall: wall().max(parent), at: Instant::now(), last_stamp: parent, has_warned: false };
-        Clock { wall: Box::new(wall), anchor: Mutex::new(anchor) }
+    /// A clock over a wall clock, for a chain whose newest block has the height and time `tip`. After a start the clock may be `gap_max` ahead
+    /// of that block; before the first block there is no such bound.
+    pub fn with_wall(
+        tip: (Height, Timestamp),
+        gap_max: Duration,
+        wall: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Clock {
+        let anchor = Anchor {
+            wall: first_estimate(tip, gap_max, wall()),
+            at: Instant::now(),
+            last_stamp: tip.1,
+            has_warned: false,
+        };
+        Clock { wall: Box::new(wall), gap_max, anchor: Mutex::new(anchor) }
     }
 
     /// The machine's clock, whether or not it has jumped.
@@ -54,7 +81,7 @@ impl Clock {
     }
 
     fn stamp_at(&self, now: Instant) -> Result<Timestamp, Jumped> {
-        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut anchor = self.anchor();
         let passed = now.saturating_duration_since(anchor.at);
         let expected = anchor.wall.plus_ms(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
         let found = (self.wall)();
@@ -71,18 +98,27 @@ impl Clock {
         Ok(anchor.last_stamp)
     }
 
-    /// Starts over from a block of time `parent`, which the ledger has reached: the next stamp is treated as a first
-    /// one.
-    pub fn resume_after(&self, parent: Timestamp) {
-        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-        (anchor.wall, anchor.at) = ((self.wall)().max(parent), Instant::now());
-        anchor.last_stamp = anchor.last_stamp.max(parent);
+    /// Starts over from the newest block, whose height and time the ledger has reached: the next stamp is treated as a first one.
+    pub fn resume_after(&self, tip: (Height, Timestamp)) {
+        let mut anchor = self.anchor();
+        (anchor.wall, anchor.at) = (first_estimate(tip, self.gap_max, self.wall()), Instant::now());
+        anchor.last_stamp = anchor.last_stamp.max(tip.1);
+    }
+
+    /// Takes another clock's time for the estimate.
+    pub fn expect(&self, estimate: Timestamp) {
+        let mut anchor = self.anchor();
+        (anchor.wall, anchor.at) = (estimate, Instant::now());
+    }
+
+    fn anchor(&self) -> MutexGuard<'_, Anchor> {
+        self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Accepts the clock as it is now, for an operator. Returns the time accepted.
     pub fn accept(&self) -> Timestamp {
-        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = (self.wall)();
+        let mut anchor = self.anchor();
+        let found = self.wall();
         tracing::warn!(%found, "an operator accepted the clock");
         (anchor.wall, anchor.at, anchor.has_warned) = (found, Instant::now(), false);
         found
@@ -95,10 +131,16 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    const GAP_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+    fn tip(height: u64, time: u64) -> (Height, Timestamp) {
+        (Height(height), Timestamp(time))
+    }
+
     fn settable(parent: u64, wall: u64) -> (Arc<AtomicU64>, Clock) {
         let time = Arc::new(AtomicU64::new(wall));
         let read = time.clone();
-        (time, Clock::with_wall(Timestamp(parent), move || Timestamp(read.load(Ordering::SeqCst))))
+        (time, Clock::with_wall(tip(0, parent), GAP_MAX, move || Timestamp(read.load(Ordering::SeqCst))))
     }
 
     #[test]
@@ -135,9 +177,35 @@ mod tests {
         let (_, clock) = settable(10_000_000, 1_000_000);
         assert!(clock.stamp().is_err());
         let (_, clock) = settable(0, 1_000_000);
-        clock.resume_after(Timestamp(10_000_000));
+        clock.resume_after(tip(1, 10_000_000));
         assert!(clock.stamp().is_err());
         let (_, clock) = settable(1_000_000, 10_000_000);
         assert!(clock.stamp().is_ok());
+    }
+
+    #[test]
+    fn a_start_far_ahead_of_the_last_block_waits_for_an_operator() {
+        const WEEK_MS: u64 = 7 * 86_400_000;
+        for (height, ahead, is_accepted) in [(1, WEEK_MS, true), (1, WEEK_MS + 61_000, false), (0, 10 * WEEK_MS, true)]
+        {
+            let wall = move || Timestamp(1_000_000 + ahead);
+            let clock = Clock::with_wall(tip(height, 1_000_000), GAP_MAX, wall);
+            assert_eq!(clock.stamp().is_ok(), is_accepted, "height {height}, {ahead} ms ahead");
+            clock.resume_after(tip(height, 1_000_000));
+            assert_eq!(clock.stamp().is_ok(), is_accepted);
+            clock.accept();
+            assert_eq!(clock.stamp(), Ok(wall()));
+        }
+    }
+
+    #[test]
+    fn another_clock_is_believed_until_an_operator_accepts_this_one() {
+        let (_, clock) = settable(0, 1_000_000);
+        clock.expect(Timestamp(900_000));
+        assert!(clock.stamp().is_err());
+        clock.accept();
+        assert!(clock.stamp().is_ok());
+        clock.expect(Timestamp(1_010_000));
+        assert!(clock.stamp().is_ok(), "a small difference is none");
     }
 }

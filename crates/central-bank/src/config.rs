@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cbdc_node::Limits;
 use cbdc_node::config::{ConfigError, beside, load_config, within};
@@ -38,8 +39,12 @@ pub struct Config {
     pub checkpoint_every_blocks: u64,
     /// After a start on a chain, the longest wait for what the banks know of it before the first block is sealed, in
     /// milliseconds.
-    #[serde(default = "default_wait_for_banks_ms")]
+    #[serde(default = "default_wait_for_banks_ms", deserialize_with = "within::<_, _, 0, 600_000>")]
     pub wait_for_banks_ms: u64,
+    /// After a start, the longest time since the last block that the machine's clock may show, in hours; beyond it an
+    /// operator has to accept the clock.
+    #[serde(default = "default_clock_gap_max_h", deserialize_with = "within::<_, _, 1, 87_600>")]
+    pub clock_gap_max_h: u32,
     /// The address of a bank to recover lost blocks from, before the node serves. A command-line option, for one start.
     #[serde(skip)]
     pub recover_from: Option<String>,
@@ -96,7 +101,16 @@ fn default_wait_for_banks_ms() -> u64 {
     3_000
 }
 
+fn default_clock_gap_max_h() -> u32 {
+    168
+}
+
 impl Config {
+    /// The bound on the time since the last block.
+    pub fn clock_gap_max(&self) -> Duration {
+        Duration::from_secs(3_600 * u64::from(self.clock_gap_max_h))
+    }
+
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
         let mut config: Config = load_config(path)?;
         for relative in [

@@ -231,11 +231,11 @@ async fn start_with(
     let mut settled = parts.replay(settled).await?;
     // Keys, clock and sequencing start from the ledger as it is now, not from the checkpoint.
     parts.ledger.read(|ledger| check_keys(ledger, member, &identity, &own_key))?;
-    parts.clock.resume_after(parts.ledger.read(|ledger| ledger.tip().time));
+    parts.ledger.read(|ledger| parts.clock.resume_after((ledger.height(), ledger.tip().time)));
     if let Some(address) = &config.recover_from {
         let (ledger, ordering, applied) = (&parts.ledger, &*parts.ordering, parts.applied.subscribe());
         Recovery { address, identity: &identity, ledger, ordering, applied }.run().await?;
-        parts.clock.resume_after(parts.ledger.read(|ledger| ledger.tip().time));
+        parts.ledger.read(|ledger| parts.clock.resume_after((ledger.height(), ledger.tip().time)));
     }
     // The thread of the sequencer's timer starts here: a node that cannot have it does not start.
     async_io::Timer::after(std::time::Duration::from_micros(1)).await;
@@ -370,7 +370,8 @@ impl Parts {
         let (network, genesis) = (ledger.network(), Arc::new(ledger.genesis().clone()));
         let directory = Arc::new(KeyDirectory::of(&ledger));
         let membership = Membership::of(&ledger);
-        let clock = Arc::new(Clock::with_wall(ledger.tip().time, wall_clock));
+        let clock =
+            Arc::new(Clock::with_wall((ledger.height(), ledger.tip().time), config.clock_gap_max(), wall_clock));
         let filtered_blocks = FilteredBlocks::new(ledger.banks());
         let ledger = LedgerHandle::new(ledger);
         let work = WorkQueue::new(config.sequencer.queue_commands_max);
@@ -511,6 +512,7 @@ impl Parts {
             membership: self.membership.clone(),
             issuance_queue: self.issuance_queue.clone(),
             clock: self.clock.clone(),
+            witnesses: self.witnesses.clone(),
             archive: self.archive.clone(),
             surveys: Surveys::default(),
         };

@@ -154,6 +154,9 @@ impl Sequencer {
     /// Runs until the verifiers are gone or ordering stops.
     pub async fn run(self, mut batches: Receiver) {
         self.witnesses.hear_all(self.wait_for_banks).await;
+        if let Some(time) = self.witnesses.other_time() {
+            self.clock.expect(time);
+        }
         let mut due_check = tokio::time::interval(DUE_CHECK);
         due_check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut held_over = None;

@@ -26,7 +26,7 @@ use metrics::counter;
 use tokio::sync::watch;
 use tonic::Status;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, JUMP};
 use crate::metrics::SECURITY;
 
 /// The proof that this node has lost blocks.
@@ -118,11 +118,30 @@ impl Witnesses {
     /// The active banks that have not testified.
     fn unheard(&self) -> Vec<BankId> {
         let testimonies = self.testimonies();
+        let mut banks = self.active_banks();
+        banks.retain(|bank| !testimonies.contains_key(bank));
+        banks
+    }
+
+    fn active_banks(&self) -> Vec<BankId> {
         self.ledger.read(|ledger| {
             let seats = ledger.members().seats().filter(|seat| seat.active && seat.member.role == Role::Bank);
-            let banks = seats.filter(|seat| seat.member.node_key.is_some()).map(|seat| BankId(seat.member.id.0));
-            banks.filter(|bank| !testimonies.contains_key(bank)).collect()
+            let with_node = seats.filter(|seat| seat.member.node_key.is_some());
+            with_node.map(|seat| BankId(seat.member.id.0)).collect()
         })
+    }
+
+    /// The time by the banks' clocks, if those of most active banks differ from this node's by more than a jump.
+    pub fn other_time(&self) -> Option<Timestamp> {
+        let is_other = |heard: &Testimony| Duration::from_millis(heard.clock.0.abs_diff(heard.own_clock.0)) > JUMP;
+        let mut others: Vec<Testimony> = self.testimonies().into_values().filter(is_other).collect();
+        if 2 * others.len() <= self.active_banks().len() {
+            return None;
+        }
+        others.sort_unstable_by_key(|heard| i128::from(heard.clock.0) - i128::from(heard.own_clock.0));
+        let middle = others[others.len() / 2];
+        let now = self.clock.wall();
+        Some(middle.clock.plus_ms(now.0.saturating_sub(middle.own_clock.0)))
     }
 
     /// Compares a bank's newest header with this node's chain.

@@ -183,6 +183,56 @@ async fn a_jumping_clock_stops_sealing_until_an_operator_accepts_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_long_after_the_last_block_seals_nothing_until_an_operator_accepts_the_clock() {
+    const DAYS: u64 = 400;
+    let central_bank = TestCentralBank::new();
+    let node = central_bank.start().await;
+    assert!(central_bank.submit(&node, &central_bank.open_wallet(1)).await.unwrap().settled);
+    node.shutdown().await;
+
+    central_bank.offset_ms.store(DAYS * 86_400_000, Ordering::SeqCst);
+    let node = central_bank.start().await;
+    let refused = central_bank.submit(&node, &central_bank.open_wallet(2)).await.unwrap_err();
+    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::ClockJump);
+    assert_eq!(node.height().0, 1, "nothing falls due either");
+    let operator = central_bank.operator(&node);
+    let state = operator.clock().await.unwrap();
+    assert!(state.expected_ms.is_some(), "{state:?}");
+    assert_eq!(u64::from(state.due.unwrap().days), DAYS);
+    operator.accept_clock().await.unwrap();
+    assert_eq!(operator.clock().await.unwrap().expected_ms, None);
+    // Ordered again, though the certificate of then has long expired.
+    assert!(central_bank.submit(&node, &central_bank.open_wallet(2)).await.unwrap().height > 1);
+    node.shutdown().await;
+
+    // Within the bound the node goes on by itself.
+    central_bank.offset_ms.store((DAYS + 6) * 86_400_000, Ordering::SeqCst);
+    let node = central_bank.start().await;
+    assert!(central_bank.submit(&node, &central_bank.open_wallet(3)).await.unwrap().height > 2);
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clocks_of_most_banks_are_believed_before_the_node_s_own() {
+    let central_bank = TestCentralBank::new();
+    let node = central_bank.start().await;
+    assert!(central_bank.submit(&node, &central_bank.open_wallet(1)).await.unwrap().settled);
+    node.shutdown().await;
+    for (number, dissenting, is_sealed) in [(2, vec![2], true), (3, vec![1, 2], false)] {
+        let node = central_bank.start().await;
+        for bank in [1, 2] {
+            let ahead_ms = if dissenting.contains(&bank) { 3_600_000 } else { 0 };
+            let testimony = Some(v1::Testimony { newest: None, clock_ms: now_ms() + ahead_ms });
+            let mut chain = v1::chain_client::ChainClient::new(central_bank.channel(&node, Role::Bank, bank));
+            chain.follow(v1::FollowRequest { from_height: 1, testimony }).await.unwrap();
+        }
+        let answer = central_bank.submit(&node, &central_bank.open_wallet(number)).await;
+        assert_eq!(answer.is_ok(), is_sealed, "{answer:?}");
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_stops_reading_holds_nobody_up() {
     let central_bank = TestCentralBank::new();
     let node = central_bank.start().await;

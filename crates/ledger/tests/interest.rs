@@ -309,6 +309,36 @@ fn what_fell_due_on_a_seized_wallet_is_taken_from_what_its_holder_receives() {
     assert_eq!(ledger.account(receiving).unwrap().available, amount(896));
 }
 
+/// What is told to fall due is what the block at that time does.
+#[test]
+fn what_falls_due_until_a_time_is_told_before_it_does() {
+    let mut network = Network::build(|genesis| {
+        genesis.policy.classes[0].tiers = model::network::tiers(&[], 20_000);
+        genesis.policy.capitalisation = Capitalisation::Daily;
+        genesis.books = model::network::books_with_reserves(3_000_000);
+    });
+    let (payer, payee) = (network.open(1, "alice", Class::HOUSEHOLD), network.open(2, "bob", Class::HOUSEHOLD));
+    network.fund(payer, 1_000_000);
+    let mut hold = network.hold(payer, payee, 100);
+    hold.expires_at = network.now.plus_ms(DAY_MS);
+    network.must_settle(hold);
+    let mut proposal = network.proposal(vec![capitalisation(Capitalisation::Monthly)]);
+    proposal.expires_at = network.now.plus_ms(2 * DAY_MS);
+    network.must_settle(proposal);
+
+    let later = network.now.plus_ms(30 * DAY_MS);
+    let due = network.ledger.due_until(later);
+    assert_eq!((due.days, due.holds, due.proposals), (30, 1, 1));
+    assert!(due.interest > 1_600, "30 days of 2 % on 10,000.00: {due:?}");
+    network.now = later;
+    let block = network.block(&[]);
+    assert_eq!(block.changes.work.holds_expired, 1);
+    assert_eq!(block.changes.proposals_closed.len(), 1);
+    assert_eq!(u128::from(block.header.supply.interest.minor()), due.interest);
+    let nothing = network.ledger.due_until(later);
+    assert_eq!((nothing.days, nothing.interest, nothing.holds, nothing.proposals), (0, 0, 0, 0));
+}
+
 /// The specification's example: 400,000 cents, +2 % up to 300,000 and −1 % above, 30 days.
 #[test]
 fn the_worked_example_is_posted_on_the_first_of_the_month() {

@@ -2,6 +2,7 @@
 
 mod action;
 mod books;
+mod clock;
 mod court_order;
 mod grant;
 mod history;
@@ -55,6 +56,7 @@ enum Command {
     Freeze(court_order::Freeze),
     Unfreeze(court_order::Unfreeze),
     Seize(court_order::Seize),
+    AcceptClock(clock::AcceptClock),
 }
 
 impl Policy {
@@ -79,6 +81,7 @@ impl Policy {
             Command::Freeze(freeze) => freeze.run(output).await,
             Command::Unfreeze(unfreeze) => unfreeze.run(output).await,
             Command::Seize(seize) => seize.run(output).await,
+            Command::AcceptClock(accept) => accept.run(output).await,
         }
     }
 }

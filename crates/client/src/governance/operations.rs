@@ -109,6 +109,12 @@ impl GovernanceClient {
         self.command(Role::Operator, operation).await
     }
 
+    /// The central bank's clock, those of the banks, and what would fall due if the clock were accepted.
+    pub async fn clock(&self) -> Result<v1::ClockState, ClientError> {
+        let request = self.connection.request(v1::GetClockRequest {});
+        self.connection.ask(self.connection.policy().get_clock(request)).await
+    }
+
     /// Accepts the central bank's clock as it is now, after it has jumped. Returns that clock's time.
     pub async fn accept_clock(&self) -> Result<Timestamp, ClientError> {
         let request = self.connection.request(v1::AcceptClockRequest {});

@@ -37,5 +37,6 @@ mod settle;
 mod transfer;
 mod wallet;
 
+pub use due::DueUntil;
 pub use payment::Quote;
 pub(crate) use settle::run;

@@ -121,11 +121,16 @@ impl Ledger {
     /// Interest accrued up to the end of yesterday but not posted, and likewise demurrage, over all wallets, in minor
     /// units rounded toward zero for each wallet. Linear in the number of wallets.
     pub fn unposted_interest(&self) -> (u128, u128) {
-        let (today, day_count) = (self.today(), self.genesis.day_count);
+        self.interest_until(self.today())
+    }
+
+    /// As [`Ledger::unposted_interest`], with what accrues until the end of the day before `day` by the rates in force.
+    pub(crate) fn interest_until(&self, day: LedgerDay) -> (u128, u128) {
+        let day_count = self.genesis.day_count;
         let (mut interest, mut demurrage) = (0, 0);
         for bank in self.banks() {
             for (_, account) in self.wallets_of(bank).filter(|(_, account)| account.open) {
-                let current = self.brought_to_today(*account, today);
+                let current = self.brought_to_today(*account, day);
                 let (due, _) = capitalise(current.account.accrued, day_count);
                 interest += u128::from(current.interest.minor()) + due.max(0).unsigned_abs();
                 demurrage += u128::from(current.demurrage.minor()) + due.min(0).unsigned_abs();

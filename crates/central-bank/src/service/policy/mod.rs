@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::intake::Intake;
 use crate::issuance_queue::IssuanceQueue;
 use crate::service::settlement::submit_unary;
+use crate::witnesses::{Testimony, Witnesses};
 
 /// Roles that submit commands here; intake checks which kinds. Banks use the settlement service.
 const SUBMITTERS: [Role; 4] = [Role::Operator, Role::Committee, Role::Registrar, Role::Court];
@@ -39,6 +40,7 @@ pub struct PolicyService {
     pub membership: Membership,
     pub issuance_queue: IssuanceQueue,
     pub clock: Arc<Clock>,
+    pub witnesses: Arc<Witnesses>,
     pub archive: Arc<Archive>,
     pub surveys: Surveys,
 }
@@ -225,6 +227,32 @@ impl v1::policy_server::Policy for PolicyService {
         let (_, operator) = self.membership.require(&request, &[Role::Operator])?;
         tracing::warn!(target: "security", %operator, "an operator accepts the clock");
         Ok(Response::new(v1::AcceptClockResponse { time_ms: self.clock.accept().0 }))
+    }
+
+    async fn get_clock(&self, request: Request<v1::GetClockRequest>) -> Result<Response<v1::ClockState>, Status> {
+        self.membership.require(&request, &[Role::Operator])?;
+        let (time, jumped) = (self.clock.wall(), self.clock.stamp().err());
+        let ahead = |(bank, heard): (BankId, Testimony)| v1::BankClock {
+            bank: bank.0.into(),
+            ahead_ms: heard.clock.0.cast_signed().saturating_sub(heard.own_clock.0.cast_signed()),
+        };
+        let banks = self.witnesses.testimonies().into_iter().map(ahead).collect();
+        let look = move |ledger: &Ledger| (ledger.tip().time, ledger.due_until(time));
+        let (last_block, due) = self.look(look).await?;
+        Ok(Response::new(v1::ClockState {
+            time_ms: time.0,
+            expected_ms: jumped.map(|jumped| jumped.expected.0),
+            last_block_ms: last_block.0,
+            banks,
+            due: Some(v1::DueByClock {
+                days: due.days,
+                interest_minor: due.interest.to_string(),
+                demurrage_minor: due.demurrage.to_string(),
+                holds: due.holds,
+                purpose_bound_minor: due.purpose_bound.minor(),
+                proposals: due.proposals,
+            }),
+        }))
     }
 }
 
