@@ -15,9 +15,9 @@
 //! top-up is in the outbox, a copy of the payment waits for the same outcome. When the chain uses the payer's sequence
 //! number for anything else, the top-up can never settle and is returned.
 //!
-//! What the back office asks for under its ids ([`crate::own_requests`]) is kept here as well: the writer thread signs
-//! a request and makes it durable, and blocks bring its outcome. Sending it is the caller's affair, who asks again
-//! under the same id if no answer came.
+//! The back office's requests under its ids ([`crate::own_requests`]) are kept here as well: the writer thread signs a
+//! request and makes it durable, and blocks bring its outcome. The caller sends it, and asks again under the same id if
+//! no answer came.
 //!
 //! A writer holds the lock from its first change until the batch is written. If a write fails, the store refuses all
 //! further ones and the node stops; the state in memory is discarded with it.
@@ -46,7 +46,7 @@ use crate::deposits::{
 };
 use crate::metrics::Metrics;
 use crate::outbox::{Entry, Outbox, OutboxError, OutboxKey, OutboxPayload, Release};
-use crate::own_requests::{OpenRequests, OwnRequest, Progress, Wish, own_request_of, put_own_request};
+use crate::own_requests::{Intent, OpenRequests, OwnRequest, Progress, own_request_of, put_own_request};
 use crate::signing::{BankSigner, FUND_VALIDITY, REQUEST_VALIDITY, SHORT_VALIDITY};
 
 /// Requests that may wait for the writer thread.
@@ -121,7 +121,7 @@ enum Job {
     Fund { request: RequestId, account: AccountId, amount: Amount, may_begin: bool, answer: Answer<FundingState> },
     TopUp { top_up: Box<TopUp>, answer: Answer<oneshot::Receiver<Release>> },
     Accept { payment: Box<Signed<Payment>>, answer: Answer<()> },
-    Request { id: RequestId, wish: Wish, answer: Answer<BegunRequest> },
+    Request { id: RequestId, intent: Intent, answer: Answer<BegunRequest> },
     Rejected { id: RequestId, answer: Answer<()> },
     GiveBack { key: OutboxKey, reason: Reason },
     OrderedOutcome { key: OutboxKey, ordered: OrderedOutcome },
@@ -296,13 +296,13 @@ impl DepositService {
         self.ask(|answer| Job::Accept { payment: Box::new(payment), answer }).await
     }
 
-    /// Signs what the back office asks for, once for each id, and keeps it. Durable when it returns. A request whose
-    /// record never settles any more is signed anew.
+    /// Signs a request of the back office, once per id, and keeps it. Durable when it returns. A request whose record
+    /// can no longer settle is signed again.
     ///
     /// # Errors
-    /// `REQUEST_CONFLICT` if the id is that of another wish; or nothing can be signed now.
-    pub async fn request(&self, id: RequestId, wish: Wish) -> Result<BegunRequest, Outcome> {
-        self.ask(|answer| Job::Request { id, wish, answer }).await
+    /// `REQUEST_CONFLICT` if the id is that of another intent; or nothing can be signed now.
+    pub async fn request(&self, id: RequestId, intent: Intent) -> Result<BegunRequest, Outcome> {
+        self.ask(|answer| Job::Request { id, intent, answer }).await
     }
 
     /// Keeps that the operator has rejected a request.
@@ -558,8 +558,8 @@ impl Group<'_> {
                 let accepted = self.accept(*payment);
                 self.reply(answer, accepted);
             }
-            Job::Request { id, wish, answer } => {
-                let begun = self.request(&id, wish)?;
+            Job::Request { id, intent, answer } => {
+                let begun = self.request(&id, intent)?;
                 self.reply(answer, begun);
             }
             Job::Rejected { id, answer } => {
@@ -700,21 +700,25 @@ impl Group<'_> {
         self.waiting(&key)
     }
 
-    fn request(&mut self, id: &RequestId, wish: Wish) -> Result<Result<BegunRequest, Outcome>, DepositServiceError> {
+    fn request(
+        &mut self,
+        id: &RequestId,
+        intent: Intent,
+    ) -> Result<Result<BegunRequest, Outcome>, DepositServiceError> {
         match self.earlier_request(id)? {
-            Some(earlier) if earlier.wish != wish => return Ok(Err(other_request())),
+            Some(earlier) if earlier.intent != intent => return Ok(Err(other_request())),
             Some(earlier) if !self.never_settles(&earlier) => {
                 return Ok(Ok(BegunRequest { request: earlier, is_new: false }));
             }
             _ => {}
         }
         let signer = &self.service.signer;
-        let signed = match wish {
-            Wish::TransferReserves { to, amount } => {
+        let signed = match intent {
+            Intent::TransferReserves { to, amount } => {
                 let make = |head| ReservesTransfer { head, from: signer.bank, to, amount };
                 signer.sign(SHORT_VALIDITY, make).map(|signed| (signed.record.head, signed.to_bytes().into()))
             }
-            Wish::Issuance { kind, amount } => {
+            Intent::Issuance { kind, amount } => {
                 let make = |head| IssuanceRequest { kind, head, bank: signer.bank, amount };
                 signer.sign(REQUEST_VALIDITY, make).map(|signed| (signed.record.head, signed.to_bytes().into()))
             }
@@ -725,7 +729,7 @@ impl Group<'_> {
         };
         // Whether it is ever sent is not known here: the number rests until the request is past its end.
         signer.sequence.unknown(head.sequence, head.valid_until);
-        let request = OwnRequest::new(wish, &head, record);
+        let request = OwnRequest::new(intent, &head, record);
         put_own_request(&mut self.batch, id, &request);
         self.books.requests.begin(&request, *id);
         self.requests.insert(*id, request.clone());

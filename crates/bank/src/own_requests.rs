@@ -1,4 +1,4 @@
-//! What the back office has asked for under its ids: transfers of reserves, and requests to issue and redeem.
+//! The back office's requests under its ids: transfers of reserves, and requests to issue and redeem.
 //!
 //! A request is signed once, and kept with its id before it is first sent. Under the same id the *same* record is sent
 //! again, which settles at most once; a new one is signed only where the chain shows that the first never settles. The
@@ -21,19 +21,19 @@ use cbdc_storage::{Column, Direction, KeyRange, Store, WriteBatch, sealed};
 
 use crate::deposits::{DepositError, OrderedOutcome, RequestId, damaged, open, request_key};
 
-/// The first byte of a request's key, beside those of the deposit book.
+/// The first byte of a request's key, besides those of the deposit book.
 const OWN_REQUEST: u8 = 3;
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wish {
+pub enum Intent {
     /// Reserves of this bank go to another one.
     TransferReserves { to: BankId, amount: Amount },
     /// CBDC against reserves, or back.
     Issuance { kind: IssuanceKind, amount: Amount },
 }
 
-/// What is known of a request.
+/// The progress of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress {
     /// Its outcome is not known.
@@ -44,10 +44,10 @@ pub enum Progress {
     Rejected,
 }
 
-/// A request as it is kept.
+/// A stored request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OwnRequest {
-    pub wish: Wish,
+    pub intent: Intent,
     pub sequence: u64,
     pub valid_until: Timestamp,
     pub key_version: u32,
@@ -58,16 +58,16 @@ pub struct OwnRequest {
 
 impl OwnRequest {
     /// A request that was just signed.
-    pub fn new(wish: Wish, head: &Head, record: Bytes) -> OwnRequest {
+    pub fn new(intent: Intent, head: &Head, record: Bytes) -> OwnRequest {
         let Head { sequence, valid_until, key_version, .. } = *head;
-        OwnRequest { wish, sequence, valid_until, key_version, progress: Progress::Open, record }
+        OwnRequest { intent, sequence, valid_until, key_version, progress: Progress::Open, record }
     }
 
     /// Whether a command of a block is this request, or carries it.
     fn is_in(&self, command: &[u8]) -> bool {
-        match self.wish {
-            Wish::TransferReserves { .. } => self.record == command,
-            Wish::Issuance { .. } => match Command::from_bytes(command) {
+        match self.intent {
+            Intent::TransferReserves { .. } => self.record == command,
+            Intent::Issuance { .. } => match Command::from_bytes(command) {
                 Ok(Command::Issuance(order)) => order.record.request.to_bytes() == self.record[..],
                 _ => false,
             },
@@ -80,7 +80,7 @@ impl OwnRequest {
 pub struct OpenRequests(BTreeMap<u64, RequestId>);
 
 impl OpenRequests {
-    /// Reads what is open, and gives it to `each`.
+    /// Passes each open request to `each`.
     pub fn load(store: &Arc<dyn Store>, mut each: impl FnMut(&OwnRequest)) -> Result<OpenRequests, DepositError> {
         let (mut open, mut failed) = (OpenRequests::default(), None);
         store.scan(
@@ -142,10 +142,10 @@ pub fn own_request_of(store: &dyn Store, id: &RequestId) -> Result<Option<OwnReq
 pub fn put_own_request(batch: &mut WriteBatch, id: &RequestId, request: &OwnRequest) {
     let key = request_key(OWN_REQUEST, id);
     let mut value = Writer::with_capacity(96 + request.record.len());
-    let (kind, to, amount) = match request.wish {
-        Wish::TransferReserves { to, amount } => (0, to, amount),
-        Wish::Issuance { kind: IssuanceKind::Issue, amount } => (1, BankId(0), amount),
-        Wish::Issuance { kind: IssuanceKind::Redeem, amount } => (2, BankId(0), amount),
+    let (kind, to, amount) = match request.intent {
+        Intent::TransferReserves { to, amount } => (0, to, amount),
+        Intent::Issuance { kind: IssuanceKind::Issue, amount } => (1, BankId(0), amount),
+        Intent::Issuance { kind: IssuanceKind::Redeem, amount } => (2, BankId(0), amount),
     };
     value.u8(kind).u16(to.0).u64(amount.minor());
     value.u64(request.sequence).u64(request.valid_until.0).u32(request.key_version);
@@ -168,10 +168,10 @@ fn decode(key: &[u8], record: &[u8]) -> Result<OwnRequest, DepositError> {
 
 fn read(input: &mut Reader<'_>) -> Result<OwnRequest, DecodeError> {
     let (kind, to, amount) = (input.u8()?, BankId(input.u16()?), Amount::from_minor(input.u64()?));
-    let wish = match kind {
-        0 => Wish::TransferReserves { to, amount },
-        1 => Wish::Issuance { kind: IssuanceKind::Issue, amount },
-        2 => Wish::Issuance { kind: IssuanceKind::Redeem, amount },
+    let intent = match kind {
+        0 => Intent::TransferReserves { to, amount },
+        1 => Intent::Issuance { kind: IssuanceKind::Issue, amount },
+        2 => Intent::Issuance { kind: IssuanceKind::Redeem, amount },
         other => return Err(input.wrong("kind 0, 1 or 2", u64::from(other))),
     };
     let (sequence, valid_until, key_version) = (input.u64()?, Timestamp(input.u64()?), input.u32()?);
@@ -185,7 +185,7 @@ fn read(input: &mut Reader<'_>) -> Result<OwnRequest, DecodeError> {
         other => return Err(input.wrong("state 0, 1 or 2", u64::from(other))),
     };
     let record = Bytes::copy_from_slice(input.raw(input.left())?);
-    Ok(OwnRequest { wish, sequence, valid_until, key_version, progress, record })
+    Ok(OwnRequest { intent, sequence, valid_until, key_version, progress, record })
 }
 
 #[cfg(test)]
@@ -195,17 +195,17 @@ mod tests {
 
     use super::*;
 
-    fn request(wish: Wish) -> OwnRequest {
+    fn request(intent: Intent) -> OwnRequest {
         let head = Head { flags: 0, key_version: 3, sequence: 11, valid_until: Timestamp(70) };
-        OwnRequest::new(wish, &head, Bytes::from_static(b"a record"))
+        OwnRequest::new(intent, &head, Bytes::from_static(b"a record"))
     }
 
-    fn wishes() -> [Wish; 3] {
+    fn intents() -> [Intent; 3] {
         let amount = Amount::from_minor(9);
         [
-            Wish::TransferReserves { to: BankId(2), amount },
-            Wish::Issuance { kind: IssuanceKind::Issue, amount },
-            Wish::Issuance { kind: IssuanceKind::Redeem, amount },
+            Intent::TransferReserves { to: BankId(2), amount },
+            Intent::Issuance { kind: IssuanceKind::Issue, amount },
+            Intent::Issuance { kind: IssuanceKind::Redeem, amount },
         ]
     }
 
@@ -215,7 +215,7 @@ mod tests {
         let ordered = OrderedOutcome { height: Height(3), index: 2, outcome };
         for progress in [Progress::Open, Progress::Ordered(ordered), Progress::Rejected] {
             let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-            let requests = wishes().map(|wish| OwnRequest { progress, ..request(wish) });
+            let requests = intents().map(|intent| OwnRequest { progress, ..request(intent) });
             let mut batch = WriteBatch::new();
             (1_u8..).zip(&requests).for_each(|(id, request)| put_own_request(&mut batch, &[id; 16], request));
             store.write(batch, Durability::Buffered).unwrap();
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_number_that_another_record_used_lets_the_id_begin_anew_and_its_own_keeps_the_outcome() {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let (id, request) = ([5; 16], request(wishes()[0]));
+        let (id, request) = ([5; 16], request(intents()[0]));
         let ordered = OrderedOutcome { height: Height(3), index: 2, outcome: Outcome::settled() };
         for (command, expected) in [(b"a record".as_slice(), Some(Progress::Ordered(ordered))), (b"another", None)] {
             let (mut open, mut batch) = (OpenRequests::default(), WriteBatch::new());

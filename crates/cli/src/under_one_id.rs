@@ -139,19 +139,19 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    struct Wish(u8);
+    struct Intent(u8);
 
-    impl Request for Wish {
+    impl Request for Intent {
         fn describe(&self, _: &Anchor) -> String {
-            format!("the wish {}", self.0)
+            format!("the intent {}", self.0)
         }
 
         fn to_bytes(&self) -> Vec<u8> {
             vec![self.0]
         }
 
-        fn from_bytes(bytes: &[u8]) -> Option<Wish> {
-            (bytes.len() == 1).then(|| Wish(bytes[0]))
+        fn from_bytes(bytes: &[u8]) -> Option<Intent> {
+            (bytes.len() == 1).then(|| Intent(bytes[0]))
         }
     }
 
@@ -183,21 +183,21 @@ mod tests {
         folder.join("bank.request")
     }
 
-    /// A command that asks for a wish and is answered so; the ids under which what was asked for.
+    /// A command that asks for a intent and is answered so; the ids under which what was asked for.
     async fn command(
         path: &PathBuf,
-        wish: Wish,
+        intent: Intent,
         answers: Vec<anyhow::Result<SubmissionStatus>>,
-    ) -> (Vec<(Wish, Id)>, anyhow::Result<()>) {
+    ) -> (Vec<(Intent, Id)>, anyhow::Result<()>) {
         let (asked, answers) = (RefCell::new(Vec::new()), RefCell::new(answers.into_iter()));
-        let ask = async |wish, id| {
-            asked.borrow_mut().push((wish, id));
+        let ask = async |intent, id| {
+            asked.borrow_mut().push((intent, id));
             answers.borrow_mut().next().expect("an answer for each call")
         };
         let (anchor, output) = (anchor(), Output::new(true));
         let file = InFlightFile::open(path.clone(), || {}).unwrap();
         let run = async {
-            let begun = UnderOneId::begin(file, wish, (&anchor, &output), &ask).await?;
+            let begun = UnderOneId::begin(file, intent, (&anchor, &output), &ask).await?;
             begun.run(&output, &ask, async |status| Ok(status.settled().map(drop)?)).await
         };
         let result = run.await;
@@ -207,38 +207,38 @@ mod tests {
     #[tokio::test]
     async fn a_request_without_an_answer_is_asked_for_again_under_its_id_and_an_answered_one_is_new() {
         let path = path("again");
-        let (first, unanswered) = command(&path, Wish(1), vec![refused(Reason::Overloaded)]).await;
+        let (first, unanswered) = command(&path, Intent(1), vec![refused(Reason::Overloaded)]).await;
         assert!(unanswered.is_err());
-        let (second, answered) = command(&path, Wish(1), vec![settled()]).await;
+        let (second, answered) = command(&path, Intent(1), vec![settled()]).await;
         assert!(answered.is_ok());
         assert_eq!(first, second);
-        let (third, _) = command(&path, Wish(1), vec![settled()]).await;
+        let (third, _) = command(&path, Intent(1), vec![settled()]).await;
         assert_ne!(third[0].1, first[0].1);
     }
 
     #[tokio::test]
     async fn another_request_begins_only_once_the_earlier_one_is_over() {
         let path = path("other");
-        let (first, _) = command(&path, Wish(1), vec![refused(Reason::Overloaded)]).await;
-        let (second, blocked) = command(&path, Wish(2), vec![refused(Reason::Overloaded)]).await;
-        assert!(blocked.unwrap_err().to_string().contains("the wish 1 is still in flight"));
+        let (first, _) = command(&path, Intent(1), vec![refused(Reason::Overloaded)]).await;
+        let (second, blocked) = command(&path, Intent(2), vec![refused(Reason::Overloaded)]).await;
+        assert!(blocked.unwrap_err().to_string().contains("the intent 1 is still in flight"));
         assert_eq!(second, first);
-        let (third, answered) = command(&path, Wish(2), vec![settled(), settled()]).await;
+        let (third, answered) = command(&path, Intent(2), vec![settled(), settled()]).await;
         assert!(answered.is_ok());
-        assert_eq!((third[0], third[1].0), (first[0], Wish(2)));
+        assert_eq!((third[0], third[1].0), (first[0], Intent(2)));
         assert_ne!(third[1].1, first[0].1);
     }
 
     #[tokio::test]
     async fn what_was_never_sent_is_forgotten_unless_an_earlier_command_may_have_sent_it() {
         let path = path("unsent");
-        let (first, _) = command(&path, Wish(1), vec![Err(unreachable())]).await;
-        let (second, _) = command(&path, Wish(1), vec![refused(Reason::Overloaded)]).await;
+        let (first, _) = command(&path, Intent(1), vec![Err(unreachable())]).await;
+        let (second, _) = command(&path, Intent(1), vec![refused(Reason::Overloaded)]).await;
         assert_ne!(first[0].1, second[0].1);
-        let (third, _) = command(&path, Wish(1), vec![Err(unreachable())]).await;
+        let (third, _) = command(&path, Intent(1), vec![Err(unreachable())]).await;
         let credited = Err(unreachable().context("the deposit has been credited, and keeps that"));
-        let (fourth, _) = command(&path, Wish(1), vec![credited]).await;
-        let (fifth, _) = command(&path, Wish(1), vec![settled()]).await;
+        let (fourth, _) = command(&path, Intent(1), vec![credited]).await;
+        let (fifth, _) = command(&path, Intent(1), vec![settled()]).await;
         assert_eq!([&third, &fourth, &fifth], [&second; 3]);
     }
 
@@ -247,12 +247,12 @@ mod tests {
         let path = path("damaged");
         InFlightFile::open(path.clone(), || {}).unwrap().keep(b"too short").unwrap();
         let asked = Cell::new(false);
-        let ask = async |_: Wish, _: Id| {
+        let ask = async |_: Intent, _: Id| {
             asked.set(true);
             settled()
         };
         let file = InFlightFile::open(path, || {}).unwrap();
-        let begun = UnderOneId::begin(file, Wish(1), (&anchor(), &Output::new(true)), &ask).await;
+        let begun = UnderOneId::begin(file, Intent(1), (&anchor(), &Output::new(true)), &ask).await;
         assert!(begun.is_err() && !asked.get());
     }
 

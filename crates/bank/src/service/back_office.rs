@@ -13,7 +13,7 @@ use tonic::{Request, Status};
 use super::context::{BankContext, positive_amount, status_unknown};
 use super::own_command::OwnCommands;
 use super::own_request::OwnRequests;
-use crate::own_requests::Wish;
+use crate::own_requests::Intent;
 use crate::signing::SHORT_VALIDITY;
 
 /// Serves the bank's own back office.
@@ -57,8 +57,8 @@ impl BackOfficeService {
             }
         };
         let amount = positive_amount(request.amount_minor)?;
-        let wish = Wish::Issuance { kind, amount };
-        let answer = self.own_requests.ask(exact("request_id", &request.request_id)?, wish).await?;
+        let intent = Intent::Issuance { kind, amount };
+        let answer = self.own_requests.ask(exact("request_id", &request.request_id)?, intent).await?;
         let outcome = answer.map(|answer| outcome_to_message(&answer.outcome, answer.height, answer.index));
         Ok(v1::RequestBankIssuanceResponse { outcome })
     }
@@ -78,8 +78,8 @@ impl BackOfficeService {
     /// Pays reserves to another bank, once for each request id.
     pub async fn transfer_reserves(&self, request: &v1::TransferReservesRequest) -> Result<v1::Outcome, Status> {
         let (to, amount) = (BankId(number_u16("to", request.to)?), positive_amount(request.amount_minor)?);
-        let wish = Wish::TransferReserves { to, amount };
-        let answer = self.own_requests.ask(exact("request_id", &request.request_id)?, wish).await?;
+        let intent = Intent::TransferReserves { to, amount };
+        let answer = self.own_requests.ask(exact("request_id", &request.request_id)?, intent).await?;
         let answer = answer.ok_or_else(status_unknown)?;
         Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
     }

@@ -1,12 +1,12 @@
 //! What the back office asks for under its ids: transfers of reserves, and requests to issue and redeem.
 //!
-//! 1. The deposit service signs the request and keeps it with its id: one synced write. Asked for again under the same
-//!    id, the same record is found, or its outcome.
+//! 1. The deposit service signs the request and keeps it with its id: one synced write. Asking again under the same id
+//!    finds the same record, or its outcome.
 //! 2. The record is sent, and its answer awaited. No answer leaves the status unknown: the caller asks again under the
 //!    same id, which sends the same record.
 //! 3. The chain brings the outcome, also of a record whose answer never came, and the id keeps it.
 //!
-//! Whether a record that was refused before ordering settles yet, the chain says: only where it never does is another
+//! The chain decides whether a record that was refused before ordering may still settle: only if it cannot is another
 //! one signed.
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use tonic::Status;
 use super::context::{BankContext, TIMEOUT, only_answer};
 use crate::deposit_service::BegunRequest;
 use crate::deposits::RequestId;
-use crate::own_requests::{Progress, Wish};
+use crate::own_requests::{Intent, Progress};
 use crate::relay::CentralBankEndpoint;
 
 /// The pause before the replica is asked again for what used a number.
@@ -37,7 +37,7 @@ pub struct OwnRequests {
     pub central_bank_endpoint: Arc<CentralBankEndpoint>,
 }
 
-/// What became of a record that was sent.
+/// The result of sending a record.
 enum Sent {
     Ordered(Answer),
     /// The operator has still to agree.
@@ -50,13 +50,13 @@ enum Sent {
 }
 
 impl OwnRequests {
-    /// Asks for `wish` under an id. `None` while the request waits for the operator.
-    pub async fn ask(&self, id: RequestId, wish: Wish) -> Result<Option<Answer>, Status> {
-        sign_until_done(|| self.ask_once(id, wish)).await
+    /// Asks for `intent` under an id. `None` while the request waits for the operator.
+    pub async fn ask(&self, id: RequestId, intent: Intent) -> Result<Option<Answer>, Status> {
+        sign_until_done(|| self.ask_once(id, intent)).await
     }
 
-    async fn ask_once(&self, id: RequestId, wish: Wish) -> Attempt<Result<Option<Answer>, Status>> {
-        let BegunRequest { request, is_new } = match self.context.deposits.request(id, wish).await {
+    async fn ask_once(&self, id: RequestId, intent: Intent) -> Attempt<Result<Option<Answer>, Status>> {
+        let BegunRequest { request, is_new } = match self.context.deposits.request(id, intent).await {
             Ok(begun) => begun,
             Err(refusal) => return Attempt::Done(Err(of_refusal(&refusal))),
         };
@@ -67,9 +67,9 @@ impl OwnRequests {
             }
             Progress::Rejected => return Attempt::Done(Err(of_refusal(&rejected()))),
         }
-        let sent = match wish {
-            Wish::TransferReserves { .. } => self.send_command(request.record).await,
-            Wish::Issuance { .. } => self.send_request(request.record).await,
+        let sent = match intent {
+            Intent::TransferReserves { .. } => self.send_command(request.record).await,
+            Intent::Issuance { .. } => self.send_request(request.record).await,
         };
         match sent {
             Sent::Ordered(answer) => {
@@ -95,7 +95,7 @@ impl OwnRequests {
                 let kept = self.context.deposits.rejected(id).await;
                 Attempt::Done(Err(of_refusal(&kept.err().unwrap_or(refusal))))
             }
-            // By this record or another, or no record settles any more: the replica will tell.
+            // By this record or another, or no record can settle any more: the replica will show it.
             reason if reason.says_sequence_used() || matches!(reason, Reason::Expired | Reason::KeyChanged) => {
                 self.context.replica_at(self.context.relay.answered_up_to()).await;
                 tokio::time::sleep(PAUSE).await;
