@@ -25,13 +25,18 @@ demo: build
 up: build
 	@$(SETUP) && "$$CARGO_TARGET_DIR/release/cbdc" up
 
-# The signatures are tested by themselves: the library that they are compared with turns on features of dependencies
-# that everything else shares, and everything would be compiled anew.
-# Many tests wait for deadlines, so more of them run at once than there are cores.
+# The signatures are tested by themselves, in a target folder of their own: the library that they are compared with turns
+# on features of dependencies that everything else shares, and everything would be compiled anew. They are compiled and
+# run while the other tests run, many of which wait for deadlines; so more of those run at once than there are cores.
 test: export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n > 4 ? n : 4)))
 test:
-	@$(SETUP) && cargo test --release --locked --workspace --exclude cbdc-signatures \
-	    && cargo test --release --locked -p cbdc-signatures
+	@$(SETUP) && cargo test --release --locked --workspace --exclude cbdc-signatures --no-run && { \
+	    log="$$CARGO_TARGET_DIR/signatures.log"; \
+	    cargo test --release --locked -p cbdc-signatures --target-dir "$$CARGO_TARGET_DIR/signatures" >"$$log" 2>&1 & \
+	    signatures=$$!; failed=0; \
+	    cargo test --release --locked --workspace --exclude cbdc-signatures || failed=1; \
+	    echo "make test: the signatures' tests, which ran meanwhile"; \
+	    wait $$signatures || failed=1; cat "$$log"; exit $$failed; }
 
 lint:
 	@$(SETUP) && cargo fmt --all --check && cargo clippy --release --locked --workspace --all-targets -- -D warnings
