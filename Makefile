@@ -33,7 +33,7 @@ test:
 	@$(SETUP) && cargo test --release --locked --workspace --exclude cbdc-signatures --no-run && { \
 	    log="$$CARGO_TARGET_DIR/signatures.log"; \
 	    cargo test --release --locked -p cbdc-signatures --target-dir "$$CARGO_TARGET_DIR/signatures" >"$$log" 2>&1 & \
-	    signatures=$$!; failed=0; \
+	    signatures=$$!; failed=0; trap "kill $$signatures 2>/dev/null" EXIT; \
 	    cargo test --release --locked --workspace --exclude cbdc-signatures || failed=1; \
 	    echo "make test: the signatures' tests, which ran meanwhile"; \
 	    wait $$signatures || failed=1; cat "$$log"; exit $$failed; }
