@@ -1,8 +1,10 @@
 //! The state root: headers cover the whole state, a checkpoint with another state is refused, and the version of the
 //! formats that introduced it begins by vote.
 
-mod model;
-
+use crate::model;
+use crate::model::followers::Followers;
+use crate::model::network::{DAY_MS, HOUR_MS, Network, amount, key, proposal, velocity};
+use crate::model::samples::{chunks_of, load};
 use cbdc_ledger::block::HEADER_BYTES;
 use cbdc_ledger::block_proposal::BlockProposalBuilder;
 use cbdc_ledger::checkpoint::CheckpointError;
@@ -10,9 +12,6 @@ use cbdc_ledger::command::GovernanceAction;
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::sections::{Section, Sections};
 use cbdc_ledger::{Block, Class, Command, FormatVersion, Header, Reason, Timestamp, VerifiedProposal};
-use model::followers::Followers;
-use model::network::{DAY_MS, HOUR_MS, Network, amount, key, proposal, velocity};
-use model::samples::{chunks_of, load};
 
 /// A network that begins with a version of the formats.
 fn network(format: FormatVersion) -> Network {

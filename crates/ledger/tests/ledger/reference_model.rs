@@ -4,8 +4,9 @@
 //! book entry, the header, the invariants, the keys that verifiers see. proptest prints the seed and a shrunk history
 //! when something disagrees.
 
-mod model;
-
+use crate::model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
+use crate::model::network::{DAY_MS, amount, apply, batch_seed, genesis, proposal};
+use crate::model::reference::{Model, Movement, Policy, UNSOUND_KEYS, Wallet, lowest_unused, minor};
 use cbdc_ledger::bank_position::Loan;
 use cbdc_ledger::block::{Cause, DepositDirection, Entry, Header, entries_of};
 use cbdc_ledger::block_proposal::BlockProposalBuilder;
@@ -25,10 +26,6 @@ use cbdc_ledger::{
     VerifiedBatch, VerifiedProposal,
 };
 use cbdc_signatures::Trust;
-#[allow(unused_imports)]
-use model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
-use model::network::{DAY_MS, amount, apply, batch_seed, genesis, proposal};
-use model::reference::{Model, Movement, Policy, UNSOUND_KEYS, Wallet, lowest_unused, minor};
 use proptest::prelude::*;
 
 /// A ledger, its model, and what verifiers see.

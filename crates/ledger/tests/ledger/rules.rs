@@ -1,7 +1,9 @@
 //! One test per rule of the specification: what it refuses, with which reason, and at which value.
 
-mod model;
-
+use crate::model;
+use crate::model::network::{
+    DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, batch_seed, holder, key, member, proposal, unsigned,
+};
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{
@@ -15,9 +17,6 @@ use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::verification::verify_batches;
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, MemberId, Outcome, Reason, Timestamp, VerifiedProposal};
 use cbdc_signatures::Trust;
-use model::network::{
-    DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, batch_seed, holder, key, member, proposal, unsigned,
-};
 
 fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
     Outcome::refused(reason, limit, amount)

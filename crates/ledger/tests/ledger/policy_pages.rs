@@ -13,11 +13,11 @@
 //!
 //! What the player does not understand fails, with page and line.
 
-mod model;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::model;
+use crate::model::network::{DAY_MS, HOUR_MS, Network, books_with_reserves, genesis, unsigned};
 use cbdc_ledger::block::DepositDirection;
 use cbdc_ledger::books::{BookAccount, Income};
 use cbdc_ledger::command::{
@@ -29,10 +29,9 @@ use cbdc_ledger::policy::{Parameters, text};
 use cbdc_ledger::programme::{Classes, Cohort, Grant, Purpose};
 use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{AccountId, Amount, BankId, Block, Class, Command, Genesis, Outcome, Reason, Signed};
-use model::network::{DAY_MS, HOUR_MS, Network, books_with_reserves, genesis, unsigned};
 
 macro_rules! pages {
-    ($($name:literal),*) => { &[$(($name, include_str!(concat!("../../../docs/reference/policy/", $name, ".md")))),*] };
+    ($($name:literal),*) => { &[$(($name, include_str!(concat!("../../../../docs/reference/policy/", $name, ".md")))),*] };
 }
 
 const PAGES: &[(&str, &str)] = pages![

@@ -7,17 +7,14 @@
 //! is paid early accrues nothing until then. So the least is what is paid where every day's is taken at once. What is
 //! paid is taken from the entries of their wallets, by no rule of the ledger's or of the reference model's.
 
-mod model;
-
 use std::collections::BTreeMap;
 
+use crate::model::network::{DAY_MS, HOUR_MS, Network, books_with_reserves, holder, key, tiers, unsigned};
 use cbdc_ledger::block::Cause;
 use cbdc_ledger::command::{CertifiedFor, OpenWallet, Record, Statement};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::{Capitalisation, WorkPerBlock};
 use cbdc_ledger::{AccountId, Amount, BankId, Block, Class, Command, HolderId, Outcome, Reason, Signed, Timestamp};
-#[allow(unused_imports)]
-use model::network::{DAY_MS, HOUR_MS, Network, books_with_reserves, holder, key, tiers, unsigned};
 use proptest::prelude::*;
 
 const MOVER: &str = "mover";

@@ -1,7 +1,7 @@
 //! Wallets that move to another bank: nothing of them is lost, and a bank without customers can be dismissed.
 
-mod model;
-
+use crate::model::network::{DAY_MS, Network, account, amount, batch_seed, key, remuneration};
+use crate::model::samples::{chunks_of, load};
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::command::{FreezeKind, GovernanceAction, MoveWallet, Signer};
 use cbdc_ledger::directory::KeyDirectory;
@@ -12,8 +12,6 @@ use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::verification::verify_batches;
 use cbdc_ledger::{AccountId, BankId, Class, Command, MemberId, Outcome, Reason, Timestamp};
 use cbdc_signatures::Trust;
-use model::network::{DAY_MS, Network, account, amount, batch_seed, key, remuneration};
-use model::samples::{chunks_of, load};
 
 fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
     Outcome::refused(reason, limit, amount)

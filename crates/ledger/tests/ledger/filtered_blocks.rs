@@ -1,16 +1,14 @@
 //! Banks that follow headers and their own customers: over random histories of all commands each knows of its own
 //! accounts what the ledger knows, and nothing that a header proves can be omitted, added or altered.
 
-mod model;
-
+use crate::model::followers::Followers;
+use crate::model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
+use crate::model::network::{Network, genesis, member, proposal};
+use crate::model::reference::Model;
 use cbdc_ledger::command::GovernanceAction;
 use cbdc_ledger::filtered_block::{FilteredBlockError, filtered_blocks};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, BlockProposal, Class, Command, FormatVersion, Genesis, Ledger, Timestamp, VerifiedProposal};
-use model::followers::Followers;
-use model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
-use model::network::{Network, genesis, member, proposal};
-use model::reference::Model;
 use proptest::prelude::*;
 
 /// A ledger with blocks on the way, as random histories make them.

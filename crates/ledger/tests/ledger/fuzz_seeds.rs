@@ -1,12 +1,13 @@
 //! The seeds from which fuzzing starts (`fuzz/seeds`): each decodes, so that a mutation begins behind the first checks,
-//! and each is of today's encodings. `UPDATE_FIXTURES=1 cargo test --release -p cbdc-ledger --test fuzz_seeds` writes
+//! and each is of today's encodings. `UPDATE_FIXTURES=1 cargo test --release -p cbdc-ledger --test ledger fuzz_seeds` writes
 //! them anew.
-
-mod model;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::model;
+use crate::model::network::{account, amount, key, proposal};
+use crate::model::samples::{chunks_of, commands, commands_under, encoded, load};
 use cbdc_ledger::books::Books;
 use cbdc_ledger::command::{IssuanceKind, IssuanceRequest, Record, SessionStatement, SignedSession};
 use cbdc_ledger::encoding::Reader;
@@ -16,8 +17,6 @@ use cbdc_ledger::{
     Account, BankId, BlockProposal, Command, CommandBatch, FormatVersion, Genesis, Header, Ledger, MemberId, Outcome,
     Reason, Signed, SignedHeader, Timestamp, VerifiedProposal,
 };
-use model::network::{account, amount, key, proposal};
-use model::samples::{chunks_of, commands, commands_under, encoded, load};
 
 /// Seeds by target and name.
 type Seeds = BTreeMap<(&'static str, String), Vec<u8>>;

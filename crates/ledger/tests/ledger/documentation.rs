@@ -68,7 +68,7 @@ fn the_page_of_reasons_is_the_table() {
     let kept = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         kept == page(),
-        "docs/reference/reasons.md does not match the table; run UPDATE_DOCS=1 cargo test -p cbdc-ledger --test \
+        "docs/reference/reasons.md does not match the table; run UPDATE_DOCS=1 cargo test -p cbdc-ledger --test ledger \
         documentation"
     );
 }

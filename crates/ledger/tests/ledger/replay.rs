@@ -1,15 +1,13 @@
 //! Receipts and replay: what a block proves, and that every node gets the same one.
 
-mod model;
-
+use crate::model::network::{HOUR_MS, Network, account, amount, batch_seed, key, member, proposal, unsigned};
+use crate::model::samples::{chunks_of, commands, commands_under, encoded, load};
 use cbdc_ledger::block::{Receipt, command_leaf};
 use cbdc_ledger::command::{GovernanceAction, IssuanceKind};
 use cbdc_ledger::encoding::Reader;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::{Class, Command, FormatVersion, MemberId, Outcome, Reason, SignedHeader, VerifiedProposal};
-use model::network::{HOUR_MS, Network, account, amount, batch_seed, key, member, proposal, unsigned};
-use model::samples::{chunks_of, commands, commands_under, encoded, load};
 
 #[test]
 fn headers_checked_together_have_each_its_own_verdict() {

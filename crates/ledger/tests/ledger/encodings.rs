@@ -2,12 +2,13 @@
 //!
 //! `tests/fixtures/NAME.hex` holds the bytes of one record of each kind. A change of layout breaks what was signed
 //! and stored before, so it needs a new version at a voted height. Only if that is what you mean, regenerate with
-//! `UPDATE_FIXTURES=1 cargo test --release -p cbdc-ledger --test encodings` and read the difference.
-
-mod model;
+//! `UPDATE_FIXTURES=1 cargo test --release -p cbdc-ledger --test ledger encodings` and read the difference.
 
 use std::path::Path;
 
+use crate::model;
+use crate::model::network::{Network, account, amount, key, proposal, unsigned};
+use crate::model::samples::{chunks_of, commands, encoded, load};
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::block::command_leaf;
@@ -33,8 +34,6 @@ use cbdc_ledger::{
     HolderId, MemberId, Outcome, PublicKey, Reason, Signature, Signed, SignedHeader, SupplyTerms, Timestamp,
     VerifiedProposal,
 };
-use model::network::{Network, account, amount, key, proposal, unsigned};
-use model::samples::{chunks_of, commands, encoded, load};
 use proptest::prelude::*;
 
 /// A ledger to which one block of every kind of command was applied, with that block's parts.

@@ -2,8 +2,7 @@
 //!
 //! Most sums are chosen so that a day's interest is a whole number: 36,500 at 1 % is 1 a day on actual/365.
 
-mod model;
-
+use crate::model::network::{DAY_MS, HOUR_MS, Network, START, amount, books_with_reserves};
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::bank_position::{BankPosition, BankStatus, Loan};
 use cbdc_ledger::books::{BankBooks, BookAccount, Income};
@@ -13,7 +12,6 @@ use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::{KeyRates, PolicyChange, ReserveRules};
 use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{BankId, Genesis, Outcome, Reason, Timestamp};
-use model::network::{DAY_MS, HOUR_MS, Network, START, amount, books_with_reserves};
 
 /// The ledger day of [`START`].
 const TODAY: u32 = 20_780;

@@ -4,20 +4,18 @@
 //! that the ledger's own sweep is always behind. After every block each wallet, brought to today by the ledger's
 //! reading of it, has the money, the claim and the unposted remainder of the model's to the unit.
 
-mod model;
-
 use std::collections::BTreeSet;
 
+use crate::model;
+use crate::model::network::{DAY_MS, HOUR_MS, Network, amount, capitalisation, remuneration, unsigned};
+use crate::model::reference::calendar::day_of;
+use crate::model::reference::{Model, minor};
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{FreezeKind, GovernanceAction, IssuanceKind, Record};
 use cbdc_ledger::genesis::DayCount;
 use cbdc_ledger::policy::{Capitalisation, WorkPerBlock};
 use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{AccountId, Amount, Class, Command, Genesis, Ledger, Signed, Timestamp};
-#[allow(unused_imports)]
-use model::network::{DAY_MS, HOUR_MS, Network, amount, capitalisation, remuneration, unsigned};
-use model::reference::calendar::day_of;
-use model::reference::{Model, minor};
 use proptest::prelude::*;
 
 /// Holders and the banks of their wallets; the allowance is the first one's.

@@ -1,14 +1,13 @@
 //! Limits on a holder, under attack: one holder, wallets at three banks, everything at once; and what expires while
 //! nobody acts.
 
-mod model;
-
+use crate::model;
+use crate::model::network::{BANKS, DAY_MS, HOUR_MS, Network, amount, holder, unsigned, velocity};
 use cbdc_ledger::command::{GovernanceAction, IssuanceKind};
 use cbdc_ledger::outcome::Charges;
 use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::{AccountId, Amount, Class, Command, Outcome, Reason};
-use model::network::{BANKS, DAY_MS, HOUR_MS, Network, amount, holder, unsigned, velocity};
 
 const LIMIT: u64 = 1_000;
 
