@@ -25,9 +25,10 @@ demo: build
 up: build
 	@$(SETUP) && "$$CARGO_TARGET_DIR/release/cbdc" up
 
-# The signatures are tested by themselves, in a target folder of their own: the library that they are compared with turns
-# on features of dependencies that everything else shares, and everything would be compiled anew. They are compiled and
-# run while the other tests run, many of which wait for deadlines; so more of those run at once than there are cores.
+# The signatures are tested by themselves, in a target folder of their own: the library that they are compared with
+# turns on features of dependencies that everything else shares, and everything would be compiled anew. They are
+# compiled and run while the other tests run, many of which wait for deadlines; so more of those run at once than there
+# are cores.
 test: export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n > 4 ? n : 4)))
 test:
 	@$(SETUP) && cargo test --release --locked --workspace --exclude cbdc-signatures --no-run && { \

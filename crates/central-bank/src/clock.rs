@@ -3,10 +3,10 @@
 //! A stamp is the machine's wall clock, but never before the last one. It is compared with an estimate that no
 //! adjustment of the clock can move:
 //!
-//! - While the node runs, the last accepted wall time plus the monotonic time elapsed since. Small corrections (NTP) move
-//!   the estimate along.
-//! - After a start, a time from the last block's to [`gap_max`](Clock::with_wall) later: a node that was off for longer,
-//!   or whose clock says so, waits for an operator.
+//! - While the node runs, the last accepted wall time plus the monotonic time elapsed since. Small corrections (NTP)
+//!   move the estimate along.
+//! - After a start, a time from the last block's to [`gap_max`](Clock::with_wall) later: a node that was off for
+//!   longer, or whose clock says so, waits for an operator.
 //! - The banks' clocks, which they tell after a start ([`crate::witnesses`]): if those of most banks differ from this
 //!   node's, theirs are the estimate.
 //!
@@ -54,8 +54,8 @@ fn first_estimate((height, time): (Height, Timestamp), gap_max: Duration, wall: 
 }
 
 impl Clock {
-    /// A clock over a wall clock, for a chain whose newest block has the height and time `tip`. After a start the clock may be `gap_max` ahead
-    /// of that block; before the first block there is no such bound.
+    /// A clock over a wall clock, for a chain whose newest block has the height and time `tip`. After a start the clock
+    /// may be `gap_max` ahead of that block; before the first block there is no such bound.
     pub fn with_wall(
         tip: (Height, Timestamp),
         gap_max: Duration,
@@ -98,7 +98,8 @@ impl Clock {
         Ok(anchor.last_stamp)
     }
 
-    /// Starts over from the newest block, whose height and time the ledger has reached: the next stamp is treated as a first one.
+    /// Starts over from the newest block, whose height and time the ledger has reached: the next stamp is treated as a
+    /// first one.
     pub fn resume_after(&self, tip: (Height, Timestamp)) {
         let mut anchor = self.anchor();
         (anchor.wall, anchor.at) = (first_estimate(tip, self.gap_max, self.wall()), Instant::now());

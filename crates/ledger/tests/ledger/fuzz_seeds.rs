@@ -1,6 +1,6 @@
 //! The seeds from which fuzzing starts (`fuzz/seeds`): each decodes, so that a mutation begins behind the first checks,
-//! and each is of today's encodings. `UPDATE_FIXTURES=1 cargo test --release -p cbdc-ledger --test ledger fuzz_seeds` writes
-//! them anew.
+//! and each is of today's encodings. `UPDATE_FIXTURES=1 cargo test --release -p cbdc-ledger --test ledger fuzz_seeds`
+//! writes them anew.
 
 use std::collections::BTreeMap;
 use std::path::Path;
