@@ -59,7 +59,7 @@ use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{
     BackOfficeService, BankContext, BankService, ConsentService, FundingService, HistoryService, HoldService,
     HolderCommandService, OwnCommands, OwnRequests, PaymentRelay, PaymentService, Records, SessionService,
-    TopUpService, WalletService,
+    TopUpService, Unanswered, WalletService, latest_valid_until,
 };
 use crate::sessions::Sessions;
 use crate::signing::BankSigner;
@@ -143,6 +143,7 @@ pub struct Node {
     tasks: Vec<JoinHandle<()>>,
     threads: Vec<Thread<()>>,
     budget: Budget,
+    unanswered: Arc<Unanswered>,
     store: Arc<dyn Store>,
 }
 
@@ -172,7 +173,7 @@ impl Node {
 
     /// Stops gracefully: open requests are answered first, for a few seconds at most.
     pub async fn shutdown(self) {
-        let Node { ledger, stop, serving, halt, tasks, threads, store, .. } = self;
+        let Node { ledger, stop, serving, halt, tasks, threads, unanswered, store, .. } = self;
         ledger.close();
         stop.cancel();
         let ended = async {
@@ -186,7 +187,8 @@ impl Node {
                 tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
             let _ = joined.await;
         };
-        if tokio::time::timeout(GRACE, ended).await.is_err() {
+        let has_ended = tokio::time::timeout(GRACE, ended).await.is_ok();
+        if !has_ended {
             tracing::warn!("not everything ended in time; what is durable stays so");
         }
         // A checkpoint in progress, and streams just cut, release the store within moments.
@@ -195,7 +197,15 @@ impl Node {
             tokio::time::sleep(CLOSING / 100).await;
             waited += CLOSING / 100;
         }
+        let times = ledger.read(|ledger| (ledger.tip().time, latest_valid_until(ledger)));
         let flushed = tokio::task::spawn_blocking(move || {
+            // Nothing is sent any more, and all that was is answered or noted.
+            if has_ended
+                && unanswered.is_complete()
+                && let Err(error) = unanswered.mark(&*store, times)
+            {
+                tracing::warn!(%error, "what was not answered could not be noted: every record counts as in doubt after the next start");
+            }
             let flushed = store.flush();
             store.close();
             flushed
@@ -402,6 +412,8 @@ impl Launch {
             thread("deposits", fail.clone(), move || Ok(deposit_writer.run()?))?,
             thread("replica", fail.clone(), move || Ok(replica.run(deliveries)?))?,
         ];
+        // Before anything is sent: whoever is killed from here on has left no mark.
+        let left = Unanswered::take_mark(&*store)?;
         let (relay, relaying) = Relay::start(endpoint.clone(), metrics.clone(), halt.clone());
         let follower = {
             let known = Known { ledger: ledger.clone(), archive: archive.clone() };
@@ -415,8 +427,8 @@ impl Launch {
             .map(|directory| Arc::new(SignaturePrecheck::new(genesis.network(), directory)));
         let context = BankContext { bank, ledger: ledger.clone(), deposits, relay };
         let own_commands = OwnCommands { context: context.clone(), signer };
-        // What an earlier process of this node had sent is no longer known.
-        let records = Records::new(context.clone(), history.clone(), tip.0 == Height(0));
+        let records = Records::new(context.clone(), history.clone(), left, tip.0 == Height(0));
+        let unanswered = records.unanswered.clone();
         let payments = payment_service(&records, &precheck, &metrics, &config, stop.clone());
         let mut secret = [0; 32];
         SysRng.try_fill_bytes(&mut secret).expect("a running operating system gives random bytes");
@@ -484,7 +496,19 @@ impl Launch {
             vec![relaying, tokio::spawn(follower.run(halt.clone())), tokio::spawn(dispatcher.run(halt.clone()))];
         let serving = tokio::spawn(serving);
         tracing::info!(%bank, %address, height = %tip.0, "the bank's node is ready");
-        Ok(Node { address, ledger: node_ledger, stop, serving, halt, failures, tasks, threads, budget, store })
+        Ok(Node {
+            address,
+            ledger: node_ledger,
+            stop,
+            serving,
+            halt,
+            failures,
+            tasks,
+            threads,
+            budget,
+            unanswered,
+            store,
+        })
     }
 }
 

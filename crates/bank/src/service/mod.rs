@@ -56,9 +56,10 @@ pub use own_command::OwnCommands;
 pub use own_request::OwnRequests;
 pub use payment::PaymentService;
 pub use payment_relay::PaymentRelay;
-pub use records::Records;
+pub use records::{Records, latest_valid_until};
 pub use session::SessionService;
 pub use top_up::TopUpService;
+pub use unanswered::Unanswered;
 pub use wallet::WalletService;
 
 /// The gRPC service: each call goes to the part that serves it.

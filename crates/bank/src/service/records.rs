@@ -42,14 +42,14 @@ pub struct Records {
 }
 
 impl Records {
-    /// The records of a bank whose replica starts at `ledger`. `is_new` says that no earlier process of this bank can
-    /// have sent anything.
-    pub fn new(context: BankContext, history: Arc<History>, is_new: bool) -> Records {
-        let all_until = match is_new {
-            true => Timestamp(0),
-            false => context.ledger.read(latest_valid_until),
-        };
-        Records { context, history, unanswered: Arc::new(Unanswered::new(all_until)) }
+    /// The records of a bank. `left` holds what the previous process left unanswered, if it left a mark; `is_new` says
+    /// that no earlier process of this bank can have sent anything.
+    pub fn new(context: BankContext, history: Arc<History>, left: Option<Unanswered>, is_new: bool) -> Records {
+        let unanswered = left.unwrap_or_else(|| match is_new {
+            true => Unanswered::new(Timestamp(0)),
+            false => Unanswered::new(context.ledger.read(latest_valid_until)),
+        });
+        Records { context, history, unanswered: Arc::new(unanswered) }
     }
 
     /// Records that a copy of a record is sent. `None` for a command that a member signs.
@@ -70,6 +70,7 @@ impl Records {
     /// Records that a whole batch of payments is sent; those for which it is [told](SentBatch::answered) no answer stay
     /// unanswered.
     pub fn sent_batch(&self, commands: Bytes) -> SentBatch {
+        self.unanswered.batch_begins();
         SentBatch { records: self.clone(), commands }
     }
 
@@ -224,7 +225,7 @@ fn is_of(past: &Command, record: &Command) -> bool {
 }
 
 /// The latest valid-until that a record may have that is ordered now.
-fn latest_valid_until(ledger: &Ledger) -> Timestamp {
+pub fn latest_valid_until(ledger: &Ledger) -> Timestamp {
     probable_time(ledger.tip().time).plus_ms(ledger.genesis().validity_ms_max)
 }
 
@@ -275,6 +276,7 @@ impl Drop for SentBatch {
     fn drop(&mut self) {
         let commands = self.commands.chunks_exact(SIGNED_PAYMENT_BYTES).map(Command::from_bytes);
         commands.flatten().for_each(|command| self.records.gave_up(&command));
+        self.records.unanswered.batch_ended();
     }
 }
 

@@ -1,122 +1,247 @@
 //! Copies of records that were sent to the central bank and not answered.
 //!
-//! A copy is entered when it is sent and removed when it is answered; one whose caller gave up, whose answer did not
-//! come in time or whose stream broke stays, until the chain has decided its record. Batches of a stream are entered
-//! only when they end without an answer.
+//! A copy is noted when it is sent and crossed out when it is answered; one whose caller gave up, whose answer did not
+//! come in time or whose stream broke stays, until the chain has decided its record. Batches of a stream are noted only
+//! when they end without an answer.
 //!
-//! Bounded: when the table is full, every record counts as in doubt until the records that did not fit can no longer
-//! settle. After a restart it is not known what the previous process had sent, so the same holds for every record for
-//! as long as one may be valid.
+//! # Bounds
+//! An account has [`LINES_MAX`] lines, as many as its window has numbers, and where a further record of it is sent, all
+//! of its records are in doubt until that one can settle no more. Nobody else's are. Only where more than
+//! [`ACCOUNTS_MAX`] accounts have unanswered records does that hold of every record.
+//!
+//! # Over a restart
+//! A node that stops in an orderly way leaves a [mark](Unanswered::mark): the accounts whose records are in doubt, and
+//! until when. The next one [takes](Unanswered::take_mark) it: the mark is deleted, durably, before anything is sent.
+//! Without one nothing is known of what the process before had sent, and every record is in doubt for as long as one may
+//! be valid.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cbdc_ledger::{AccountId, Timestamp};
+use cbdc_storage::{Column, Durability, Store, StoreError, WriteBatch, sealed};
 
 use super::record_status::RecordId;
 
-/// The number of records that are kept individually.
-const RECORDS_MAX: usize = 65_536;
-/// The advance of the chain's time after which the table is searched again for decided records, ms.
+/// Lines of one account.
+const LINES_MAX: usize = 64;
+/// Lines of all accounts.
+const ALL_LINES_MAX: usize = 262_144;
+/// Accounts that are remembered one by one.
+const ACCOUNTS_MAX: usize = 65_536;
+/// How far the chain's time must have gone on before the full table is searched again for records that are decided, ms.
 const SEARCH_EVERY_MS: u64 = 1_000;
+/// The key of the mark, in [`Column::Meta`].
+const MARK: &[u8] = b"unanswered_at_stop";
 
 /// The unanswered copies of this process.
-pub struct Unanswered(Mutex<Table>);
+pub struct Unanswered {
+    table: Mutex<Table>,
+    /// Batches that were sent, and neither answered nor noted yet.
+    batches: AtomicUsize,
+}
 
+#[derive(Default)]
 struct Table {
-    records: HashMap<(AccountId, u64), Record>,
-    /// The chain time until which every record is in doubt.
+    accounts: HashMap<AccountId, Account>,
+    /// Lines of all accounts.
+    lines: usize,
+    /// The number of the next line.
+    next: u64,
+    /// Until then, by the chain's time, every record is in doubt.
     all_until: Timestamp,
-    /// The chain time at which the full table was last searched.
+    /// The chain's time at which the full table was searched last.
     searched_at: Option<Timestamp>,
 }
 
+/// What is unanswered of one account's records.
+#[derive(Default)]
+struct Account {
+    lines: Vec<Line>,
+    /// Until then, by the chain's time, every record of the account is in doubt.
+    all_until: Timestamp,
+}
+
 /// The unanswered copies of the records with one number.
-struct Record {
+struct Line {
+    number: u64,
     id: RecordId,
     copies: u32,
 }
 
-/// A copy that was sent. If it is dropped without being [`SentCopy::answered`], it stays unanswered.
+/// A copy that was sent. Dropped without being [`SentCopy::answered`], it stays unanswered.
 #[must_use]
 pub struct SentCopy<'a> {
     unanswered: &'a Unanswered,
-    id: RecordId,
-    /// Whether it is in the table.
-    is_noted: bool,
+    account: AccountId,
+    /// The number of its line, where it has one.
+    line: Option<u64>,
 }
 
 impl Unanswered {
-    /// An empty table, with every record in doubt until `all_until`.
+    /// None yet, but every record is in doubt until `all_until`.
     pub fn new(all_until: Timestamp) -> Unanswered {
-        Unanswered(Mutex::new(Table { records: HashMap::new(), all_until, searched_at: None }))
+        Unanswered::of(Table { all_until, ..Table::default() })
+    }
+
+    fn of(table: Table) -> Unanswered {
+        Unanswered { table: Mutex::new(table), batches: AtomicUsize::new(0) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a copy that is sent. `now` is the chain's time, `latest` the latest valid-until that a record may have,
-    /// and `is_decided` says which records the chain has decided.
+    /// Notes that a copy is sent. `now` is the chain's time, `latest` the latest time until which a record may be
+    /// valid, and `is_decided` tells of which records the chain has decided.
     pub fn sent(
         &self,
         id: RecordId,
         (now, latest): (Timestamp, Timestamp),
         is_decided: impl Fn(&RecordId) -> bool,
     ) -> SentCopy<'_> {
-        let is_noted = self.lock().note(id, (now, latest), is_decided);
-        SentCopy { unanswered: self, id, is_noted }
+        let line = self.lock().note(id, (now, latest), is_decided);
+        SentCopy { unanswered: self, account: id.account, line }
     }
 
     /// Whether a copy of a record is unanswered, or may be, at a `time` of the chain.
     pub fn holds(&self, id: &RecordId, time: Timestamp) -> bool {
         let table = self.lock();
-        time <= table.all_until || table.records.contains_key(&(id.account, id.sequence))
+        let of_account = |account: &Account| {
+            time <= account.all_until || account.lines.iter().any(|line| line.id.sequence == id.sequence)
+        };
+        time <= table.all_until || table.accounts.get(&id.account).is_some_and(of_account)
+    }
+
+    /// Notes that a batch is sent, until its records are answered or noted.
+    pub fn batch_begins(&self) {
+        self.batches.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Notes that a batch was answered, or its records noted.
+    pub fn batch_ended(&self) {
+        self.batches.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether all that was sent is answered or noted.
+    pub fn is_complete(&self) -> bool {
+        self.batches.load(Ordering::SeqCst) == 0
+    }
+
+    /// Leaves a mark for the next process: the accounts whose records are in doubt at a `time` of the chain. Nothing
+    /// may be sent any more. `latest` is the latest time until which a record may be valid.
+    pub fn mark(&self, store: &dyn Store, (time, latest): (Timestamp, Timestamp)) -> Result<(), StoreError> {
+        let table = self.lock();
+        let mut mark = table.all_until.0.to_le_bytes().to_vec();
+        for (id, account) in &table.accounts {
+            let of_lines = account.lines.iter().map(|line| line.id.valid_until.min(latest));
+            let until = of_lines.max().unwrap_or_default().max(account.all_until);
+            if until >= time {
+                [id.to_u64(), until.0].iter().for_each(|word| mark.extend(word.to_le_bytes()));
+            }
+        }
+        let mut batch = WriteBatch::new();
+        batch.put(Column::Meta, MARK, sealed::seal(MARK, &mark));
+        store.write(batch, Durability::Synced)
+    }
+
+    /// Takes the mark that the process before has left, if it has: it is deleted, durably. A mark that cannot be read
+    /// is none.
+    pub fn take_mark(store: &dyn Store) -> Result<Option<Unanswered>, StoreError> {
+        let Some(sealed) = store.get(Column::Meta, MARK)? else { return Ok(None) };
+        let mut batch = WriteBatch::new();
+        batch.delete(Column::Meta, MARK);
+        store.write(batch, Durability::Synced)?;
+        Ok(sealed::open(MARK, &sealed).ok().and_then(Table::of_mark).map(Unanswered::of))
     }
 }
 
 impl Table {
+    fn of_mark(mark: &[u8]) -> Option<Table> {
+        let word = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).ok();
+        let (all_until, accounts) = mark.split_at_checked(8)?;
+        let mut table = Table { all_until: Timestamp(word(all_until)?), ..Table::default() };
+        if !accounts.len().is_multiple_of(16) {
+            return None;
+        }
+        for words in accounts.chunks_exact(16) {
+            let (id, until) = (AccountId::from_u64(word(&words[..8])?)?, Timestamp(word(&words[8..])?));
+            table.accounts.insert(id, Account { lines: Vec::new(), all_until: until });
+        }
+        Some(table)
+    }
+
+    /// Gives the number of the line, if there is room for one.
     fn note(
         &mut self,
         id: RecordId,
         (now, latest): (Timestamp, Timestamp),
         is_decided: impl Fn(&RecordId) -> bool,
-    ) -> bool {
-        let key = (id.account, id.sequence);
-        if let Some(record) = self.records.get_mut(&key) {
-            record.copies = record.copies.saturating_add(1);
-            record.id.valid_until = record.id.valid_until.max(id.valid_until);
-            record.id.key_version = record.id.key_version.max(id.key_version);
-            return true;
+    ) -> Option<u64> {
+        // One that is valid for longer than genesis allows is refused once it is ordered.
+        let until = id.valid_until.min(latest);
+        if !self.accounts.contains_key(&id.account) && !self.has_room(now, &is_decided) {
+            self.all_until = self.all_until.max(until);
+            return None;
         }
-        if self.records.len() >= RECORDS_MAX && self.searched_at.is_none_or(|at| at.plus_ms(SEARCH_EVERY_MS) <= now) {
-            self.records.retain(|_, record| !is_decided(&record.id));
-            self.searched_at = Some(now);
+        let account = self.accounts.entry(id.account).or_default();
+        if let Some(line) = account.lines.iter_mut().find(|line| line.id.sequence == id.sequence) {
+            line.copies = line.copies.saturating_add(1);
+            line.id.valid_until = line.id.valid_until.max(id.valid_until);
+            line.id.key_version = line.id.key_version.max(id.key_version);
+            return Some(line.number);
         }
-        if self.records.len() >= RECORDS_MAX {
-            // A record that is valid for longer than genesis allows is refused once it is ordered.
-            self.all_until = self.all_until.max(id.valid_until.min(latest));
-            return false;
+        if account.lines.len() >= LINES_MAX || self.lines >= ALL_LINES_MAX {
+            let before = account.lines.len();
+            account.lines.retain(|line| !is_decided(&line.id));
+            self.lines -= before - account.lines.len();
         }
-        self.records.insert(key, Record { id, copies: 1 });
-        true
+        if account.lines.len() >= LINES_MAX || self.lines >= ALL_LINES_MAX {
+            account.all_until = account.all_until.max(until);
+            return None;
+        }
+        let number = self.next;
+        self.next += 1;
+        self.lines += 1;
+        account.lines.push(Line { number, id, copies: 1 });
+        Some(number)
     }
 
-    fn answered(&mut self, id: &RecordId) {
-        let key = (id.account, id.sequence);
-        let Some(record) = self.records.get_mut(&key) else { return };
-        record.copies -= 1;
-        if record.copies == 0 {
-            self.records.remove(&key);
+    /// Whether there is room for another account, once those are forgotten of which the chain has decided everything.
+    fn has_room(&mut self, now: Timestamp, is_decided: impl Fn(&RecordId) -> bool) -> bool {
+        let is_due = self.searched_at.is_none_or(|at| at.plus_ms(SEARCH_EVERY_MS) <= now);
+        if self.accounts.len() >= ACCOUNTS_MAX && is_due {
+            self.searched_at = Some(now);
+            self.accounts.retain(|_, account| {
+                account.lines.retain(|line| !is_decided(&line.id));
+                !account.lines.is_empty() || account.all_until >= now
+            });
+            self.lines = self.accounts.values().map(|account| account.lines.len()).sum();
+        }
+        self.accounts.len() < ACCOUNTS_MAX
+    }
+
+    fn answered(&mut self, id: AccountId, number: u64) {
+        let Some(account) = self.accounts.get_mut(&id) else { return };
+        // Another record may have got the place of one that was decided: its line has another number.
+        let Some(at) = account.lines.iter().position(|line| line.number == number) else { return };
+        account.lines[at].copies -= 1;
+        if account.lines[at].copies == 0 {
+            account.lines.swap_remove(at);
+            self.lines -= 1;
+        }
+        if account.lines.is_empty() && account.all_until == Timestamp(0) {
+            self.accounts.remove(&id);
         }
     }
 }
 
 impl SentCopy<'_> {
-    /// Removes a copy that was answered, or never left this node.
+    /// The copy was answered, or never left this node.
     pub fn answered(self) {
-        if self.is_noted {
-            self.unanswered.lock().answered(&self.id);
+        if let Some(line) = self.line {
+            self.unanswered.lock().answered(self.account, line);
         }
     }
 }
@@ -124,59 +249,123 @@ impl SentCopy<'_> {
 #[cfg(test)]
 mod tests {
     use cbdc_ledger::BankId;
+    use cbdc_storage::MemoryStore;
 
     use super::*;
 
-    fn record(sequence: u64, valid_until: u64) -> RecordId {
-        let account = AccountId::new(BankId(1), 1);
+    fn record(serial: u32, sequence: u64, valid_until: u64) -> RecordId {
+        let account = AccountId::new(BankId(1), serial);
         RecordId { account, sequence, valid_until: Timestamp(valid_until), key_version: 0 }
     }
 
-    fn send(unanswered: &Unanswered, sequence: u64, valid_until: u64, now: u64) -> SentCopy<'_> {
+    fn send(unanswered: &Unanswered, id: RecordId, now: u64) -> SentCopy<'_> {
         let times = (Timestamp(now), Timestamp(now + 10_000));
-        unanswered.sent(record(sequence, valid_until), times, move |record| record.valid_until < Timestamp(now))
+        unanswered.sent(id, times, move |record| record.valid_until < Timestamp(now))
     }
 
-    fn holds(unanswered: &Unanswered, sequence: u64, time: u64) -> bool {
-        unanswered.holds(&record(sequence, 0), Timestamp(time))
+    fn holds(unanswered: &Unanswered, serial: u32, sequence: u64, time: u64) -> bool {
+        unanswered.holds(&record(serial, sequence, 0), Timestamp(time))
     }
 
     #[test]
     fn a_record_is_in_doubt_until_each_of_its_copies_is_answered() {
         let unanswered = Unanswered::new(Timestamp(0));
-        let (first, second) = (send(&unanswered, 1, 2_000, 1_000), send(&unanswered, 1, 2_000, 1_000));
+        let copy = || send(&unanswered, record(1, 1, 2_000), 1_000);
+        let (first, second) = (copy(), copy());
         first.answered();
-        assert!(holds(&unanswered, 1, 1_000) && !holds(&unanswered, 2, 1_000));
+        assert!(holds(&unanswered, 1, 1, 1_000) && !holds(&unanswered, 1, 2, 1_000));
         second.answered();
-        assert!(!holds(&unanswered, 1, 1_000));
+        assert!(!holds(&unanswered, 1, 1, 1_000));
         // Its caller gave up.
-        drop(send(&unanswered, 1, 2_000, 1_000));
-        send(&unanswered, 1, 2_000, 1_000).answered();
-        assert!(holds(&unanswered, 1, 1_000));
+        drop(copy());
+        copy().answered();
+        assert!(holds(&unanswered, 1, 1, 1_000));
     }
 
     #[test]
-    fn what_does_not_fit_puts_all_in_doubt_and_what_is_decided_makes_room() {
+    fn an_account_that_has_more_puts_its_own_records_in_doubt_and_nobody_elses() {
         let unanswered = Unanswered::new(Timestamp(0));
-        (1..=RECORDS_MAX as u64).for_each(|sequence| drop(send(&unanswered, sequence, 2_000, 1_000)));
-        assert!(!holds(&unanswered, 1_000_000, 1_000));
-        let refused = send(&unanswered, 1_000_000, 3_000, 1_000);
-        for sequence in [1_000_000, 1_000_001] {
-            assert!(holds(&unanswered, sequence, 3_000) && !holds(&unanswered, sequence, 3_001));
+        (1..=LINES_MAX as u64).for_each(|sequence| drop(send(&unanswered, record(1, sequence, 2_000), 1_000)));
+        assert!(!holds(&unanswered, 1, 1_000, 1_000));
+        let refused = send(&unanswered, record(1, 1_000, 3_000), 1_000);
+        for sequence in [1_000, 1_001] {
+            assert!(holds(&unanswered, 1, sequence, 3_000) && !holds(&unanswered, 1, sequence, 3_001));
+            assert!(!holds(&unanswered, 2, sequence, 1_000));
         }
-        // It is not in the table, so its answer removes no other.
+        // It has no line, so its answer crosses out nobody else's.
         refused.answered();
-        assert!(holds(&unanswered, 1, 3_001));
-        // Nobody puts all in doubt for longer than a record may be valid.
-        drop(send(&unanswered, 1_000_001, u64::MAX, 1_000));
-        assert!(holds(&unanswered, 1_000_002, 11_000) && !holds(&unanswered, 1_000_002, 11_001));
-        drop(send(&unanswered, 2_000_000, 40_000, 20_000));
-        assert!(holds(&unanswered, 2_000_000, 20_000) && !holds(&unanswered, 1, 20_000));
+        assert!(holds(&unanswered, 1, 1, 3_001));
+        // No account is in doubt for longer than a record may be valid.
+        drop(send(&unanswered, record(1, 1_001, u64::MAX), 1_000));
+        assert!(holds(&unanswered, 1, 1_002, 11_000) && !holds(&unanswered, 1, 1_002, 11_001));
+        // What is decided makes room.
+        drop(send(&unanswered, record(1, 2_000, 40_000), 20_000));
+        assert!(holds(&unanswered, 1, 2_000, 20_000) && !holds(&unanswered, 1, 1, 20_000));
     }
 
     #[test]
-    fn after_a_restart_every_record_is_in_doubt_for_as_long_as_one_may_be_valid() {
+    fn more_accounts_than_are_remembered_put_all_in_doubt_and_what_is_decided_makes_room() {
+        let unanswered = Unanswered::new(Timestamp(0));
+        (1..=ACCOUNTS_MAX as u32).for_each(|serial| drop(send(&unanswered, record(serial, 1, 2_000), 1_000)));
+        let another = ACCOUNTS_MAX as u32 + 1;
+        assert!(!holds(&unanswered, another, 1, 1_000));
+        drop(send(&unanswered, record(another, 1, u64::MAX), 1_000));
+        assert!(holds(&unanswered, another + 1, 1, 11_000) && !holds(&unanswered, another + 1, 1, 11_001));
+        drop(send(&unanswered, record(another, 1, 40_000), 20_000));
+        assert!(holds(&unanswered, another, 1, 20_000) && !holds(&unanswered, 1, 1, 20_000));
+        let table = unanswered.lock();
+        assert_eq!((table.accounts.len(), table.lines), (1, 1));
+    }
+
+    #[test]
+    fn an_answer_crosses_out_no_later_record_with_the_same_number() {
+        let unanswered = Unanswered::new(Timestamp(0));
+        let old = send(&unanswered, record(1, 1, 2_000), 1_000);
+        (2..=LINES_MAX as u64).for_each(|sequence| drop(send(&unanswered, record(1, sequence, 2_000), 1_000)));
+        // All are decided, and make room; another record then takes the old one's number.
+        drop(send(&unanswered, record(1, 100, 9_000), 5_000));
+        drop(send(&unanswered, record(1, 1, 9_000), 5_000));
+        old.answered();
+        assert!(holds(&unanswered, 1, 1, 5_000));
+    }
+
+    #[test]
+    fn after_a_restart_without_a_mark_every_record_is_in_doubt_for_as_long_as_one_may_be_valid() {
         let restarted = Unanswered::new(Timestamp(10_000));
-        assert!(holds(&restarted, 1, 10_000) && !holds(&restarted, 1, 10_001));
+        assert!(holds(&restarted, 1, 1, 10_000) && !holds(&restarted, 1, 1, 10_001));
+    }
+
+    #[test]
+    fn a_mark_serves_once_and_names_the_accounts_in_doubt() {
+        let store = MemoryStore::new();
+        assert!(Unanswered::take_mark(&store).unwrap().is_none());
+        let unanswered = Unanswered::new(Timestamp(500));
+        drop(send(&unanswered, record(1, 1, 3_000), 1_000));
+        drop(send(&unanswered, record(1, 2, u64::MAX), 1_000));
+        drop(send(&unanswered, record(2, 1, 1_500), 1_000));
+        send(&unanswered, record(3, 1, 3_000), 1_000).answered();
+        unanswered.mark(&store, (Timestamp(2_000), Timestamp(11_000))).unwrap();
+
+        let next = Unanswered::take_mark(&store).unwrap().expect("there is a mark");
+        for sequence in [1, 2, 77] {
+            assert!(holds(&next, 1, sequence, 11_000) && !holds(&next, 1, sequence, 11_001), "{sequence}");
+        }
+        assert!(!holds(&next, 2, 1, 2_000) && !holds(&next, 3, 1, 2_000));
+        assert!(Unanswered::take_mark(&store).unwrap().is_none(), "whoever is killed from here on leaves none");
+        // The next one's own records are known one by one.
+        send(&next, record(4, 1, 3_000), 2_000).answered();
+        assert!(!holds(&next, 4, 1, 2_000));
+    }
+
+    #[test]
+    fn a_damaged_mark_is_none() {
+        for damaged in [vec![], vec![7; 40], sealed::seal(MARK, &[1; 7]), sealed::seal(MARK, &[1; 20])] {
+            let store = MemoryStore::new();
+            let mut batch = WriteBatch::new();
+            batch.put(Column::Meta, MARK, damaged);
+            store.write(batch, Durability::Synced).unwrap();
+            assert!(Unanswered::take_mark(&store).unwrap().is_none());
+            assert!(store.get(Column::Meta, MARK).unwrap().is_none());
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! | [`deposits`] | payments that draw on deposits and flow onto them: I3 to the cent, for each bank and each holder |
 //! | [`holders`] | the payers of [`deposits`], and the status that each was told |
 //! | [`stopped`] | a central bank that hangs in the middle of a payment |
+//! | [`restarted`] | a bank that was stopped or killed while copies were unanswered |
 //! | [`books`] | the wallets and deposits that follow from the chain |
 //!
 //! `CBDC_CRASH_ROUNDS` sets the number of rounds, `CBDC_CRASH_SEED` repeats a failed plan.
@@ -16,4 +17,5 @@ mod deposits;
 mod holders;
 mod kills;
 mod load;
+mod restarted;
 mod stopped;

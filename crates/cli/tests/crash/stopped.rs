@@ -29,16 +29,16 @@ const STOPPED_FOR: Duration = Duration::from_millis(2_600);
 const FINAL_WITHIN: Duration = Duration::from_secs(30);
 
 /// Sends a signal to a process without delay: the shell that sends it runs already.
-struct Signal(Child);
+pub struct Signal(Child);
 
 impl Signal {
-    fn ready(signal: &str, pid: u32) -> Signal {
+    pub fn ready(signal: &str, pid: u32) -> Signal {
         let script = format!("read now; kill -{signal} {pid}");
         let shell = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
         Signal(shell)
     }
 
-    fn send(mut self) {
+    pub fn send(mut self) {
         self.0.stdin.take().unwrap().write_all(b"now\n").unwrap();
         assert!(self.0.wait().unwrap().success());
     }
@@ -46,7 +46,7 @@ impl Signal {
 
 /// What a holder was told of a record.
 #[derive(Clone, PartialEq, Debug)]
-enum Told {
+pub enum Told {
     Settled,
     /// Refused in the chain, or never to settle.
     Refused(String),
@@ -75,35 +75,36 @@ fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
-struct Payer<'a> {
-    folder: &'a NetworkFolder,
-    client: BankClient<Channel>,
-    wallet: &'a Wallet,
-    key: SigningKey,
-    from: AccountId,
-    to: AccountId,
+/// A holder who signs and submits payments.
+pub struct Payer<'a> {
+    pub folder: &'a NetworkFolder,
+    pub client: BankClient<Channel>,
+    pub wallet: &'a Wallet,
+    pub key: SigningKey,
+    pub from: AccountId,
+    pub to: AccountId,
 }
 
 impl Payer<'_> {
-    fn sign(&self, sequence: u64, valid_for_ms: u64) -> Signed<Payment> {
+    pub fn sign(&self, sequence: u64, valid_for_ms: u64) -> Signed<Payment> {
         let head = Head { flags: 0, key_version: 0, sequence, valid_until: Timestamp(now_ms() + valid_for_ms) };
         let (kind, amount, max_fee) = (PaymentKind::Transfer, Amount::from_minor(1), Amount::ZERO);
         let payment = Payment { kind, head, from: self.from, to: self.to, amount, max_fee, reference: [0; 16] };
         payment.sign(self.folder.anchor().network(), &self.key)
     }
 
-    async fn submit(&self, payment: &Signed<Payment>, accept_when_unreachable: bool) -> Told {
+    pub async fn submit(&self, payment: &Signed<Payment>, accept_when_unreachable: bool) -> Told {
         let payment = Some(payment_to_message(payment));
         let request = v1::SubmitTransferRequest { payment, accept_when_unreachable };
         told(self.client.clone().submit_transfer(request).await)
     }
 
-    async fn next_sequence(&self) -> u64 {
+    pub async fn next_sequence(&self) -> u64 {
         self.wallet.details().await.unwrap().next_sequence
     }
 
     /// Submits a record until its answer is final.
-    async fn final_answer(&self, payment: &Signed<Payment>) -> Told {
+    pub async fn final_answer(&self, payment: &Signed<Payment>) -> Told {
         let give_up = tokio::time::Instant::now() + FINAL_WITHIN;
         loop {
             let told = self.submit(payment, false).await;
