@@ -7,7 +7,8 @@
 //!    - A peer that serves bad data (a block that does not verify, another block than requested, a message that is too
 //!      large or unreadable) is dropped for a while, and the event recorded.
 //!    - A peer that cannot be reached, or whose stream breaks, is left alone for longer each time.
-//!    - A silent peer may have nothing newer, or withhold it: the next one is asked.
+//!    - A peer that does not keep its [pace](crate::pace), or is silent while others prove newer blocks, is left alone.
+//!    - Another silent peer may have nothing newer: the next one is asked.
 //! 3. While a peer serves, the central bank is tried again every few seconds, and preferred as soon as it answers.
 //!
 //! A partial replica follows only the central bank's filtered blocks.
@@ -32,6 +33,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use crate::metrics::Metrics;
+use crate::pace::{LOOK_EVERY, Pace};
 use crate::relay::CentralBankEndpoint;
 use crate::replica::{BlockSource, Delivery};
 use crate::testimony::Known;
@@ -46,6 +48,8 @@ const RETRY: Duration = Duration::from_secs(3);
 const BLOCKS_TOGETHER_MAX: usize = 16;
 /// The time for which a peer that served bad data is left alone.
 const DROPPED_FOR: Duration = Duration::from_secs(600);
+/// The time for which a peer that kept blocks back is left alone.
+const HELD_BACK_FOR: Duration = Duration::from_secs(60);
 /// The first and the longest time for which a peer that could not be followed is left alone; it doubles each time.
 const LEFT_ALONE_FOR: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// The longest time from block to block that a peer may take before the next peer is asked.
@@ -65,8 +69,10 @@ enum PeerEnded {
     Bad(String),
     /// It could not be reached, or the stream ended.
     Broken(String),
-    /// It sent nothing for a while.
+    /// It sent nothing for a while, and nobody is known to have more.
     Silent,
+    /// It sent less than there is.
+    HeldBack(String),
     /// The central bank was followed again.
     Replaced,
 }
@@ -95,6 +101,7 @@ pub struct Follower {
     deliveries: mpsc::Sender<Delivery>,
     metrics: Arc<Metrics>,
     log_limit: LogLimit,
+    silence_log: LogLimit,
 }
 
 /// The node keys of the active members in a role.
@@ -119,8 +126,19 @@ impl Follower {
             .map(|address| Peer { address: address.clone(), left_alone_until: None, pause: LEFT_ALONE_FOR.0 })
             .collect();
         let own_key = central_bank.identity.public_key();
-        let (ledger, log_limit) = (known.ledger.clone(), LogLimit::new());
-        Follower { central_bank, own_key, peers, next_peer: 0, ledger, known, deliveries, metrics, log_limit }
+        let (ledger, log_limit, silence_log) = (known.ledger.clone(), LogLimit::new(), LogLimit::new());
+        Follower {
+            central_bank,
+            own_key,
+            peers,
+            next_peer: 0,
+            ledger,
+            known,
+            deliveries,
+            metrics,
+            log_limit,
+            silence_log,
+        }
     }
 
     /// Follows the chain until `stop` is cancelled.
@@ -246,7 +264,16 @@ impl Follower {
                     peer.left_alone_until = Some(Instant::now() + peer.pause);
                     peer.pause = (peer.pause * 2).min(LEFT_ALONE_FOR.1);
                 }
-                PeerEnded::Silent => tracing::debug!(%address, "a peer bank has no newer block; the next one is asked"),
+                PeerEnded::HeldBack(reason) => {
+                    tracing::warn!(target: "security", %address, %reason, for_s = HELD_BACK_FOR.as_secs(), "a peer bank keeps blocks back and is left alone");
+                    self.metrics.security_events(1);
+                    peer.left_alone_until = Some(Instant::now() + HELD_BACK_FOR);
+                }
+                PeerEnded::Silent => {
+                    if let Some(times) = self.silence_log.count(1) {
+                        tracing::warn!(%address, %height, times, "a peer bank sent nothing for five seconds; the next one is asked (count of all peers since the last such line)");
+                    }
+                }
                 PeerEnded::Replaced => return Ok(()),
             }
         }
@@ -254,22 +281,58 @@ impl Follower {
     }
 
     async fn open_peer(&self, address: &str) -> Result<(Streaming<v1::Block>, Height), Status> {
+        let from = self.ledger.read(|ledger| ledger.height().next());
+        let request = v1::FollowRequest { from_height: from.0, testimony: None };
+        Ok((open(self.to_peer(address)?, request).await?, from))
+    }
+
+    fn to_peer(&self, address: &str) -> Result<Channel, Status> {
         let keys = self.ledger.read(|ledger| node_keys(ledger, Role::Bank));
         let keys = keys.into_iter().filter(|key| *key != self.own_key).collect();
         let channel = connect(address, Some(&self.central_bank.identity), &ServerTrust::AnyOf(keys));
-        let channel = channel.map_err(|error| Status::unavailable(error.to_string()))?;
-        let from = self.ledger.read(|ledger| ledger.height().next());
-        let blocks = open(channel, v1::FollowRequest { from_height: from.0, testimony: None }).await?;
-        Ok((blocks, from))
+        channel.map_err(|error| Status::unavailable(error.to_string()))
+    }
+
+    /// The highest block that a peer proves by its signed header, after a while.
+    async fn highest_head(&self, after: Duration) -> Height {
+        tokio::time::sleep(after).await;
+        let heads = futures::future::join_all(self.peers.iter().map(|peer| self.head_of(&peer.address))).await;
+        heads.into_iter().flatten().max().unwrap_or_default()
+    }
+
+    /// A peer's newest block, where its header is signed as this bank's replica knows members to sign.
+    async fn head_of(&self, address: &str) -> Option<Height> {
+        let mut client = ChainClient::new(self.to_peer(address).ok()?);
+        let asked = client.get_header(v1::GetHeaderRequest { height: None });
+        let answer = tokio::time::timeout(OPEN_TIMEOUT, asked).await.ok()?.ok()?;
+        let signed = header_from_message(answer.get_ref()).ok()?;
+        let is_signed = self.ledger.read(|ledger| {
+            let (network, members) = (ledger.network(), ledger.members());
+            signed.check_by_members(network, members.header_signatures(), members).is_ok()
+        });
+        is_signed.then_some(signed.header.height)
     }
 
     /// Follows one peer from a height on.
     async fn follow_peer(&self, mut blocks: Streaming<v1::Block>, mut next: Height) -> Result<PeerEnded, Gone> {
         let central_again = central_again(self.central_bank.clone(), self.known.clone());
         tokio::pin!(central_again);
+        let mut pace = Pace::new(Instant::now());
+        let mut looking = Box::pin(self.highest_head(Duration::ZERO));
+        let mut silent_at = Instant::now() + SILENCE_MAX;
         loop {
+            let waits_since = Instant::now();
             let block = tokio::select! {
-                block = tokio::time::timeout(SILENCE_MAX, blocks.message()) => block,
+                block = tokio::time::timeout_at(silent_at.into(), blocks.message()) => block,
+                head = &mut looking => {
+                    looking = Box::pin(self.highest_head(LOOK_EVERY));
+                    pace.note(waits_since.elapsed(), 0);
+                    let height = self.ledger.read(Ledger::height);
+                    if !pace.is_kept(Instant::now(), height, head) {
+                        return Ok(held_back(height, &pace));
+                    }
+                    continue;
+                }
                 blocks = &mut central_again => {
                     return self.follow_central(blocks).await.map(|()| PeerEnded::Replaced);
                 }
@@ -278,8 +341,12 @@ impl Follower {
                 Ok(Ok(Some(block))) => block,
                 Ok(Ok(None)) => return Ok(PeerEnded::Broken("it ended the stream".to_owned())),
                 Ok(Err(status)) => return Ok(PeerEnded::of(&status)),
-                Err(_) => return Ok(PeerEnded::Silent),
+                Err(_) => {
+                    let height = self.ledger.read(Ledger::height);
+                    return Ok(if pace.head() > height { held_back(height, &pace) } else { PeerEnded::Silent });
+                }
             };
+            pace.note(waits_since.elapsed(), block.proposal.len() + block.outcomes.len());
             // The replica skips blocks that it has: a peer that sends those would be followed for ever.
             let found =
                 block.header.as_ref().map(|header| header_from_message(header).map(|signed| signed.header.height));
@@ -295,8 +362,14 @@ impl Follower {
             if let Err(error) = verdict.await.map_err(|_| Gone)? {
                 return Ok(PeerEnded::Bad(error.to_string()));
             }
+            silent_at = Instant::now() + SILENCE_MAX;
         }
     }
+}
+
+fn held_back(height: Height, pace: &Pace) -> PeerEnded {
+    let head = pace.head();
+    PeerEnded::HeldBack(format!("it brought this bank to block {height} only, and block {head} is signed"))
 }
 
 async fn open_central(central_bank: &CentralBankEndpoint, known: &Known) -> Result<Streaming<v1::Block>, Status> {

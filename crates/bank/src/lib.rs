@@ -20,6 +20,7 @@
 //! | `precheck` | the checks on customers' batches before they are relayed |
 //! | `relay` | one long-lived stream of commands to the central bank |
 //! | `follower`, `replica` | fetching blocks; verifying, applying and booking them |
+//! | `pace` | the pace at which a peer must serve blocks |
 //! | `partial_replica`, `central_bank_client` | following filtered blocks only; asking the central bank for the rest |
 //! | `sessions` | holders' challenges and bearer tokens, without stored state |
 //! | `deposit_service` | deposits and outbox, which change together |
@@ -48,6 +49,7 @@ pub mod node;
 mod outbox;
 mod own_requests;
 mod own_sequence;
+mod pace;
 mod partial_replica;
 mod precheck;
 mod relay;

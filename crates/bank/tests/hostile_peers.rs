@@ -62,8 +62,10 @@ impl tower::Service<http::Request<Body>> for Service {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path().ends_with("/Follow") {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+        }
         let body = RawBody::body(self.pieces.clone(), self.then);
         let response = http::Response::builder().header("content-type", "application/grpc").body(body);
         std::future::ready(Ok(response.unwrap()))
@@ -115,7 +117,8 @@ struct Orphaned {
     network: Network,
     honest: cbdc_bank::Node,
     height: Height,
-    first_block: v1::Block,
+    /// All blocks, in their order.
+    blocks: Vec<v1::Block>,
     _folder: tempfile::TempDir,
 }
 
@@ -134,17 +137,20 @@ async fn orphaned() -> Orphaned {
     let identity = network.identity(Role::Bank, MemberId(1)).unwrap();
     let channel = connect(&central_bank.address().to_string(), Some(&identity), &trust).unwrap();
     let mut settlement = v1::settlement_client::SettlementClient::new(channel.clone());
-    for number in 1..=5 {
+    for number in 1..=16 {
         let request = v1::SubmitCommandRequest { command: opening(&network, number).to_bytes().into() };
         assert!(settlement.submit_command(request).await.unwrap().into_inner().settled);
     }
     let mut chain = v1::chain_client::ChainClient::new(channel);
     let head = chain.get_header(v1::GetHeaderRequest { height: None }).await.unwrap().into_inner();
     let height = cbdc_proto::convert::header_from_message(&head).unwrap().header.height;
-    let first_block = chain.get_block(v1::GetBlockRequest { height: 1 }).await.unwrap().into_inner();
+    let mut blocks = Vec::new();
+    for height in 1..=height.0 {
+        blocks.push(chain.get_block(v1::GetBlockRequest { height }).await.unwrap().into_inner());
+    }
     until_at(&network, 1, height).await;
     central_bank.shutdown().await;
-    Orphaned { network, honest, height, first_block, _folder: folder }
+    Orphaned { network, honest, height, blocks, _folder: folder }
 }
 
 /// The command by which bank 1 opens its `number`th wallet.
@@ -197,7 +203,7 @@ async fn a_silent_peer_holds_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_never_ends_holds_nobody() {
     let begun = |orphaned: &Orphaned| {
-        let block = orphaned.first_block.encode_to_vec();
+        let block = orphaned.blocks[0].encode_to_vec();
         Hostile::Pieces(vec![message(block.len() as u32, &block[..block.len() / 2])], Then::Silence)
     };
     follows_past(begun, 2).await;
@@ -205,12 +211,13 @@ async fn a_message_that_never_ends_holds_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_without_a_handshake_holds_nobody() {
-    follows_past(|_| Hostile::NoHandshake, 4).await;
+    // Each look at the peers' heads is a connection as well.
+    follows_past(|_| Hostile::NoHandshake, 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_sends_noise_is_left_alone() {
-    follows_past(|_| Hostile::Noise, 4).await;
+    follows_past(|_| Hostile::Noise, 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,8 +234,18 @@ async fn a_peer_whose_message_is_too_large_or_declares_four_gigabytes_is_dropped
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_sends_the_first_block_for_ever_is_dropped() {
     let again = |orphaned: &Orphaned| {
-        let block = orphaned.first_block.encode_to_vec();
+        let block = orphaned.blocks[0].encode_to_vec();
         Hostile::Pieces(vec![message(block.len() as u32, &block)], Then::Again)
     };
     follows_past(again, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_drips_true_blocks_holds_nobody() {
+    let dripping = |orphaned: &Orphaned| {
+        let blocks = orphaned.blocks.iter().map(Message::encode_to_vec);
+        let blocks = blocks.map(|block| message(block.len() as u32, &block)).collect();
+        Hostile::Pieces(blocks, Then::Drip(Duration::from_secs(4)))
+    };
+    follows_past(dripping, 1).await;
 }

@@ -125,6 +125,8 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 pub struct RawBody {
     pieces: VecDeque<Bytes>,
     then: Then,
+    /// Until the next piece, where they do not come at once.
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,11 +135,13 @@ pub enum Then {
     Silence,
     /// The pieces are sent again, for ever.
     Again,
+    /// The pieces come one by one, with so much time between them.
+    Drip(Duration),
 }
 
 impl RawBody {
     pub fn body(pieces: impl IntoIterator<Item = Bytes>, then: Then) -> Body {
-        Body::new(RawBody { pieces: pieces.into_iter().collect(), then })
+        Body::new(RawBody { pieces: pieces.into_iter().collect(), then, pause: None })
     }
 }
 
@@ -145,10 +149,16 @@ impl http_body::Body for RawBody {
     type Data = Bytes;
     type Error = tonic::Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        if let Some(pause) = &mut self.pause {
+            std::task::ready!(pause.as_mut().poll(cx));
+        }
         let Some(piece) = self.pieces.pop_front() else { return Poll::Pending };
         if self.then == Then::Again {
             self.pieces.push_back(piece.clone());
+        }
+        if let Then::Drip(time) = self.then {
+            self.pause = Some(Box::pin(tokio::time::sleep(time)));
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
