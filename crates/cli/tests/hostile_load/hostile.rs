@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -91,7 +91,8 @@ impl Flooding {
     /// Customers of bank 1 send as much to it as is accepted.
     pub async fn by_customers(network: &Hostile, flood: Flood) -> Flooding {
         Flooding::start(network, flood, async |messages| {
-            BankClient::new(network.to_bank(1)).submit_transfers(messages).await.unwrap().into_inner()
+            let channel = network.to_bank_as_stranger(1).await;
+            BankClient::new(channel).submit_transfers(messages).await.unwrap().into_inner()
         })
         .await
     }
@@ -142,8 +143,9 @@ pub async fn copies(network: &Hostile, sequence: u64, streams: usize) -> Duratio
     let commands: Bytes = payment.repeat(BATCH_COMMANDS_MAX).into();
     let began = Instant::now();
     let streams = (0..streams).map(|_| {
-        let (client, commands) = (network.to_bank(1), commands.clone());
+        let commands = commands.clone();
         async move {
+            let client = network.to_bank_as_stranger(1).await;
             let messages: Vec<_> = (0..8 / streams as u64)
                 .map(|batch_id| v1::CommandBatch { batch_id, commands: commands.clone(), takes_runs: true })
                 .collect();
@@ -216,12 +218,17 @@ impl MemoryAttack {
             MemoryAttack::Pages | MemoryAttack::UnreadPages => 4,
             MemoryAttack::Unfinished | MemoryAttack::UnfinishedBatches => 3,
         };
-        let connections: Vec<_> = (0..count).map(|_| network.to_bank(1)).collect();
-        let authorization = network.authorization().await;
-        let mut attacking = Attacking::default();
-        for connection in &connections {
+        let (mut connections, is_unread) = (Vec::new(), Arc::<AtomicBool>::default());
+        for _ in 0..count {
+            let connection = network.to_bank_unread(1, is_unread.clone()).await;
             // Channels connect when they are used.
             drop(BankClient::new(connection.clone()).get_status(v1::GetStatusRequest {}).await);
+            connections.push(connection);
+        }
+        let authorization = network.authorization().await;
+        is_unread.store(matches!(self, MemoryAttack::UnreadPages), Ordering::Relaxed);
+        let mut attacking = Attacking::default();
+        for connection in &connections {
             for _ in 0..if matches!(self, MemoryAttack::Idle) { 0 } else { 500 } {
                 let (answered, refused) = (attacking.answered.clone(), attacking.refused.clone());
                 let call = self.call(connection.clone(), authorization.clone(), answered, refused);

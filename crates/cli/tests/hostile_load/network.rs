@@ -1,6 +1,9 @@
 //! A network of processes with funded wallets, and the memory of its hostile bank.
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cbdc_client::NodeName;
@@ -12,6 +15,8 @@ use cbdc_proto::transport::{NodeIdentity, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::bank_client::BankClient;
 use cbdc_proto::v1::settlement_client::SettlementClient;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket};
 use tonic::transport::Channel;
 
 pub const MIB: u64 = 1024 * 1024;
@@ -128,11 +133,28 @@ impl Hostile {
         connect(&self.address(NodeName::Bank(BankId(bank))), None, &trust).unwrap()
     }
 
-    /// How long a new customer of bank 1 waits for the first answer.
+    /// A new connection to a bank, as a customer at another address than the honest ones'.
+    pub async fn to_bank_as_stranger(&self, bank: u16) -> Channel {
+        self.to_bank_through(bank, 2, Arc::default()).await
+    }
+
+    /// The same, whose answers are read no more from some moment on.
+    pub async fn to_bank_unread(&self, bank: u16, is_unread: Arc<AtomicBool>) -> Channel {
+        self.to_bank_through(bank, 2, is_unread).await
+    }
+
+    async fn to_bank_through(&self, bank: u16, last: u8, is_unread: Arc<AtomicBool>) -> Channel {
+        let trust = self.network.anchor().trust(Role::Bank, MemberId(bank)).unwrap();
+        let near = forward(self.address(NodeName::Bank(BankId(bank))), last, is_unread).await;
+        connect(&near.to_string(), None, &trust).unwrap()
+    }
+
+    /// How long a new customer of bank 1, at an address of its own, waits for the first answer.
     pub async fn new_customer(&self) -> Duration {
         let began = Instant::now();
         while began.elapsed() < WAIT_MAX {
-            if BankClient::new(self.to_bank(1)).get_status(v1::GetStatusRequest {}).await.is_ok() {
+            let channel = self.to_bank_through(1, 3, Arc::default()).await;
+            if BankClient::new(channel).get_status(v1::GetStatusRequest {}).await.is_ok() {
                 break;
             }
         }
@@ -179,6 +201,39 @@ impl Hostile {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
+}
+
+/// Forwards connections to a node from 127.0.0.`last`, and its answers until they are to be unread. Gives where to
+/// connect.
+async fn forward(node: String, last: u8, is_unread: Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let node: SocketAddr = node.parse().unwrap();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = TcpSocket::new_v4().unwrap();
+            far.bind(([127, 0, 0, last], 0).into()).unwrap();
+            let Ok(far) = far.connect(node).await else { return };
+            let (mut near_read, mut near_write) = near.into_split();
+            let (mut far_read, mut far_write) = far.into_split();
+            let is_unread = is_unread.clone();
+            tokio::spawn(async move { drop(tokio::io::copy(&mut near_read, &mut far_write).await) });
+            tokio::spawn(async move {
+                let mut bytes = vec![0; 65_536];
+                loop {
+                    if is_unread.load(Ordering::Relaxed) {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        continue;
+                    }
+                    match far_read.read(&mut bytes).await {
+                        Ok(count @ 1..) if near_write.write_all(&bytes[..count]).await.is_ok() => {}
+                        _ => return,
+                    }
+                }
+            });
+        }
+    });
+    address
 }
 
 async fn settle(settlement: &mut SettlementClient<Channel>, command: Command) {
