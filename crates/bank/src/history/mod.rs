@@ -12,6 +12,9 @@
 //! large write, never its own entry in a tree, and a history is read backwards, one record per step. A payment is found
 //! by its sequence number without reading everything that a merchant received.
 //!
+//! Nobody makes a call read much of a long history: a list goes on at the [page](Page) after it, and a look-up ends
+//! ([`Sought::TooFarBack`]) once it has read [`ROWS_MAX`] records.
+//!
 //! A look-up reads whole blocks, so its result is cached for a while ([`asked`]): copies of an old payment, in whatever
 //! messages they arrive, take one look-up.
 //!
@@ -42,6 +45,43 @@ use crate::deposits::OrderedOutcome;
 
 /// The position of a line: its block's height, and its command's index, or `u32::MAX` for the ledger's own work.
 pub type LinePosition = (Height, u32);
+
+/// Records that one call reads.
+pub const ROWS_MAX: usize = 8_192;
+
+/// Records that a call may still read.
+#[derive(Debug)]
+pub struct RowsLeft(usize);
+
+impl RowsLeft {
+    /// What a call about one command may read.
+    pub fn of_one() -> RowsLeft {
+        RowsLeft(ROWS_MAX)
+    }
+
+    /// What a call about so many commands may read: a few more for each.
+    pub fn of_many(commands: usize) -> RowsLeft {
+        RowsLeft(ROWS_MAX.saturating_add(commands.saturating_mul(4)))
+    }
+}
+
+/// A part of a wallet's history, newest first.
+#[derive(Debug)]
+pub struct Page {
+    pub changes: Vec<PastChange>,
+    /// The line before which the history goes on, if it does.
+    pub next: Option<LinePosition>,
+}
+
+/// The result of looking for a command by its sequence number.
+#[derive(Clone, Debug)]
+pub enum Sought {
+    Found(Box<PastCommand>),
+    /// This replica does not know it.
+    Unknown,
+    /// It was not looked for to the end.
+    TooFarBack,
+}
 
 /// A line of a wallet's history: the effects of one command, or of the ledger's own work in one block.
 #[derive(Clone, Debug)]
@@ -208,21 +248,46 @@ impl History {
         self.newest.read().unwrap_or_else(PoisonError::into_inner).get(wallet)
     }
 
-    /// A wallet's payments and other changes of its balance, newest first, at most `limit`, all before the position
-    /// `before`. Blocks.
-    pub fn list(&self, wallet: AccountId, before: LinePosition, limit: usize) -> Result<Vec<PastChange>, ArchiveError> {
-        let mut chain = self.chain_before(wallet, before)?;
-        let mut changes = Vec::new();
-        while changes.len() < limit
-            && let Some((height, lines)) = chain.next_position()?
-        {
-            let Some(change) = self.change(wallet, height, &lines)? else { break };
+    /// A wallet's payments and other changes of its balance up to the block at `height`, newest first, at most `limit`.
+    /// Blocks.
+    pub fn newest(&self, wallet: AccountId, height: Height, limit: usize) -> Result<Page, ArchiveError> {
+        let mut chain = self.chain(wallet, self.newest_of(wallet).any, |before| before.any);
+        // A moment ago that block was the newest.
+        while chain.step()? && chain.height > height {
+            chain.lines.clear();
+        }
+        self.page(chain, limit)
+    }
+
+    /// The same before one of the wallet's own lines; `None` if the wallet has no line there. Blocks.
+    pub fn before(&self, wallet: AccountId, before: LinePosition, limit: usize) -> Result<Option<Page>, ArchiveError> {
+        self.chain_before(wallet, before)?.map(|chain| self.page(chain, limit)).transpose()
+    }
+
+    fn page(&self, mut chain: Chain<'_>, limit: usize) -> Result<Page, ArchiveError> {
+        let (mut changes, mut last) = (Vec::new(), None);
+        while changes.len() < limit {
+            let Some((height, lines)) = chain.next_position()? else {
+                // At the end, unless reading was broken off.
+                return Ok(Page { changes, next: last.filter(|_| chain.is_broken_off) });
+            };
+            let Some(change) = self.change(chain.wallet, height, &lines)? else {
+                return Ok(Page { changes, next: None });
+            };
+            last = Some(change.position);
             // Of a holder's own commands, only those that concern money are shown.
             if change.payment().is_some() || !change.entries.is_empty() {
                 changes.push(change);
             }
         }
-        Ok(changes)
+        Ok(Page { changes, next: last })
+    }
+
+    /// Whether an entry of a wallet was caused by the command at a position. Reads one record. Blocks.
+    pub fn has_entry_at(&self, wallet: AccountId, (height, index): LinePosition) -> Result<bool, ArchiveError> {
+        let mut chain = self.chain(wallet, height.0, |before| before.any);
+        chain.step()?;
+        Ok(chain.lines.iter().any(|line| line.index == index && matches!(line.side, Side::Entry(_))))
     }
 
     /// The change recorded by the lines of one position; `None` if the block is no longer kept.
@@ -248,20 +313,31 @@ impl History {
     }
 
     /// The command that used a wallet's sequence number, if this replica knows it. Blocks.
-    pub fn by_sequence(&self, wallet: AccountId, sequence: u64) -> Result<Option<PastCommand>, ArchiveError> {
+    pub fn by_sequence(
+        &self,
+        wallet: AccountId,
+        sequence: u64,
+        rows_left: &mut RowsLeft,
+    ) -> Result<Sought, ArchiveError> {
         let asked = || self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = asked().get(wallet, sequence) {
-            return Ok(Some(known));
+            return Ok(Sought::Found(Box::new(known)));
         }
-        let found = self.find_by_sequence(wallet, sequence)?;
-        if let Some(found) = &found {
-            asked().insert(wallet, sequence, found);
-        }
-        Ok(found)
+        let mut chain = self.chain(wallet, self.newest_of(wallet).numbered, |before| before.numbered);
+        chain.rows_left = rows_left.0;
+        let found = self.find_by_sequence(&mut chain, sequence);
+        rows_left.0 = chain.rows_left;
+        Ok(match found? {
+            Some(found) => {
+                asked().insert(wallet, sequence, &found);
+                Sought::Found(Box::new(found))
+            }
+            None if chain.is_broken_off => Sought::TooFarBack,
+            None => Sought::Unknown,
+        })
     }
 
-    fn find_by_sequence(&self, wallet: AccountId, sequence: u64) -> Result<Option<PastCommand>, ArchiveError> {
-        let mut chain = self.chain(wallet, self.newest_of(wallet).numbered, |before| before.numbered);
+    fn find_by_sequence(&self, chain: &mut Chain<'_>, sequence: u64) -> Result<Option<PastCommand>, ArchiveError> {
         while let Some((height, line)) = chain.next()? {
             if !line.is_numbered() {
                 continue;
@@ -279,22 +355,31 @@ impl History {
 
     /// A wallet's lines backwards from the block at `height`, by the links that `follow` picks.
     fn chain(&self, wallet: AccountId, height: u64, follow: fn(&Links) -> u64) -> Chain<'_> {
-        Chain { store: &self.store, wallet, follow, next: height, height: Height(0), lines: Vec::new() }
+        Chain {
+            store: &self.store,
+            wallet,
+            follow,
+            next: height,
+            height: Height(0),
+            lines: Vec::new(),
+            rows_left: ROWS_MAX,
+            is_broken_off: false,
+        }
     }
 
-    /// A wallet's lines before a position, which is one of that wallet's lines if it came from this list.
-    fn chain_before(&self, wallet: AccountId, (height, index): LinePosition) -> Result<Chain<'_>, ArchiveError> {
+    /// A wallet's lines before one of them; `None` if it has none there, from where its lines could not be followed.
+    fn chain_before(
+        &self,
+        wallet: AccountId,
+        (height, index): LinePosition,
+    ) -> Result<Option<Chain<'_>>, ArchiveError> {
         let mut chain = self.chain(wallet, height.0, |before| before.any);
         chain.step()?;
-        if chain.lines.is_empty() {
-            chain.next = self.newest_of(wallet).any;
+        if !chain.lines.iter().any(|line| line.index == index) {
+            return Ok(None);
         }
-        loop {
-            chain.lines.retain(|line| (chain.height, ordinal_of(line.index)) < (height, ordinal_of(index)));
-            if !chain.lines.is_empty() || !chain.step()? {
-                return Ok(chain);
-            }
-        }
+        chain.lines.retain(|line| ordinal_of(line.index) < ordinal_of(index));
+        Ok(Some(chain))
     }
 
     /// Reads one command from the archive; `None` if its block is no longer kept.
@@ -331,6 +416,10 @@ struct Chain<'a> {
     height: Height,
     /// Its remaining lines, the next one last.
     lines: Vec<Line>,
+    /// Records that may still be read.
+    rows_left: usize,
+    /// There are more records, and none may be read any more.
+    is_broken_off: bool,
 }
 
 impl Chain<'_> {
@@ -358,6 +447,11 @@ impl Chain<'_> {
         if height.0 == 0 {
             return Ok(false);
         }
+        if self.rows_left == 0 {
+            self.is_broken_off = true;
+            return Ok(false);
+        }
+        self.rows_left -= 1;
         let key = row_key(height);
         let Some(record) = self.store.get(Column::History, &key)? else { return Ok(false) };
         let damaged = |error: &dyn std::fmt::Display| {

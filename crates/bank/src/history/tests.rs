@@ -58,14 +58,15 @@ fn check(history: &History, model: &BTreeMap<AccountId, Vec<(LinePosition, Side,
         for at in 0..expected.len() {
             let (height, index) = expected[at].0;
             let order = |(position, _, _): &(LinePosition, Side, u64)| (position.0, ordinal_of(position.1));
-            let before = |height, index| {
-                let first = expected.partition_point(|line| order(line) >= (height, ordinal_of(index)));
-                assert_eq!(all(history.chain_before(wallet, (height, index)).unwrap()), expected[first..]);
-            };
-            before(height, index);
-            // A position without a line of this wallet works as well.
-            before(height, index.wrapping_add(1));
-            before(height.next(), u32::MAX);
+            let first = expected.partition_point(|line| order(line) >= (height, ordinal_of(index)));
+            assert_eq!(all(history.chain_before(wallet, (height, index)).unwrap().unwrap()), expected[first..]);
+            // From a position without a line of this wallet nothing is followed.
+            for (height, index) in [(height, index.wrapping_add(1)), (height.next(), u32::MAX)] {
+                let has_line = expected.iter().any(|(position, ..)| *position == (height, index));
+                assert_eq!(history.chain_before(wallet, (height, index)).unwrap().is_some(), has_line);
+            }
+            let is_entry = expected.iter().any(|line| line.0 == expected[at].0 && matches!(line.1, Side::Entry(_)));
+            assert_eq!(history.has_entry_at(wallet, (height, index)).unwrap(), is_entry);
         }
         let is_numbered = |(_, side, _): &(LinePosition, Side, u64)| matches!(side, Side::Outgoing | Side::Other);
         let numbered: Vec<_> = expected.iter().filter(|line| is_numbered(line)).copied().collect();
@@ -155,8 +156,47 @@ fn a_flipped_bit_in_the_index_is_named_by_its_height() {
     batch.put(Column::History, key, row);
     store.write(batch, Durability::Buffered).unwrap();
 
-    let read = history.list(wallet(0), (Height(2), u32::MAX), 5).unwrap_err().to_string();
+    let read = history.newest(wallet(0), Height(2), 5).unwrap_err().to_string();
     assert!(read.contains("block 1 is damaged"), "{read}");
     let opened = Newest::load(&store, OWN, Height(1)).map(|_| ()).unwrap_err().to_string();
     assert!(opened.contains("block 1 is damaged"), "{opened}");
+}
+
+#[test]
+fn a_call_reads_no_more_than_so_many_records_of_a_long_history() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let history = opened(&store, Height(0));
+    let blocks = ROWS_MAX as u64 + 10;
+    let mut batch = WriteBatch::new();
+    for height in 1..=blocks {
+        let mut update = history.update();
+        update.begin(Height(height), 1, &[]);
+        update.add(&payment(wallet(0), wallet(1), height), 0, 0, &outcome(true));
+        update.put(&mut batch);
+    }
+    store.write(batch, Durability::Buffered).unwrap();
+
+    let read = |mut chain: Chain<'_>| {
+        let mut rows = 0;
+        while chain.next().unwrap().is_some() {
+            rows += 1;
+        }
+        (rows, chain.is_broken_off)
+    };
+    let newest = |wallet| history.chain(wallet, history.newest_of(wallet).any, |before| before.any);
+    assert_eq!(read(newest(wallet(0))), (ROWS_MAX, true));
+    // A position that no list has given out leads nowhere.
+    assert!(history.chain_before(wallet(0), (Height(1), 7)).unwrap().is_none());
+    assert!(history.before(wallet(2), (Height(1), 0), 5).unwrap().is_none());
+    let last_page = history.chain_before(wallet(0), (Height(11), 0)).unwrap().unwrap();
+    assert_eq!(read(last_page), (10, false));
+
+    let mut left = RowsLeft::of_one();
+    assert!(matches!(history.by_sequence(wallet(0), 1, &mut left).unwrap(), Sought::TooFarBack));
+    assert_eq!(left.0, 0);
+    // Nor does a batch of such numbers read more, whatever it asks for next.
+    assert!(matches!(history.by_sequence(wallet(0), 2, &mut left).unwrap(), Sought::TooFarBack));
+    let mut left = RowsLeft::of_one();
+    assert!(matches!(history.by_sequence(wallet(0), blocks + 1, &mut left).unwrap(), Sought::Unknown));
+    assert!(left.0 > ROWS_MAX - 70, "what is not in the window of the newest is not looked for");
 }

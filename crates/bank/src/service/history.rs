@@ -15,7 +15,7 @@ use tonic::Status;
 use super::context::{BankContext, look_up};
 use super::session::Caller;
 use crate::central_bank_client::CentralBankClient;
-use crate::history::{History, LinePosition, PastChange};
+use crate::history::{History, LinePosition, Page, PastChange, ROWS_MAX, RowsLeft, Sought};
 
 const PAGE_SIZE: u32 = 50;
 const PAGE_SIZE_MAX: u32 = 500;
@@ -57,7 +57,7 @@ impl HistoryService {
                 let history = self.history.clone();
                 // Read before the chain: a record leaves the outbox once it is on the chain.
                 let waits = self.context.deposits.waiting_of(account).numbers.contains(&sequence);
-                let past = look_up(move || history.by_sequence(account, sequence)).await?;
+                let past = look_up(move || history.by_sequence(account, sequence, &mut RowsLeft::of_one())).await?;
                 let missing = || match waits {
                     // The answer does not reveal how many payments a wallet has made either.
                     _ if reader.is_err() => not_found(NO_SUCH_COMMAND),
@@ -69,7 +69,19 @@ impl HistoryService {
                         not_found(format!("no command of {account} with the sequence number {sequence} is known here"))
                     }
                 };
-                let ordered = past.ok_or_else(missing)?.ordered;
+                let ordered = match past {
+                    Sought::Found(past) => past.ordered,
+                    Sought::TooFarBack if reader.is_ok() => {
+                        return Err(invalid(
+                            "sequence",
+                            format!(
+                                "the payment lies more than {ROWS_MAX} blocks with commands of {account} back; ask for \
+                                its receipt by height and index, which ListPayments tells"
+                            ),
+                        ));
+                    }
+                    _ => return Err(missing()),
+                };
                 (ordered.height, ordered.index)
             }
         };
@@ -98,9 +110,8 @@ impl HistoryService {
             }
             // The record names only the hold; the wallet's history knows whose it was.
             Kind::Capture | Kind::Void => {
-                let (history, (height, index)) = (self.history.clone(), position);
-                let past = look_up(move || history.list(wallet, (height, index.saturating_add(1)), 1)).await?;
-                Ok(past.first().is_some_and(|change| change.position == position))
+                let history = self.history.clone();
+                look_up(move || history.has_entry_at(wallet, position)).await
             }
             _ => Ok(command.accounts().any(|named| named == wallet)),
         }
@@ -138,32 +149,32 @@ impl HistoryService {
             "" => self.context.deposits.waiting_of(account).accepted,
             _ => Vec::new(),
         };
-        let (before, balance) = match request.page_token.as_str() {
-            "" => self.newest(account).await?,
-            token => {
-                read_token(token).ok_or_else(|| invalid("page_token", "expected it as the last answer gave it"))?
-            }
-        };
-        let history = self.history.clone();
-        let past = look_up(move || history.list(account, before, size as usize)).await?;
-        let (mut payments, mut left) = (Vec::with_capacity(past.len()), balance);
-        for change in &past {
+        let (page, balance) = self.page(account, &request.page_token, size as usize).await?;
+        let (mut payments, mut left) = (Vec::with_capacity(page.changes.len()), balance);
+        for change in &page.changes {
             payments.push(entry(account, change, left));
             left -= change.sum();
         }
-        let next_page_token = match past.last() {
-            Some(last) if past.len() == size as usize => {
-                let (height, index) = last.position;
-                format!("{height}.{index}.{left}")
-            }
-            _ => String::new(),
-        };
+        let next_page_token = page.next.map_or_else(String::new, |(height, index)| format!("{height}.{index}.{left}"));
         let accepted = accepted.iter().map(payment_to_message).collect();
         Ok(v1::ListPaymentsResponse { payments, next_page_token, accepted })
     }
 
-    /// The position behind a wallet's newest line, and the balance there.
-    async fn newest(&self, account: AccountId) -> Result<(LinePosition, i128), Status> {
+    /// A page of a wallet's history, and the balance after its first line.
+    async fn page(&self, account: AccountId, token: &str, size: usize) -> Result<(Page, i128), Status> {
+        let history = self.history.clone();
+        if token.is_empty() {
+            let (height, balance) = self.newest(account).await?;
+            return Ok((look_up(move || history.newest(account, height, size)).await?, balance));
+        }
+        let wrong = || invalid("page_token", "expected it as the last answer gave it, for the same wallet");
+        let (before, balance) = read_token(token).ok_or_else(wrong)?;
+        let page = look_up(move || history.before(account, before, size)).await?;
+        Ok((page.ok_or_else(wrong)?, balance))
+    }
+
+    /// The newest block, and a wallet's balance there.
+    async fn newest(&self, account: AccountId) -> Result<(Height, i128), Status> {
         let (height, balance) = self.context.ledger.read(|ledger| {
             let balance = ledger.account(account).map_or(0, Account::posted);
             (ledger.height(), balance)
@@ -172,7 +183,7 @@ impl HistoryService {
         if !self.context.replica_at(height).await {
             return Err(unavailable("the history is behind the balance; ask again"));
         }
-        Ok(((height.next(), u32::MAX), balance))
+        Ok((height, balance))
     }
 }
 

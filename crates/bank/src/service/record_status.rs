@@ -145,7 +145,7 @@ pub enum FirstUse {
     Another,
     /// The block is in this replica, but not in its history yet.
     NotYetKnown,
-    /// Only the wallet's own bank knows.
+    /// Only the wallet's own bank knows, or it lies too far back to be looked for.
     KnownElsewhere,
 }
 

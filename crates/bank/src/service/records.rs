@@ -4,6 +4,7 @@
 //! The replica's ledger says whether a sequence number is used, the history by which record. The ledger has a block a
 //! moment before the history does.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use super::record_status::{
     FirstUse, Knowledge, OnChain, RecordId, Refused, RefusedBy, Verdict, judge, read_before_the_chain,
 };
 use super::unanswered::{SentCopy, Unanswered};
-use crate::history::{History, PastCommand, payment_of};
+use crate::history::{History, PastCommand, RowsLeft, Sought, payment_of};
 use crate::relay::Relayed;
 
 /// The number of attempts to judge a record whose deciding block this replica or its history lacks, and the pause
@@ -86,10 +87,11 @@ impl Records {
             if look > 0 {
                 tokio::time::sleep(PAUSE).await;
             }
-            let before = read_before_the_chain(self, &[Refused { command, id, refusal, by }]);
+            let before = read_before_the_chain(&self.looking(1), &[Refused { command, id, refusal, by }]);
             self.context.replica_at(before.answered_up_to).await;
             let (records, command) = (self.clone(), command.clone());
-            let looked = look_up(move || judge(&records, &[Refused { command: &command, id, refusal, by }], &before));
+            let looked =
+                look_up(move || judge(&records.looking(1), &[Refused { command: &command, id, refusal, by }], &before));
             // A history that cannot be read does not say that the record was refused.
             verdict = match looked.await {
                 Ok(verdicts) => verdicts[0],
@@ -116,7 +118,7 @@ impl Records {
     pub async fn answer_to(&self, payment: Signed<Payment>) -> Result<Option<Answer>, Outcome> {
         let records = self.clone();
         let looked = look_up(move || match sound(&records.context, &payment) {
-            Ok(SequenceStatus::Used) => Ok(match records.first_use_by(&payment.into())? {
+            Ok(SequenceStatus::Used) => Ok(match records.first_use_by(&payment.into(), &mut RowsLeft::of_one())? {
                 FirstUse::This(answer) => Ok(Some(answer)),
                 _ => Err(Outcome::refused(Reason::SequenceUsed, 0, 0)),
             }),
@@ -141,11 +143,11 @@ impl Records {
         let unsettled = unsettled(&sent.commands, packed);
         let refused = as_refused(&unsettled, by);
         // The replica is usually a moment behind the central bank, and must reach the block read before.
-        let before = read_before_the_chain(self, &refused);
+        let before = read_before_the_chain(&self.looking(refused.len()), &refused);
         self.context.replica_at(before.answered_up_to).await;
         let (records, packed) = (self.clone(), packed.clone());
         let looked = look_up(move || {
-            let verdicts = judge(&records, &as_refused(&unsettled, by), &before)?;
+            let verdicts = judge(&records.looking(unsettled.len()), &as_refused(&unsettled, by), &before)?;
             let mut completed = packed.to_vec();
             for (unsettled, verdict) in unsettled.iter().zip(verdicts) {
                 let answer = records.told(unsettled, verdict);
@@ -173,16 +175,21 @@ impl Records {
     }
 
     /// The record that used a command's number.
-    fn first_use_by(&self, command: &Command) -> Result<FirstUse, ArchiveError> {
+    fn first_use_by(&self, command: &Command, rows_left: &mut RowsLeft) -> Result<FirstUse, ArchiveError> {
         let Some(id) = RecordId::of(command) else { return Ok(FirstUse::KnownElsewhere) };
         let answer =
             |past: &PastCommand| Answer::ordered(past.ordered.height, past.ordered.index, past.ordered.outcome);
-        Ok(match self.history.by_sequence(id.account, id.sequence)? {
-            Some(past) if is_of(&past.command, command) => FirstUse::This(answer(&past)),
-            Some(_) => FirstUse::Another,
-            None if id.account.bank == self.context.bank => FirstUse::NotYetKnown,
-            None => FirstUse::KnownElsewhere,
+        Ok(match self.history.by_sequence(id.account, id.sequence, rows_left)? {
+            Sought::Found(past) if is_of(&past.command, command) => FirstUse::This(answer(&past)),
+            Sought::Found(_) => FirstUse::Another,
+            Sought::Unknown if id.account.bank == self.context.bank => FirstUse::NotYetKnown,
+            Sought::Unknown | Sought::TooFarBack => FirstUse::KnownElsewhere,
         })
+    }
+
+    /// This bank's knowledge for a call about so many records.
+    fn looking(&self, count: usize) -> Looking<'_> {
+        Looking { records: self, rows_left: RefCell::new(RowsLeft::of_many(count)) }
     }
 }
 
@@ -229,32 +236,40 @@ pub fn latest_valid_until(ledger: &Ledger) -> Timestamp {
     probable_time(ledger.tip().time).plus_ms(ledger.genesis().validity_ms_max)
 }
 
-impl Knowledge for Records {
+/// This bank's knowledge, with a bound on what is read of the history.
+struct Looking<'a> {
+    records: &'a Records,
+    rows_left: RefCell<RowsLeft>,
+}
+
+impl Knowledge for Looking<'_> {
     type Error = ArchiveError;
 
     fn unanswered(&self, refused: &[Refused<'_>]) -> Vec<bool> {
-        let time = self.context.ledger.read(|ledger| ledger.tip().time);
-        let deposits = &self.context.deposits;
+        let Records { context, unanswered, .. } = self.records;
+        let time = context.ledger.read(|ledger| ledger.tip().time);
+        let deposits = &context.deposits;
         let watches = deposits.watches_holders();
         let is_unanswered = |refused: &Refused<'_>| {
             let id = &refused.id;
             refused.by == RefusedBy::CentralBank(OtherCopies::MayBeOrdered)
-                || self.unanswered.holds(id, time)
+                || unanswered.holds(id, time)
                 || watches && deposits.has_in_outbox(id.account, id.sequence)
         };
         refused.iter().map(is_unanswered).collect()
     }
 
     fn answered_up_to(&self) -> Height {
-        self.context.relay.answered_up_to()
+        self.records.context.relay.answered_up_to()
     }
 
     fn on_chain(&self, refused: &[Refused<'_>]) -> Vec<OnChain> {
-        self.context.ledger.read(|ledger| refused.iter().map(|refused| OnChain::of(ledger, &refused.id)).collect())
+        let ledger = &self.records.context.ledger;
+        ledger.read(|ledger| refused.iter().map(|refused| OnChain::of(ledger, &refused.id)).collect())
     }
 
     fn first_use(&self, refused: &Refused<'_>) -> Result<FirstUse, ArchiveError> {
-        self.first_use_by(refused.command)
+        self.records.first_use_by(refused.command, &mut self.rows_left.borrow_mut())
     }
 }
 
