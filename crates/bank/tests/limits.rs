@@ -45,6 +45,8 @@ async fn unfinished_messages_take_an_address_share_and_no_more_and_members_still
     let share = small().share_bytes();
     let used = || running.bank.budget().used_bytes();
     let mut open = Vec::new();
+    let connected = running.to_bank(None);
+    BankClient::new(connected.clone()).get_status(v1::GetStatusRequest {}).await.unwrap();
     for _ in 0..2 {
         let channel = running.to_bank(None);
         for _ in 0..20 {
@@ -56,7 +58,7 @@ async fn unfinished_messages_take_an_address_share_and_no_more_and_members_still
     // A message is charged with its pieces, and each piece needs capacity for what may be unread behind it.
     until("the messages are charged", || used() > share / 2).await;
     let more = (0..8).map(|_| {
-        let channel = running.to_bank(None);
+        let channel = connected.clone();
         Box::pin(status_of(channel, request(SUBMIT_TRANSFERS, unfinished(990_000))))
     });
     let (refused, ..) = futures::future::select_all(more).await;
@@ -143,8 +145,14 @@ async fn a_stream_whose_answers_are_not_taken_is_charged_for_what_may_be_unread(
     until("it is read no further", || used() > before + MIB).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(used() > before + MIB, "{} after {before}", used());
+    // Nobody else of its address waits for it.
+    let mut other = BankClient::new(running.to_bank(None));
+    let batch = v1::CommandBatch { batch_id: 7, commands: vec![0; 136].into(), takes_runs: true };
+    let mut answered = other.submit_transfers(tokio_stream::once(batch)).await.unwrap().into_inner();
+    let answered = tokio::time::timeout(Duration::from_secs(60), answered.message()).await;
+    assert_eq!(answered.expect("it is answered").unwrap().unwrap().batch_id, 7);
     sending.abort();
-    drop((answers, client));
+    drop((answers, client, other));
     until("all is given back", || used() <= before).await;
     running.stop().await;
 }

@@ -17,6 +17,7 @@ use cbdc_proto::v1;
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 
 use super::context::{BankContext, status_unknown, to_its_end, turn};
@@ -144,7 +145,7 @@ impl PaymentService {
                 let event = tokio::select! {
                     Some(answer) = in_flight.next(), if !in_flight.is_empty() => Event::Answered(answer),
                     batch = batches.message(), if reads_on => Event::Came(batch),
-                    () = standing.until_capacity(), if may_take_batch && !reads_on => Event::MayRead,
+                    () = until_capacity(&standing), if may_take_batch && !reads_on => Event::MayRead,
                     () = self.stop.cancelled(), if is_open => Event::Stopped,
                     () = tokio::time::sleep(self.stream_idle_max), if in_flight.is_empty() && reads_on => Event::Idle,
                 };
@@ -171,6 +172,10 @@ impl PaymentService {
     }
 
     /// Answers one batch once it is its turn. Memory was taken for it until it is answered.
+    ///
+    /// The batch waits and is answered in a task of its own: a stream whose answers are not read is not run further,
+    /// and must not keep others of its source from their turns. If the stream ends before the batch's turn, the batch
+    /// is not submitted.
     async fn answer_batch(
         self: Arc<Self>,
         batch: v1::CommandBatch,
@@ -179,8 +184,13 @@ impl PaymentService {
     ) -> v1::OutcomeBatch {
         let v1::CommandBatch { batch_id, commands, takes_runs } = batch;
         let count = commands.len() / SIGNED_PAYMENT_BYTES;
-        let turn = standing.turn(count).await;
+        let stream_ended = CancellationToken::new();
+        let _ended = stream_ended.clone().drop_guard();
         let answered = to_its_end(async move {
+            let turn = tokio::select! {
+                turn = standing.turn(count) => turn,
+                () = stream_ended.cancelled() => return None,
+            };
             let height = self.context.ledger.read(Ledger::height);
             let answers = match &charge {
                 Ok(_) => self.payment_relay.submit(commands).await,
@@ -191,11 +201,17 @@ impl PaymentService {
             };
             self.metrics.answered(&answers);
             turn.answered(tally_of(&answers, height));
-            answers
+            Some(answers)
         });
-        let answers = answered.await.unwrap_or_else(|| Answers::all(Answer::unknown(), count));
+        let answers = answered.await.flatten().unwrap_or_else(|| Answers::all(Answer::unknown(), count));
         answers.into_message(batch_id, takes_runs)
     }
+}
+
+/// Waits until the source has capacity, in a task of its own for the same reason as a batch.
+async fn until_capacity(standing: &Arc<SourceStanding>) {
+    let standing = standing.clone();
+    drop(AbortOnDropHandle::new(tokio::spawn(async move { standing.until_capacity().await })).await);
 }
 
 enum Event {
