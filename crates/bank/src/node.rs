@@ -25,6 +25,8 @@ use cbdc_ledger::genesis::GenesisError;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Genesis, Height, Ledger, MemberId, PublicKey, SigningKey, Timestamp};
 use cbdc_node::archive::ProposalsByHeight;
+use cbdc_node::descriptors::{self, TooFew};
+use cbdc_node::folder_watch::{self, FolderGone, FolderWatch};
 use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::recovery::{self, RecoveryError};
 use cbdc_node::server::{ServeError, bind, serve, with_health_and_reflection};
@@ -87,6 +89,8 @@ pub enum StartError {
     )]
     OtherReplica { path: PathBuf, expected: &'static str, found: &'static str },
     #[error(transparent)]
+    Descriptors(#[from] TooFew),
+    #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -128,6 +132,8 @@ pub enum NodeError {
     DepositService(#[from] DepositServiceError),
     #[error("the node stopped, because it could no longer serve: {0}")]
     Serve(#[from] ServeError),
+    #[error(transparent)]
+    FolderGone(#[from] FolderGone),
 }
 
 /// A running node.
@@ -140,6 +146,7 @@ pub struct Node {
     /// Cancelled to stop sending and following.
     halt: CancellationToken,
     failures: mpsc::UnboundedReceiver<NodeError>,
+    folder_gone: FolderWatch,
     tasks: Vec<JoinHandle<()>>,
     threads: Vec<Thread<()>>,
     budget: Budget,
@@ -165,9 +172,13 @@ impl Node {
 
     /// Resolves when the node had to stop by itself, with the reason.
     pub async fn stopped(&mut self) -> Result<(), NodeError> {
-        match self.failures.recv().await {
-            Some(error) => Err(error),
-            None => Ok(()),
+        tokio::select! {
+            failure = self.failures.recv() => failure.map_or(Ok(()), Err),
+            gone = &mut self.folder_gone => {
+                tracing::error!(error = %gone, "the node stops");
+                self.stop.cancel();
+                Err(gone.into())
+            }
         }
     }
 
@@ -229,9 +240,11 @@ pub type Starting = Pin<Box<dyn Future<Output = Result<Node, StartError>> + Send
 pub fn start(config: Config) -> Starting {
     Box::pin(async {
         let genesis = Arc::new(read_genesis(&config)?);
+        descriptors::raise(&config.limits)?;
         let (owner, folder, of) = (owner(&config, &genesis), config.data_dir.clone(), genesis.clone());
+        let folder_gone = folder_watch::watch(folder.clone(), owner.clone());
         let store = tokio::task::spawn_blocking(move || owner.open(&folder, &of)).await??;
-        start_with(config, genesis, store).await
+        Ok(Node { folder_gone, ..start_with(config, genesis, store).await? })
     })
 }
 
@@ -507,6 +520,7 @@ impl Launch {
             threads,
             budget,
             unanswered,
+            folder_gone: Box::pin(std::future::pending()),
             store,
         })
     }

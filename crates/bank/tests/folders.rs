@@ -205,3 +205,22 @@ async fn a_given_store_is_compared_too() {
     let error = cbdc_bank::start_on(bank_config(&network, 2), store).await.err().unwrap();
     assert!(matches!(error, StartError::DataFolder(DataFolderError::OtherData { .. })), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_node_whose_data_are_gone_stops_and_says_so() {
+    let (network, _folder) = network(1);
+    let (of_central, of_bank) = (central_bank_config(&network), bank_config(&network, 1));
+    let mut central = cbdc_central_bank::start(of_central.clone()).await.unwrap();
+    let mut bank = cbdc_bank::start(of_bank.clone()).await.unwrap();
+    std::fs::remove_file(of_bank.data_dir.join(NODE_FILE)).unwrap();
+    for entry in std::fs::read_dir(&of_central.data_dir).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let within = std::time::Duration::from_secs(30);
+    let stopped = tokio::time::timeout(within, bank.stopped()).await.expect("it stops").unwrap_err().to_string();
+    assert!(stopped.contains("NODE is gone"), "{stopped}");
+    let stopped = tokio::time::timeout(within, central.stopped()).await.expect("it stops").unwrap_err().to_string();
+    assert!(stopped.contains("is gone"), "{stopped}");
+    bank.shutdown().await;
+    central.shutdown().await;
+}

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{Genesis, Height, Ledger, MemberId, PublicKey, SigningKey, Timestamp};
+use cbdc_node::descriptors::{self, TooFew};
+use cbdc_node::folder_watch::{self, FolderGone, FolderWatch};
 use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::recovery::{RecoveryError, newest_checkpoint};
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
@@ -60,6 +62,8 @@ pub enum StartError {
     #[error("cannot read the genesis {path}: {reason}")]
     Genesis { path: std::path::PathBuf, reason: String },
     #[error(transparent)]
+    Descriptors(#[from] TooFew),
+    #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(
         "central-bank {member} is not an active member of the network at height {height}, where this node's log ends"
@@ -108,6 +112,8 @@ pub enum NodeError {
     Settlement(#[from] SettlementError),
     #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error(transparent)]
+    FolderGone(#[from] FolderGone),
     #[error("settlement ended unexpectedly; see the log")]
     Settled,
     #[error("the server failed: {0}; see the log")]
@@ -120,6 +126,7 @@ pub struct Node {
     stop: CancellationToken,
     settled: Settled,
     server: JoinHandle<Result<(), ServeError>>,
+    folder_gone: FolderWatch,
     ordering: Arc<Ordering>,
     health: Health,
     ledger: LedgerHandle,
@@ -159,14 +166,17 @@ async fn start_on_disk(config: Config) -> Result<Node, StartError> {
     // Keys, genesis and port first: mistakes in them are found before the store is opened.
     let listener = bind(config.listen).await?;
     let (genesis, identity, key) = read_files(&config)?;
-    let store = owner(&config, &genesis).open(&config.data_dir, &genesis)?;
+    descriptors::raise(&config.limits)?;
+    let owner = owner(&config, &genesis);
+    let store = owner.open(&config.data_dir, &genesis)?;
+    let folder_gone = folder_watch::watch(config.data_dir.clone(), owner);
     let environment = Environment { store: store.clone(), wall_clock: Box::new(wall_clock) };
     let started = start_with(config, genesis, identity, key, listener, environment).await;
     if started.is_err() {
         // Threads of a failed start must not keep the store open.
         drop(tokio::task::spawn_blocking(move || store.close()).await);
     }
-    started
+    Ok(Node { folder_gone, ..started? })
 }
 
 fn owner(config: &Config, genesis: &Genesis) -> Owner {
@@ -263,6 +273,7 @@ async fn start_with(
         server,
         ordering: parts.ordering,
         health,
+        folder_gone: Box::pin(std::future::pending()),
         ledger: parts.ledger,
         budget,
         store,
@@ -557,6 +568,12 @@ impl Node {
     pub async fn stopped(&mut self) -> Result<(), NodeError> {
         tokio::select! {
             ended = &mut self.settled => Err(ended.ok().and_then(Result::err).map_or(NodeError::Settled, NodeError::from)),
+            gone = &mut self.folder_gone => {
+                tracing::error!(error = %gone, "the node stops");
+                self.health.set(false).await;
+                self.stop.cancel();
+                Err(gone.into())
+            }
             served = &mut self.server => match served {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(error.into()),

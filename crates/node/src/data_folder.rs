@@ -27,7 +27,7 @@ use crate::archive::{Archive, ArchiveError, ProposalsByHeight};
 /// The name of the file that names a data folder's owner.
 pub const NODE_FILE: &str = "NODE";
 /// The file that every store has.
-const STORE_FILE: &str = "CURRENT";
+pub(crate) const STORE_FILE: &str = "CURRENT";
 /// The key under which the store names its owner.
 const OWNER_KEY: &[u8] = b"owner";
 /// Digits of the file's own checksum.

@@ -17,6 +17,8 @@
 //! | [`views`] | messages made from a ledger: wallets, quotes, holds |
 //! | [`audit`] | verifying a chain from genesis |
 //! | [`server`] | serving gRPC, with everything bounded; health and reflection |
+//! | [`descriptors`] | enough file descriptors, or no start |
+//! | [`folder_watch`] | noticing that the data folder of a running node is gone |
 //! | [`standing`] | the work that a source has wasted recently, and which sources are slowed |
 //! | [`source_standing`] | the standing of each customers' address or member, and its turns |
 //! | [`limits`] | limits on callers: section `[limits]` of the configuration |
@@ -41,7 +43,9 @@ pub mod checkpoints;
 pub mod config;
 pub mod connections;
 pub mod data_folder;
+pub mod descriptors;
 pub mod filtered_blocks;
+pub mod folder_watch;
 pub mod limits;
 pub mod look_up;
 pub mod membership;

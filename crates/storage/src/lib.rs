@@ -64,5 +64,5 @@ pub use column::Column;
 pub use error::StoreError;
 pub use headers::{HeaderStore, StoredHeader};
 pub use memory::{Fault, MemoryStore};
-pub use rocks::{RocksStore, is_locked};
+pub use rocks::{OPEN_FILES_MAX, RocksStore, is_locked};
 pub use store::{Direction, Durability, KeyRange, Operation, Store, WriteBatch};

@@ -52,7 +52,8 @@ const BLOB_BYTES_MIN: u64 = 1024;
 const BATCH_HEAD_BYTES: usize = 12;
 const BLOB_FILE_BYTES: u64 = 256 * MIB as u64;
 const BLOCK_CACHE_BYTES: usize = 64 * MIB;
-const OPEN_FILES_MAX: i32 = 512;
+/// Files that a store keeps open at once.
+pub const OPEN_FILES_MAX: i32 = 512;
 const BACKGROUND_JOBS_MAX: i32 = 2;
 const WAL_BYTES_MAX: u64 = 512 * MIB as u64;
 /// The interval between messages while the store is being opened, and the time that opening may take in addition to a
