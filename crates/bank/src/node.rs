@@ -48,10 +48,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::central_bank_client::CentralBankClient;
+use crate::central_bank_keys::CentralBankKeys;
 use crate::config::{Config, ReplicaKind};
 use crate::deposit_service::{DepositService, DepositServiceError};
 use crate::dispatch::Dispatcher;
-use crate::follower::{Follower, node_keys};
+use crate::follower::Follower;
 use crate::history::History;
 use crate::metrics::Metrics;
 use crate::partial_replica;
@@ -562,7 +563,8 @@ fn bounded(server: BankServer<BankService>) -> BankServer<BankService> {
 }
 
 fn central_bank(config: &Config, identity: NodeIdentity, ledger: LedgerHandle) -> CentralBankEndpoint {
-    let trust = move || ServerTrust::AnyOf(ledger.read(|ledger| node_keys(ledger, Role::CentralBank)));
+    let keys = Arc::new(CentralBankKeys::new(ledger));
+    let trust = move || ServerTrust::Followed(keys.clone());
     CentralBankEndpoint { address: config.central_bank.clone(), identity, trust: Box::new(trust) }
 }
 

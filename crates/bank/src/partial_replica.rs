@@ -77,6 +77,7 @@ impl Replica {
             };
             let watches_holders = self.deposits.watches_holders();
             Archive::put_filtered_block(&mut batch, header, &message.filtered_block);
+            self.put_membership_change(&mut batch, header, &followed.changes);
             history.begin(height, followed.commands.len(), &followed.changes.entries);
             for commands in followed.commands.chunks(PREFETCH_BATCH) {
                 history.prefetch(commands.iter().map(|own| &own.command));

@@ -26,6 +26,7 @@ use cbdc_ledger::command::Record;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::DecodeError;
 use cbdc_ledger::filtered_block::FilteredBlockError;
+use cbdc_ledger::membership_change::MembershipChange;
 use cbdc_ledger::prefetch::PREFETCH_BATCH;
 use cbdc_ledger::verification::VerificationError;
 use cbdc_ledger::{BankId, Block, BlockProposal, Command, Genesis, Height, Ledger, SignedHeader, VerifiedProposal};
@@ -314,11 +315,20 @@ impl Replica {
         let mut batch = WriteBatch::new();
         Archive::put(&mut batch, header, height.0, &block.outcomes);
         ProposalsByHeight::put(&mut batch, height, bytes);
+        self.put_membership_change(&mut batch, header, &block.changes);
         let mut history = self.history.update();
         history.begin(height, block.outcomes.len(), &block.changes.entries);
         let effects = self.effects(&mut history, bytes, proposal, block);
         history.put(&mut batch);
         self.deposits.follow_block(batch, &effects, (height, block.header.time))
+    }
+
+    /// Adds the proof of a membership change that the ledger's newest block made.
+    pub(crate) fn put_membership_change(&self, batch: &mut WriteBatch, header: &SignedHeader, changes: &Changes) {
+        if changes.members {
+            let change = self.ledger.read(|ledger| MembershipChange::of(header.clone(), ledger));
+            change.iter().for_each(|change| Archive::put_membership_change(batch, change));
+        }
     }
 
     /// The block's effects on this bank's customers: lines of their history, and the rest.

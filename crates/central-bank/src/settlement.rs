@@ -17,6 +17,7 @@ use ::metrics::{counter, gauge, histogram};
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::filtered_block::filtered_blocks;
 use cbdc_ledger::member::Role;
+use cbdc_ledger::membership_change::MembershipChange;
 use cbdc_ledger::{
     BankId, Block, Header, Height, Ledger, MemberId, NetworkId, Outcome, PublicKey, Reason, SignedHeader, SigningKey,
     VerifiedProposal,
@@ -191,7 +192,15 @@ impl Settlement {
     ) -> Result<Header, SettlementError> {
         let (header, height) = (block.header, block.header.height);
         let signed = match self.archive.header(height)? {
-            Some((archived, _)) if archived.header == header => archived,
+            Some((archived, _)) if archived.header == header => {
+                // Archives of earlier versions have no proof of it yet.
+                if block.changes.members {
+                    let mut batch = WriteBatch::new();
+                    self.put_membership_change(&mut batch, &archived, block);
+                    self.archive.store().write(batch, Durability::Buffered)?;
+                }
+                archived
+            }
             Some((archived, _)) => {
                 let (expected, found) = (archived.header.hash(), header.hash());
                 let [expected, found] = [expected, found].map(|hash| cbdc_ledger::encoding::hex(&hash));
@@ -201,6 +210,7 @@ impl Settlement {
                 let signed = self.sign(header)?;
                 let mut batch = WriteBatch::new();
                 Archive::put(&mut batch, &signed, committed.position.index, &block.outcomes);
+                self.put_membership_change(&mut batch, &signed, block);
                 // A header that is lost is signed again by the next start, which may have another key then.
                 let durability = if block.changes.members { Durability::Synced } else { Durability::Buffered };
                 self.archive.store().write(batch, durability)?;
@@ -221,6 +231,13 @@ impl Settlement {
         self.recent.push(height, message);
         self.ledger.announce(height);
         Ok(header)
+    }
+
+    fn put_membership_change(&self, batch: &mut WriteBatch, header: &SignedHeader, block: &Block) {
+        if block.changes.members {
+            let change = self.ledger.read(|ledger| MembershipChange::of(header.clone(), ledger));
+            change.iter().for_each(|change| Archive::put_membership_change(batch, change));
+        }
     }
 
     fn answer(&self, in_flight: InFlight, block: &Block) {

@@ -9,6 +9,7 @@
 // A call into C, for which the binding has no safe form, tells mimalloc how long to keep freed memory.
 #[allow(unsafe_code)]
 mod allocator;
+mod anchor;
 mod audit;
 mod bank;
 mod bench;

@@ -1,41 +1,137 @@
-//! The trust anchor of a client: genesis, and nothing else.
+//! The trust anchor of a client: genesis, and the membership that was followed from it.
 //!
-//! Genesis names the network (its hash is part of everything that is signed), the central bank's keys (which verify
-//! headers and receipts) and each node's key (so that a connection reaches the right node). A client with a trusted
-//! genesis need trust no bank. It does not know keys that the committee replaced later: checks then fail until the
-//! client has a newer anchor; they never succeed wrongly.
+//! Genesis names the network (its hash is part of everything that is signed), the central bank's first keys (which
+//! headers and receipts are checked with) and each node's first key (so that a connection reaches the right node). A
+//! client with a genesis that it trusts need trust no bank.
+//!
+//! When the committee replaces keys, the anchor follows by itself. A node that shows another key, or a header that
+//! other keys signed, makes it ask that node for the proofs of the [membership
+//! changes](cbdc_ledger::membership_change); what they prove counts from then on, and is kept in [`Anchor::FOLLOWED`]
+//! beside the genesis. Receipts of before stay proved by the keys of their time. A node can withhold proofs, which
+//! leaves the anchor as it was; it can forge none.
 
-use std::path::Path;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use cbdc_ledger::block::ProofError;
+use cbdc_ledger::encoding::{Reader, Writer};
 use cbdc_ledger::member::Role;
+use cbdc_ledger::membership_change::{FollowedMembership, MembershipChange, MembershipChangeError};
 use cbdc_ledger::{Amount, BankId, Command, Genesis, MemberId, NetworkId, PublicKey, Receipt, SignedHeader, Timestamp};
-use cbdc_proto::transport::ServerTrust;
+use cbdc_proto::membership;
+use cbdc_proto::transport::{FollowedKeys, NodeIdentity, ServerTrust};
 
+use crate::connection::Connection;
 use crate::error::ClientError;
 
-/// A genesis with its hash, which is the network's id.
+/// A genesis with its hash, which is the network's id, and the membership that was followed from it. Clones share what
+/// they follow.
 #[derive(Clone, Debug)]
 pub struct Anchor {
     genesis: Genesis,
     network: NetworkId,
+    followed: Arc<RwLock<Followed>>,
+    /// The file that keeps the proofs.
+    file: Option<PathBuf>,
+}
+
+/// The membership in force, and the proofs that led there.
+#[derive(Debug)]
+struct Followed {
+    membership: FollowedMembership,
+    proofs: Vec<MembershipChange>,
 }
 
 impl Anchor {
     /// Trusts a genesis.
     pub fn new(genesis: Genesis) -> Anchor {
         let network = genesis.network();
-        Anchor { genesis, network }
+        let followed = Followed { membership: FollowedMembership::of(&genesis), proofs: Vec::new() };
+        Anchor { genesis, network, followed: Arc::new(RwLock::new(followed)), file: None }
     }
 
-    /// Reads a `genesis.bin`.
+    /// The name of the file, beside the genesis, that keeps the proofs of the membership changes that were followed.
+    pub const FOLLOWED: &'static str = "membership.bin";
+
+    /// Reads a `genesis.bin`, and beside it what was followed before. The proofs are checked again; from the first that
+    /// does not hold on, they are fetched anew when they are needed.
     ///
     /// # Errors
     /// [`ClientError::File`] if it cannot be read, [`ClientError::Genesis`] if it is not a sound genesis.
     pub fn load(path: &Path) -> Result<Anchor, ClientError> {
         let bytes = cbdc_proto::bounded_file::read(path)
             .map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
-        Ok(Anchor::new(Genesis::from_bytes(&bytes)?))
+        let mut anchor = Anchor::new(Genesis::from_bytes(&bytes)?);
+        let file = path.with_file_name(Anchor::FOLLOWED);
+        let kept = cbdc_proto::bounded_file::read(&file).unwrap_or_default();
+        let mut read = Reader::new("followed membership", &kept);
+        while let Ok(length) = read.u32() {
+            let change = read.raw(length as usize).ok().and_then(|bytes| MembershipChange::from_bytes(bytes).ok());
+            if change.is_none_or(|change| anchor.follow([change]).is_err()) {
+                break;
+            }
+        }
+        anchor.file = Some(file);
+        Ok(anchor)
+    }
+
+    /// The members and their keys, as far as membership was followed.
+    pub fn membership(&self) -> FollowedMembership {
+        self.read(|followed| followed.membership.clone())
+    }
+
+    /// Follows membership changes, oldest first; those that were followed before are passed over. Returns whether any
+    /// was new.
+    ///
+    /// # Errors
+    /// The first change that is not proved; those before it count.
+    pub fn follow(&self, changes: impl IntoIterator<Item = MembershipChange>) -> Result<bool, MembershipChangeError> {
+        let mut followed = self.followed.write().unwrap_or_else(PoisonError::into_inner);
+        let before = followed.membership.height();
+        let result = changes.into_iter().try_for_each(|change| {
+            if change.height() > followed.membership.height() {
+                followed.membership.follow(&change)?;
+                followed.proofs.push(change);
+            }
+            Ok(())
+        });
+        let is_newer = followed.membership.height() > before;
+        if is_newer && let Some(file) = &self.file {
+            // Whoever cannot write it fetches the proofs again.
+            drop(keep(file, &followed.proofs));
+        }
+        result.map(|()| is_newer)
+    }
+
+    /// Asks the node at the other end of a connection for the changes above what was followed, and follows them.
+    /// Returns whether any was new.
+    ///
+    /// # Errors
+    /// [`ClientError::Membership`] if the node gives none, or one that is not proved.
+    pub async fn follow_from(&self, connection: &Connection) -> Result<bool, ClientError> {
+        let above = self.read(|followed| followed.membership.height());
+        let changes = membership::fetch_over(connection.channel(), above).await;
+        let changes = changes.map_err(|error| ClientError::Membership(error.to_string()))?;
+        self.follow(changes).map_err(|error| ClientError::Membership(error.to_string()))
+    }
+
+    /// Checks what a node sent. If the keys that are known do not prove it, the node is asked for membership changes,
+    /// and the check is made again with what they prove.
+    pub(crate) async fn check<T>(
+        &self,
+        connection: &Connection,
+        check: impl Fn() -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        match check() {
+            Err(ClientError::Proof(_)) if self.follow_from(connection).await.is_ok_and(|is_newer| is_newer) => check(),
+            checked => checked,
+        }
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Followed) -> T) -> T {
+        look(&self.followed.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The genesis itself.
@@ -72,41 +168,37 @@ impl Anchor {
         banks.map(|member| (BankId(member.id.0), member.name.as_str()))
     }
 
-    /// Trusts exactly one node: the key that genesis names for it.
+    /// Trusts exactly one node: the one that membership names, with the key in force.
     ///
     /// # Errors
-    /// [`ClientError::UnknownMember`] if genesis names no such member, or no node key for it.
+    /// [`ClientError::UnknownMember`] if membership names no such active member, as far as it was followed, or no node
+    /// key for it.
     pub fn trust(&self, role: Role, id: MemberId) -> Result<ServerTrust, ClientError> {
-        let node_key = |member: &&cbdc_ledger::member::Member| member.role == role && member.id == id;
-        let found = self.genesis.members.iter().find(node_key).and_then(|member| member.node_key);
-        found.map(ServerTrust::NodeKey).ok_or_else(|| ClientError::UnknownMember {
-            role: role.name().to_owned(),
-            id: id.0,
-            known: self.known_nodes(),
-        })
+        let node = FollowedNode { anchor: self.clone(), role, id };
+        if node.keys().is_empty() {
+            let (role, known) = (role.name().to_owned(), self.known_nodes());
+            return Err(ClientError::UnknownMember { role, id: id.0, known });
+        }
+        Ok(ServerTrust::Followed(Arc::new(node)))
     }
 
     fn known_nodes(&self) -> String {
-        let with_key = self.genesis.members.iter().filter(|member| member.node_key.is_some());
-        with_key.map(|member| format!("{} {}", member.role, member.id)).collect::<Vec<_>>().join(", ")
+        let membership = self.membership();
+        let with_key = membership.members().seats().filter(|seat| seat.active && seat.member.node_key.is_some());
+        with_key.map(|seat| format!("{} {}", seat.member.role, seat.member.id)).collect::<Vec<_>>().join(", ")
     }
 
-    fn central_bank_key(&self, node: MemberId) -> Option<PublicKey> {
-        let is_node = |member: &&cbdc_ledger::member::Member| member.role == Role::CentralBank && member.id == node;
-        self.genesis.members.iter().find(is_node).map(|member| member.signing_key)
-    }
-
-    /// Checks that enough of the central bank's nodes signed a header.
+    /// Checks that enough of the central bank's nodes signed a header, with the keys of its height.
     ///
     /// # Errors
-    /// The first signature that does not verify, or the number of missing ones.
+    /// The first signature that does not hold, or the number that is missing.
     pub fn check_header(&self, header: &SignedHeader) -> Result<(), ProofError> {
-        header.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))
+        self.read(|followed| followed.membership.check_header(header))
     }
 
-    /// Checks a receipt's path, its header's signatures and its command; returns the command.
+    /// Checks a receipt's path, its header's signatures and its command; gives the command.
     pub(crate) fn check_proof(&self, receipt: &Receipt) -> Result<Command, ProofError> {
-        receipt.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))
+        self.read(|followed| followed.membership.check_receipt(receipt))
     }
 
     /// The valid-until of a record signed now: an hour from now, or half of what genesis allows if that is less, so
@@ -114,6 +206,48 @@ impl Anchor {
     pub(crate) fn valid_until(&self) -> Timestamp {
         now().plus_ms((self.genesis.validity_ms_max / 2).min(3_600_000))
     }
+}
+
+/// A node whose keys are followed.
+struct FollowedNode {
+    anchor: Anchor,
+    role: Role,
+    id: MemberId,
+}
+
+impl FollowedKeys for FollowedNode {
+    fn keys(&self) -> Vec<PublicKey> {
+        let node_key = |followed: &Followed| {
+            followed.membership.members().active(self.role, self.id).and_then(|seat| seat.member.node_key)
+        };
+        self.anchor.read(node_key).into_iter().collect()
+    }
+
+    fn follow<'a>(
+        &'a self,
+        address: &'a str,
+        identity: Option<&'a NodeIdentity>,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(async move {
+            let above = self.anchor.read(|followed| followed.membership.height());
+            match membership::fetch(address, identity, above).await {
+                Ok(changes) => self.anchor.follow(changes).unwrap_or(false),
+                Err(_) => false,
+            }
+        })
+    }
+}
+
+/// Keeps proofs in a file, whole or not at all: each with its length before it.
+fn keep(file: &Path, proofs: &[MembershipChange]) -> std::io::Result<()> {
+    let mut out = Writer::default();
+    for proof in proofs {
+        let bytes = proof.to_bytes();
+        out.u32(bytes.len() as u32).raw(&bytes);
+    }
+    let new = file.with_extension(format!("new-{}", std::process::id()));
+    std::fs::write(&new, out.finish())?;
+    std::fs::rename(new, file)
 }
 
 /// The machine's clock.

@@ -80,7 +80,7 @@ impl Chain {
         let answer = self.connection.ask(self.connection.chain().get_header(request)).await?;
         let header = convert::header_from_message(&answer).map_err(|status| self.connection.unreadable(status))?;
         self.check_height(height, header.header.height)?;
-        self.anchor.check_header(&header)?;
+        self.check_header(&header).await?;
         Ok(header)
     }
 
@@ -92,7 +92,7 @@ impl Chain {
     pub async fn block(&self, height: Height) -> Result<ChainBlock, ClientError> {
         let request = self.connection.request(v1::GetBlockRequest { height: height.0 });
         let answer = self.connection.ask(self.connection.chain().get_block(request)).await?;
-        let block = self.checked(answer)?;
+        let block = self.checked(answer).await?;
         self.check_height(Some(height), block.height())?;
         Ok(block)
     }
@@ -103,7 +103,8 @@ impl Chain {
             self.connection.request(v1::GetReceiptRequest { height: position.height.0, index: position.index });
         let answer = self.connection.ask(self.connection.chain().get_receipt(request)).await?;
         let receipt = convert::receipt_from_message(&answer).map_err(|status| self.connection.unreadable(status))?;
-        VerifiedReceipt::check(receipt, &self.anchor)?.expect_position(position)
+        let check = || VerifiedReceipt::check(receipt.clone(), &self.anchor);
+        self.anchor.check(&self.connection, check).await?.expect_position(position)
     }
 
     /// Streams the blocks from a height on, then each new one as it is sealed. The stream has no deadline: it waits for
@@ -115,12 +116,17 @@ impl Chain {
         Ok(Follower { chain: self.clone(), blocks, next: from.0.max(1) })
     }
 
-    fn checked(&self, message: v1::Block) -> Result<ChainBlock, ClientError> {
+    /// Checks a header's signatures, with keys that replaced those that are known as well.
+    async fn check_header(&self, header: &SignedHeader) -> Result<(), ClientError> {
+        self.anchor.check(&self.connection, || Ok(self.anchor.check_header(header)?)).await
+    }
+
+    async fn checked(&self, message: v1::Block) -> Result<ChainBlock, ClientError> {
         let header = message.header.as_ref().ok_or_else(|| self.connection.bad_answer("the block has no header"))?;
         let header = convert::header_from_message(header).map_err(|status| self.connection.unreadable(status))?;
         let outcomes =
             convert::outcomes_from_bytes(&message.outcomes).map_err(|status| self.connection.unreadable(status))?;
-        self.anchor.check_header(&header)?;
+        self.check_header(&header).await?;
         let block = ChainBlock { header, proposal: message.proposal, outcomes };
         check_content(&block).map_err(|reason| self.connection.bad_answer(reason))?;
         Ok(block)
@@ -172,7 +178,7 @@ impl Follower {
         let message =
             self.blocks.message().await.map_err(|status| of_status(self.chain.connection.address(), &status))?;
         let Some(message) = message else { return Ok(None) };
-        let block = self.chain.checked(message)?;
+        let block = self.chain.checked(message).await?;
         self.chain.check_height(Some(Height(self.next)), block.height())?;
         self.next += 1;
         Ok(Some(block))

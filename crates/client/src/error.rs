@@ -105,6 +105,9 @@ impl fmt::Display for Refusal {
 /// An error of any call of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
+    /// Membership could not be followed to the keys in force.
+    #[error("membership could not be followed: {0}")]
+    Membership(String),
     /// A rule refused the command as it was sent; see [`Refusal::finality`].
     #[error("refused with {0}")]
     Refused(Box<Refusal>),

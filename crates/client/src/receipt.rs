@@ -75,7 +75,8 @@ impl VerifiedReceipt {
             v1::GetBankReceiptRequest { command: Some(Command::Position(wanted)), command_hash: command_hash.clone() };
         let message = bank.ask(bank.bank().get_receipt(bank.request(request))).await?;
         let receipt = receipt_from_message(&message).map_err(|status| bank.unreadable(status))?;
-        let receipt = VerifiedReceipt::check(receipt, anchor)?.expect_position(position)?;
+        let check = || VerifiedReceipt::check(receipt.clone(), anchor);
+        let receipt = anchor.check(bank, check).await?.expect_position(position)?;
         if receipt.command_hash() == command_hash[..] {
             return Ok(receipt);
         }

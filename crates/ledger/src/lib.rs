@@ -57,7 +57,7 @@ pub use state::{
     account, bank_position, books, cow_vec, freeze, header, hold, holder, member, prefetch, programme, sections,
     sequence,
 };
-pub use sync::{checkpoint, checkpoint_signature, filtered_block};
+pub use sync::{checkpoint, checkpoint_signature, filtered_block, membership_change};
 pub use types::{amount, format, identity, outcome, text, time};
 
 pub use account::Account;

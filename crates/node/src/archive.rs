@@ -12,6 +12,7 @@ use bytes::Bytes;
 use cbdc_ledger::block::command_leaves;
 use cbdc_ledger::block_proposal::BlockProposal;
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
+use cbdc_ledger::membership_change::MembershipChange;
 use cbdc_ledger::outcome::OUTCOME_BYTES;
 use cbdc_ledger::{Height, Outcome, Receipt, SignedHeader};
 use cbdc_proto::convert::outcomes_to_bytes;
@@ -40,6 +41,9 @@ pub struct BlockParts {
     /// 24 bytes per command.
     pub outcomes: Bytes,
 }
+
+/// Where the proofs of membership changes are kept, by height.
+const MEMBERSHIP_PREFIX: &[u8] = b"membership/";
 
 pub struct Archive {
     store: Arc<dyn Store>,
@@ -79,6 +83,27 @@ impl Archive {
         Archive::put_header(batch, header, 0);
         let key = header.header.height.0.to_be_bytes();
         batch.put(Column::FilteredBlocks, key, sealed::seal(&key, filtered_block));
+    }
+
+    /// Adds the proof of a membership change to a batch.
+    pub fn put_membership_change(batch: &mut WriteBatch, change: &MembershipChange) {
+        let key = [MEMBERSHIP_PREFIX, &change.height().0.to_be_bytes()].concat();
+        let record = sealed::seal(&key, &change.to_bytes());
+        batch.put(Column::Meta, key, record);
+    }
+
+    /// The proofs of the membership changes above a height, oldest first, at most so many.
+    pub fn membership_changes(&self, above: Height, count_max: usize) -> Result<Vec<(Height, Bytes)>, ArchiveError> {
+        let mut range = KeyRange::with_prefix(MEMBERSHIP_PREFIX);
+        range.from = [MEMBERSHIP_PREFIX, &above.0.saturating_add(1).to_be_bytes()].concat();
+        let mut changes = Vec::new();
+        for (key, record) in self.store.collect(Column::Meta, &range, Direction::Forward, count_max)? {
+            let height = Height(key.last_chunk().map_or(0, |height| u64::from_be_bytes(*height)));
+            let change = sealed::open(&key, &record)
+                .map_err(|error| ArchiveError::Damaged { height, what: format!("its membership change: {error}") })?;
+            changes.push((height, record.slice_ref(change)));
+        }
+        Ok(changes)
     }
 
     /// Whether filtered blocks are kept here instead of whole blocks.

@@ -59,6 +59,7 @@ impl Call {
             | "/cbdc.v1.Bank/ListHolds"
             | "/cbdc.v1.Bank/GetReceipt"
             | "/cbdc.v1.Chain/GetReceipt"
+            | "/cbdc.v1.Chain/GetMembershipChanges"
             | "/cbdc.v1.Settlement/ListHolds"
             | "/cbdc.v1.Policy/GetPolicy"
             | "/cbdc.v1.Policy/ListPolicyVersions"

@@ -54,6 +54,9 @@ pub trait Witness: Send + Sync {
     fn testify(&self, role: Role, id: MemberId, testimony: v1::Testimony) -> Result<(), Status>;
 }
 
+/// Membership changes that are read at once.
+const MEMBERSHIP_CHANGES_AT_ONCE: usize = 16;
+
 pub struct ChainService {
     pub genesis: Arc<Genesis>,
     pub ledger: LedgerHandle,
@@ -238,6 +241,31 @@ impl v1::chain_server::Chain for ChainService {
         let receipt = ChainService::look(&self.archive, move |archive| archive.receipt(Height(height), index)).await?;
         let missing = || not_found(format!("there is no command {index} in block {height}"));
         Ok(Response::new(receipt_to_message(&receipt.ok_or_else(missing)?)))
+    }
+
+    type GetMembershipChangesStream = Reply<v1::MembershipChange>;
+
+    async fn get_membership_changes(
+        &self,
+        request: Request<v1::GetMembershipChangesRequest>,
+    ) -> Result<Response<Self::GetMembershipChangesStream>, Status> {
+        let mut above = Height(request.into_inner().above_height);
+        let (archive, newest) = (self.archive.clone(), *self.ledger.announced().borrow());
+        Ok(Response::new(Box::pin(async_stream::try_stream! {
+            loop {
+                let wanted = above;
+                let look = move |archive: &Archive| archive.membership_changes(wanted, MEMBERSHIP_CHANGES_AT_ONCE);
+                let changes = ChainService::look(&archive, look).await?;
+                let is_last = changes.len() < MEMBERSHIP_CHANGES_AT_ONCE;
+                for (height, change) in changes.into_iter().filter(|(height, _)| *height <= newest) {
+                    yield v1::MembershipChange { change };
+                    above = height;
+                }
+                if is_last || above == wanted {
+                    break;
+                }
+            }
+        })))
     }
 
     type GetCheckpointStream = Reply<v1::CheckpointPart>;

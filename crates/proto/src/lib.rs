@@ -4,6 +4,7 @@
 //! * [`convert`]: every conversion between messages and the ledger's types, each failing with a sentence.
 //! * [`answers`]: the answers to a batch.
 //! * [`bounded_file`]: reading a file up to a size.
+//! * [`membership`]: fetching proofs of membership changes.
 //! * [`packed`]: outcomes packed 40 bytes each, as streams carry them.
 //! * [`status`]: refusals and failures as gRPC statuses with `google.rpc.ErrorInfo`, and back.
 //! * [`transport`]: TLS 1.3 with pinned node keys, for servers and clients.
@@ -14,6 +15,7 @@
 pub mod answers;
 pub mod bounded_file;
 pub mod convert;
+pub mod membership;
 pub mod packed;
 pub mod status;
 pub mod transport;

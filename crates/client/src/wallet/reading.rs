@@ -135,6 +135,6 @@ impl Wallet {
         let request = v1::GetBankReceiptRequest { command: Some(command), command_hash: Bytes::new() };
         let message = self.read(request, |mut bank, request| async move { bank.get_receipt(request).await }).await?;
         let receipt = convert::receipt_from_message(&message).map_err(|status| self.connection.unreadable(status))?;
-        VerifiedReceipt::check(receipt, &self.anchor)
+        self.anchor.check(&self.connection, || VerifiedReceipt::check(receipt.clone(), &self.anchor)).await
     }
 }

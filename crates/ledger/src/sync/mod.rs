@@ -4,3 +4,4 @@ pub mod checkpoint;
 pub mod checkpoint_signature;
 mod entry_sums;
 pub mod filtered_block;
+pub mod membership_change;

@@ -1,6 +1,7 @@
 //! Connecting to a node.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use cbdc_ledger::PublicKey;
@@ -25,8 +26,27 @@ pub enum ServerTrust {
     NodeKey(PublicKey),
     /// The node's certificate must carry one of these keys: any node of the central bank, any peer bank.
     AnyOf(Vec<PublicKey>),
+    /// The node's certificate must carry a key in force, as far as that is known; keys that were replaced since are
+    /// asked for.
+    Followed(Arc<dyn FollowedKeys>),
+    /// Any key: for answers that prove themselves, and nothing else.
+    AnyKey,
     /// The node's certificate must be signed by this authority, for the host's name.
     Authority(CertificateDer<'static>),
+}
+
+/// Node keys that the committee may replace.
+pub trait FollowedKeys: Send + Sync {
+    /// The keys in force, as far as is known.
+    fn keys(&self) -> Vec<PublicKey>;
+
+    /// Called when the node at an address shows a key that is not known: asks for proofs of newer membership, and says
+    /// whether there was any.
+    fn follow<'a>(
+        &'a self,
+        address: &'a str,
+        identity: Option<&'a NodeIdentity>,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 }
 
 /// The reason why there is no connection.
@@ -54,8 +74,9 @@ pub enum ConnectError {
     },
 }
 
+/// The keys that a node may show; `None` for any.
 #[derive(Debug)]
-struct PinnedServer(Vec<PublicKey>);
+struct PinnedServer(Option<Vec<PublicKey>>);
 
 impl ServerCertVerifier for PinnedServer {
     fn verify_server_cert(
@@ -66,7 +87,7 @@ impl ServerCertVerifier for PinnedServer {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if tls::key_in(certificate).is_some_and(|key| self.0.contains(&key)) {
+        if tls::key_in(certificate).is_some_and(|key| self.0.as_ref().is_none_or(|keys| keys.contains(&key))) {
             return Ok(ServerCertVerified::assertion());
         }
         Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
@@ -136,6 +157,8 @@ pub async fn dial(
 struct Dialer {
     connector: TlsConnector,
     server_name: ServerName<'static>,
+    /// Those whose keys may have been replaced, and this side's certificate.
+    followed: Option<(Arc<dyn FollowedKeys>, Option<NodeIdentity>)>,
 }
 
 impl Dialer {
@@ -144,22 +167,55 @@ impl Dialer {
         let (host, _) = address.rsplit_once(':').ok_or_else(wrong_address)?;
         let server_name =
             ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| wrong_address())?;
-        Ok(Dialer { connector: TlsConnector::from(Arc::new(client_config(identity, trust)?)), server_name })
+        let connector = TlsConnector::from(Arc::new(client_config(identity, trust)?));
+        let followed = match trust {
+            ServerTrust::Followed(keys) => Some((keys.clone(), identity.cloned())),
+            _ => None,
+        };
+        Ok(Dialer { connector, server_name, followed })
     }
 
+    /// Connects. A node whose key is not known is given one chance: proofs of newer membership are asked for first.
     async fn dial(self, address: &str) -> io::Result<TlsStream<ReadAhead>> {
+        let Some((keys, identity)) = self.followed.clone() else { return self.handshake(address).await };
+        let mut known = keys.keys();
+        let mut has_followed = false;
+        loop {
+            let dialer =
+                Dialer::new(address, identity.as_ref(), &ServerTrust::AnyOf(known)).map_err(io::Error::other)?;
+            let error = match dialer.handshake(address).await {
+                Err(error) if is_of_other_key(&error) => error,
+                connected => return connected,
+            };
+            if has_followed || !keys.follow(address, identity.as_ref()).await {
+                let what = "it shows another key than membership names, as far as that could be followed";
+                return Err(io::Error::new(error.kind(), format!("{what} ({error})")));
+            }
+            (known, has_followed) = (keys.keys(), true);
+        }
+    }
+
+    async fn handshake(self, address: &str) -> io::Result<TlsStream<ReadAhead>> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         self.connector.connect(self.server_name, ReadAhead::new(stream)).await
     }
 }
 
+/// Whether a handshake failed because the node showed a key that is not known.
+fn is_of_other_key(error: &io::Error) -> bool {
+    let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+}
+
 fn client_config(identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<ClientConfig, ConnectError> {
     let builder =
         ClientConfig::builder_with_provider(tls::provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        ServerTrust::NodeKey(key) => Arc::new(PinnedServer(vec![*key])),
-        ServerTrust::AnyOf(keys) => Arc::new(PinnedServer(keys.clone())),
+        ServerTrust::NodeKey(key) => Arc::new(PinnedServer(Some(vec![*key]))),
+        ServerTrust::AnyOf(keys) => Arc::new(PinnedServer(Some(keys.clone()))),
+        ServerTrust::Followed(keys) => Arc::new(PinnedServer(Some(keys.keys()))),
+        ServerTrust::AnyKey => Arc::new(PinnedServer(None)),
         ServerTrust::Authority(certificate) => {
             let mut roots = RootCertStore::empty();
             roots.add(certificate.clone()).map_err(|error| ConnectError::Authority(error.to_string()))?;
