@@ -96,6 +96,13 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// What an audit of the central bank's folder finds.
+fn audit(network: &Network) -> Vec<String> {
+    let data = central_bank_config(network).data_dir;
+    let genesis = network.anchor().genesis().clone();
+    cbdc_node::audit::audit_data_folder(&data, genesis, Vec::new(), |_, _| {}).unwrap().findings
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_central_bank_restored_from_an_older_copy_seals_nothing_until_it_has_the_lost_blocks_from_a_bank() {
     use tonic_health::pb::health_check_response::ServingStatus;
@@ -138,6 +145,8 @@ async fn a_central_bank_restored_from_an_older_copy_seals_nothing_until_it_has_t
         bank.shutdown().await;
         central_bank.shutdown().await;
     }
+    let findings = audit(&network);
+    assert!(findings.iter().any(|finding| finding.starts_with("block 8")), "{findings:?}");
 
     // Bank 1 keeps whole blocks; bank 2 is away meanwhile.
     let bank = cbdc_bank::start(bank_config(&network, 1)).await.unwrap();
@@ -150,4 +159,5 @@ async fn a_central_bank_restored_from_an_older_copy_seals_nothing_until_it_has_t
     assert!(open_wallet(&network, 9).await.unwrap().settled);
     until("both banks follow", || [&bank, &second].iter().all(|bank| bank.height().0 == 9)).await;
     Nodes { central_bank, banks: vec![bank, second] }.stop().await;
+    assert_eq!(audit(&network), [""; 0], "what was lost is there again");
 }

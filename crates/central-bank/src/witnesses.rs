@@ -14,14 +14,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cbdc_ledger::encoding::{Writer, hex};
+use cbdc_ledger::encoding::hex;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Height, Ledger, MemberId, SignedHeader, Timestamp};
 use cbdc_node::chain::Witness;
-use cbdc_node::{Archive, LedgerHandle};
+use cbdc_node::{Archive, LedgerHandle, evidence};
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::v1;
-use cbdc_storage::{Column, Durability, WriteBatch};
 use metrics::counter;
 use tokio::sync::watch;
 use tonic::Status;
@@ -148,12 +147,12 @@ impl Witnesses {
     fn compare(&self, bank: BankId, known: &SignedHeader) -> Result<(), Status> {
         let (height, hash) = (known.header.height, known.header.hash());
         let (own_height, own_hash) = self.ledger.read(|ledger| (ledger.height(), ledger.tip_hash()));
-        let (own_height, own_hash, own) = if height > own_height {
-            (own_height, own_hash, None)
+        let (own_height, own_hash) = if height > own_height {
+            (own_height, own_hash)
         } else {
             let own = self.archive.header(height).map_err(|error| Status::data_loss(error.to_string()))?;
             let Some((own, _)) = own else { return Ok(()) };
-            (height, own.header.hash(), Some(own))
+            (height, own.header.hash())
         };
         if height == own_height && hash == own_hash {
             return Ok(());
@@ -169,12 +168,12 @@ impl Witnesses {
             )));
         }
         let lost = Lost { bank, height, hash, own_height, own_hash };
-        self.keep(&lost, known, own.as_ref());
+        self.keep(&lost, known);
         Err(refusal(&lost))
     }
 
     /// Stores the evidence, and seals nothing from now on.
-    fn keep(&self, lost: &Lost, known: &SignedHeader, own: Option<&SignedHeader>) {
+    fn keep(&self, lost: &Lost, known: &SignedHeader) {
         let is_new = self.lost.send_if_modified(|found| {
             let is_new = found.is_none();
             found.get_or_insert_with(|| lost.clone());
@@ -185,23 +184,11 @@ impl Witnesses {
         }
         counter!(SECURITY, "kind" => "lost_blocks").increment(1);
         tracing::error!(target: "security", "{lost}");
-        let mut evidence = Writer::with_capacity(1024);
-        known.encode(&mut evidence);
-        if let Some(own) = own {
-            own.encode(&mut evidence);
-        }
-        let mut batch = WriteBatch::new();
-        let key = [EVIDENCE, &lost.height.0.to_be_bytes()].concat();
-        batch.put(Column::Meta, key, evidence.finish());
-        if let Err(error) = self.archive.store().write(batch, Durability::Synced) {
+        if let Err(error) = evidence::keep(self.archive.store(), known) {
             tracing::error!(%error, "the evidence could not be kept in the store");
         }
     }
 }
-
-/// The key under which evidence is kept, before the height: the bank's signed header, and this node's at that height if
-/// it has one.
-pub const EVIDENCE: &[u8] = b"evidence/";
 
 fn refusal(lost: &Lost) -> Status {
     Status::failed_precondition(lost.to_string())

@@ -44,6 +44,7 @@ pub mod config;
 pub mod connections;
 pub mod data_folder;
 pub mod descriptors;
+pub mod evidence;
 pub mod filtered_blocks;
 pub mod folder_watch;
 pub mod limits;

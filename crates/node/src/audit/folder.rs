@@ -3,7 +3,8 @@
 //! 1. The chain is verified from genesis ([`super`]), and each checkpoint against the ledger at its height.
 //! 2. Every other record of the node (deposits, outbox, history, the log's own state) is opened: a flipped bit is
 //!    reported with column and key.
-//! 3. No column may have blocks beyond the chain of headers.
+//! 3. Evidence that blocks were lost ([`crate::evidence`]) is compared with the chain.
+//! 4. No column may have blocks beyond the chain of headers.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -18,6 +19,7 @@ use cbdc_storage::{CheckpointStore, Column, Direction, KeyRange, RocksStore, Sto
 use super::{AuditError, AuditReport, Auditor, ExpectedHead, Verified};
 use crate::archive::{Archive, ArchiveError, ProposalSource, ProposalsByHeight};
 use crate::data_folder::{NODE_FILE, Owner};
+use crate::evidence;
 
 /// The damaged records that are named per column; further ones are counted.
 const NAMED_MAX: usize = 5;
@@ -72,6 +74,8 @@ pub fn audit_store(
     let mut report = audit_chain(store, genesis, expected, progress)?;
     report.findings.extend(audit_columns(store));
     report.findings.extend(audit_ends(store, Height(report.blocks)));
+    let archive = Archive::new(store.clone(), Arc::new(ProposalsByHeight(store.clone())));
+    report.findings.extend(evidence::findings(store, &archive).unwrap_or_else(|error| vec![error.to_string()]));
     report.ok = report.findings.is_empty();
     Ok(report)
 }
