@@ -10,7 +10,7 @@ use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{
     BankConsent, CertifiedFor, ConsentStatement, FLAG_REVERSE_WATERFALL, GovernanceAction, GovernanceProposal, Head,
-    Kind, LinkBank, MoveWallet, Payment, PaymentKind, PlaceHold, Record, SessionStatement, Statement,
+    Kind, LinkBank, MoveWallet, Payment, PaymentKind, PlaceHold, Record, ReplaceKey, SessionStatement, Statement,
 };
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
@@ -1324,7 +1324,7 @@ async fn a_wallet_changes_bank_and_no_bank_is_linked_without_its_consent() {
     assert_eq!(kinds, [("transfer", 750), ("moved-in", 800)]);
     let later = lines[0].clone();
     // The key goes on reading at the old bank: what was up to the move, and nothing of what came after it.
-    let alice_here = Wallet { account, ..alice_there };
+    let alice_here = Wallet { network: network.id, key: SigningKey::from_seed([10; 32]), account };
     let lines = statement(&mut at_one, &alice_here).await;
     let kinds: Vec<_> = lines.iter().map(|line| (line.kind.as_str(), line.balance_minor)).collect();
     assert_eq!(kinds, [("move-wallet", 0), ("fund", 800)]);
@@ -1343,6 +1343,30 @@ async fn a_wallet_changes_bank_and_no_bank_is_linked_without_its_consent() {
     let refused = network.back_office(1).credit_deposit(credit).await.unwrap_err();
     assert_eq!(refusal_of(&refused).unwrap().reason, Reason::UnknownAccount, "{refused:?}");
     assert_eq!(deposit(&mut at_one, &alice_here).await, left);
+
+    // With a key that was replaced after the move neither changes: a partial replica has not seen it, and the new bank
+    // has.
+    let (holder, new_key) =
+        (HolderId(alice.key.public_key().0[..16].try_into().unwrap()), SigningKey::from_seed([88; 32]));
+    let (account, class, version, key) = (alice_there.account, Class::HOUSEHOLD, 0, new_key.public_key());
+    let (purpose, valid_until) = (CertifiedFor::ReplaceKey { account, version }, Timestamp(u64::MAX));
+    let certified = Statement { purpose, holder, class, key, valid_until };
+    let certificate = certified.certify(network.id, MemberId(1), 0, &SigningKey::from_seed(seed(Role::Registrar, 1)));
+    let agreement = certified.agree(network.id, &certificate, &new_key);
+    // A number above those that bank 2 has used.
+    let head = Head { flags: 0, key_version: 0, sequence: 1_000, valid_until: Timestamp(now_ms() + 60_000) };
+    let replacement = ReplaceKey { head, account, class, version, key, certificate, agreement };
+    let replacement = Command::from(replacement.sign(network.id, &SigningKey::from_seed(seed(Role::Bank, 2))));
+    let trust = ServerTrust::NodeKey(network.identity(Role::CentralBank, 1).public_key());
+    let address = format!("127.0.0.1:{}", network.central_port);
+    let channel = connect(&address, Some(&network.identity(Role::Bank, 2)), &trust).unwrap();
+    let request = v1::SubmitCommandRequest { command: replacement.to_bytes().into() };
+    let replaced = SettlementClient::new(channel).submit_command(request).await.unwrap().into_inner();
+    assert!(replaced.settled, "{replaced:?}");
+    until(async || alice_there.open_session(at_two.clone()).await.is_err()).await;
+    until(async || height(&mut at_one).await >= replaced.height).await;
+    let seen: Vec<_> = statement(&mut at_one, &alice_here).await.iter().map(|line| line.balance_minor).collect();
+    assert_eq!(seen, [0, 800]);
     drop((at_one, at_two));
     tokio::join!(one.shutdown(), two.shutdown());
     central.shutdown().await;

@@ -194,7 +194,7 @@ fn text(results: &Results, out: &Path, wall_s: f64) -> String {
             format!(
                 "{} ({} households, {} days, seed {})",
                 results.name,
-                count(results.households as u64),
+                count(results.households),
                 count(results.days.into()),
                 results.seed
             ),

@@ -130,7 +130,7 @@ fn is_refused(refusal: &Refusal) -> bool {
 #[cfg(test)]
 mod tests {
     use std::cell::{Cell, RefCell};
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use cbdc_client::{BlockPosition, Finality, Height};
     use cbdc_ledger::outcome::Charges;
@@ -183,9 +183,9 @@ mod tests {
         folder.join("bank.request")
     }
 
-    /// A command that asks for a intent and is answered so; the ids under which what was asked for.
+    /// A command that asks for an intent and is answered so; the ids under which what was asked for.
     async fn command(
-        path: &PathBuf,
+        path: &Path,
         intent: Intent,
         answers: Vec<anyhow::Result<SubmissionStatus>>,
     ) -> (Vec<(Intent, Id)>, anyhow::Result<()>) {
@@ -195,7 +195,7 @@ mod tests {
             answers.borrow_mut().next().expect("an answer for each call")
         };
         let (anchor, output) = (anchor(), Output::new(true));
-        let file = InFlightFile::open(path.clone(), || {}).unwrap();
+        let file = InFlightFile::open(path.to_owned(), || {}).unwrap();
         let run = async {
             let begun = UnderOneId::begin(file, intent, (&anchor, &output), &ask).await?;
             begun.run(&output, &ask, async |status| Ok(status.settled().map(drop)?)).await

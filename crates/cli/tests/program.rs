@@ -451,8 +451,7 @@ fn mistakes_of_a_newcomer_are_told_as_what_they_are() {
     assert_eq!(code(dir, &["chain", "receipt", &height, &index, "--hash", &"ab".repeat(32)]), 1);
     assert_eq!(code(dir, &["chain", "receipt", &height, &index, "--hash", hash, "--node", "central-bank-1"]), 2);
     assert_eq!(code(dir, &["chain", "receipt", &height, &index, "--hash", "ab"]), 2);
-    // The ports of this network are another program's now.
-    std::fs::create_dir(dir.join("copy")).unwrap();
+    // The network runs already.
     let again = cbdc(dir, &["up", "net"]).output().unwrap();
     let text = String::from_utf8_lossy(&again.stderr);
     assert!(!again.status.success(), "{text}");
