@@ -18,7 +18,7 @@ use cbdc_ledger::{BankId, Command, Ledger, MemberId, NetworkId, Outcome, Reason,
 use cbdc_node::LedgerHandle;
 use cbdc_node::re_sign::{Attempt, sign_until_done};
 use cbdc_proto::packed::Answer;
-use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, StoreError, WriteBatch};
+use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, StoreError, WriteBatch, sealed};
 
 use crate::intake::Intake;
 use crate::reply_cache::ReplyCache;
@@ -139,7 +139,8 @@ impl IssuanceQueue {
         let mut batch = WriteBatch::new();
         let mut value = vec![if entry.rejected { REJECTED } else { WAITS }];
         value.extend(entry.request.to_bytes());
-        batch.put(Column::Meta, stored_key(key), value);
+        let key_bytes = stored_key(key);
+        batch.put(Column::Meta, &key_bytes, sealed::seal(&key_bytes, &value));
         let store = self.store.clone();
         let written = tokio::task::spawn_blocking(move || store.write(batch, Durability::Synced)).await;
         if !matches!(written, Ok(Ok(()))) {
@@ -246,7 +247,9 @@ fn read(store: &dyn Store) -> Result<Waiting, StoreError> {
     *end.last_mut().expect("the prefix is not empty") += 1;
     let range = KeyRange { from: KEY_PREFIX.to_vec(), to: Some(end) };
     let mut waiting = Waiting::new();
-    for (_, value) in store.collect(Column::Meta, &range, Direction::Forward, usize::MAX)? {
+    for (key, value) in store.collect(Column::Meta, &range, Direction::Forward, usize::MAX)? {
+        // Earlier versions did not seal it.
+        let value = sealed::open(&key, &value).unwrap_or(&value);
         let read = value.split_first().map(|(state, bytes)| (*state, Signed::<IssuanceRequest>::from_bytes(bytes)));
         match read {
             Some((state, Ok(request))) => {

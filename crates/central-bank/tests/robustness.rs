@@ -162,6 +162,13 @@ async fn a_request_waits_for_the_operator_over_a_restart_and_can_be_rejected() {
     assert_eq!(refusal_of(&rejected).unwrap().reason, Reason::RequestRejected, "{rejected:?}");
     assert!(ask(&node, 0).await.unwrap().unwrap().settled);
     node.shutdown().await;
+    central_bank.store.crash();
+
+    // What waits is no damage to an audit.
+    let store: Arc<dyn Store> = central_bank.store.clone();
+    let genesis = network.anchor().genesis().clone();
+    let report = cbdc_node::audit::audit_store(&store, genesis, Vec::new(), &mut |_, _| {}).unwrap();
+    assert!(report.ok, "{:?}", report.findings);
 }
 
 #[tokio::test(flavor = "multi_thread")]
