@@ -116,8 +116,9 @@ decided! {
     v1::ListHoldsResponse v1::Deposit v1::Receipt v1::ListPaymentsResponse v1::Treasury v1::PolicySet
     v1::ListPolicyVersionsResponse v1::BalanceSheet v1::Aggregates v1::ProfitAndLoss v1::ListProgrammesResponse
     v1::Supply v1::ListMembersResponse v1::ListProposalsResponse v1::ListIssuanceRequestsResponse
-    v1::RejectIssuanceRequestResponse v1::AcceptClockResponse v1::Genesis v1::SignedHeader v1::Block
-    Streaming<v1::Block> Streaming<v1::FilteredBlock> Streaming<v1::CheckpointPart>;
+    v1::RejectIssuanceRequestResponse v1::ClockState v1::AcceptClockResponse v1::Genesis v1::SignedHeader v1::Block
+    Streaming<v1::Block> Streaming<v1::FilteredBlock> Streaming<v1::CheckpointPart>
+    Streaming<v1::MembershipChange>;
     v1::OpenWalletResponse v1::SubmitTransferResponse v1::FundResponse v1::DefundResponse
     v1::RequestBankIssuanceResponse v1::ReportDepositsResponse v1::RequestIssuanceResponse
 }
@@ -556,6 +557,7 @@ async fn policy_calls(running: &Running, table: &mut Table) {
     for (client, expected) in [(&mut operator, "-"), (&mut bank, "status NOT_AUTHORISED")] {
         let listed = client.list_issuance_requests(v1::ListIssuanceRequestsRequest {}).await;
         table.row("Policy.ListIssuanceRequests", expected, listed);
+        table.row("Policy.GetClock", expected, client.get_clock(v1::GetClockRequest {}).await);
         table.row("Policy.AcceptClock", expected, client.accept_clock(v1::AcceptClockRequest {}).await);
         let expected = expected.replace('-', "status UNKNOWN_ACCOUNT");
         let rejected = client.reject_issuance_request(v1::RejectIssuanceRequestRequest { bank: 1, sequence: 9 }).await;
@@ -580,6 +582,8 @@ async fn chain_calls(running: &Running, table: &mut Table, is_partial: bool) {
     }
     table.row("Chain.Follow", "-", chain.follow(v1::FollowRequest { from_height: 1, ..Default::default() }).await);
     table.row("Chain.GetCheckpoint", "status UNKNOWN_ACCOUNT", chain.get_checkpoint(v1::GetCheckpointRequest {}).await);
+    let request = v1::GetMembershipChangesRequest { above_height: 0 };
+    table.row("Chain.GetMembershipChanges", "-", nobody.get_membership_changes(request).await);
     // A bank has no filtered blocks to serve, and with a partial replica no whole ones.
     let request = v1::FollowFilteredBlocksRequest { from_height: 1, ..Default::default() };
     let filtered = as_bank.follow_filtered_blocks(request).await;
