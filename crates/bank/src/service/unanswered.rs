@@ -12,8 +12,8 @@
 //! # Over a restart
 //! A node that stops in an orderly way leaves a [mark](Unanswered::mark): the accounts whose records are in doubt, and
 //! until when. The next one [takes](Unanswered::take_mark) it: the mark is deleted, durably, before anything is sent.
-//! Without one nothing is known of what the process before had sent, and every record is in doubt for as long as one may
-//! be valid.
+//! Without one nothing is known of what the process before had sent, and every record is in doubt for as long as one
+//! may be valid.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! What a bank knows of unanswered copies after it was stopped, and after it was killed (SIGKILL).
 //!
-//! A record whose number lies far ahead is refused by the central bank. That may be said of it only if no copy can be on
-//! its way: after an orderly stop that is known of every account without unanswered copies, after a kill of none.
+//! A record whose number lies far ahead is refused by the central bank. That may be said of it only if no copy can be
+//! on its way: after an orderly stop that is known of every account without unanswered copies, after a kill of none.
 
 use std::time::Duration;
 
