@@ -26,6 +26,11 @@ const PAYERS: u64 = WALLETS - 10;
 /// How many payments the customers of each bank have made: no wallet skips a sequence number.
 static MADE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
+/// Forgets them: a new network knows no payment of the one before.
+pub fn begin_anew() {
+    MADE.iter().for_each(|made| made.store(0, Ordering::SeqCst));
+}
+
 /// Customers of one bank who pay.
 pub struct Honest {
     bank: u16,

@@ -123,7 +123,7 @@ async fn memory() {
             "| {name} ({answered} answered, {refused} refused) | {before} | {most} | {after} | {} | {beside} |",
             waited.as_millis()
         );
-        honest.stop().await;
+        assert!(honest.stop().await > 0, "honest payments settle");
     }
     network.stop().await;
 }

@@ -19,6 +19,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tonic::transport::Channel;
 
+use crate::honest::begin_anew;
+
 pub const MIB: u64 = 1024 * 1024;
 /// Wallets of each bank. The last of bank 1 are the hostile customer's: with money, and without.
 pub const WALLETS: u64 = 200;
@@ -55,6 +57,7 @@ pub fn hostile() -> Wallet {
 
 impl Hostile {
     pub async fn start() -> Hostile {
+        begin_anew();
         let folder = tempfile::tempdir().unwrap();
         let spec = NetworkSpec { ports: Ports::Free, banks: 2, ..NetworkSpec::default() }.without_limits();
         let network = Network::create(&folder.path().join("net"), &spec).unwrap();
