@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use cbdc_signatures::{Backend, Batch, BatchSeed, DecompressedKey, PublicKey, Signature, SigningKey, Source, verify};
+use cbdc_signatures::{Backend, Batch, BatchSeed, DecompressedKey, PublicKey, Signature, SigningKey, Trust, verify};
 use libfuzzer_sys::fuzz_target;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -71,7 +71,7 @@ fuzz_target!(|bytes: &[u8]| {
         let mut batch = Batch::on_backend(backend);
         for (key, (_, body, signature)) in keys.iter().zip(&signatures) {
             if let Some(key) = key {
-                batch.set_source(if body.len() % 3 == 0 { Source::Suspect } else { Source::Clean });
+                batch.set_trust(if body.len() % 3 == 0 { Trust::Suspect } else { Trust::Clean });
                 batch.push(key, [PREFIX, body], signature);
             }
         }

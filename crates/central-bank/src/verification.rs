@@ -15,7 +15,7 @@ use ::metrics::{counter, histogram};
 use cbdc_ledger::command::Command;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::slice_verification::{Slice, verify_slices};
-use cbdc_ledger::{Ledger, NetworkId, Outcome, Reason};
+use cbdc_ledger::{NetworkId, Outcome, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_proto::packed::Answer;
 use cbdc_signatures::{BatchSeed, Trust};
@@ -102,8 +102,9 @@ impl Verifier {
     fn answer_without_verifying(&self, taken: &mut Taken<Batch>) {
         let Taken { item: batch, count, .. } = taken;
         let upcoming = || batch.commands.upcoming(*count);
-        let refusals: Vec<Option<Outcome>> =
-            self.ledger.read(|ledger| upcoming().map(|(_, command)| early_refusal(ledger, command)).collect());
+        let refusals: Vec<Option<Outcome>> = self.ledger.read(|ledger| {
+            upcoming().map(|(_, command)| ledger.early_refusal(command.signer(), command.head())).collect()
+        });
         if refusals.iter().all(Option::is_none) {
             return;
         }
@@ -149,16 +150,6 @@ fn note_refused(batch: &mut Batch, refused: &[(usize, Outcome)]) {
     for (index, refusal) in refused {
         batch.permit.set(*index as u32, Answer::not_ordered(*refusal));
     }
-}
-
-/// The refusal that the ledger would give a command whatever its signature.
-fn early_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
-    let head = command.head();
-    if let Err(refusal) = ledger.check_sequence(command.signer(), head.sequence) {
-        return Some(refusal);
-    }
-    let tip = ledger.tip().time;
-    (head.valid_until < tip).then(|| Outcome::refused(Reason::Expired, head.valid_until.0, tip.0))
 }
 
 /// CPU time that this thread has used.

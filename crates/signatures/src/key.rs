@@ -29,11 +29,6 @@ impl PublicKey {
         Ok(DecompressedKey { public_key: *self, x: OnceLock::new(), dalek: OnceLock::from(Box::new(point)) })
     }
 
-    /// As [`PublicKey::decompress`] for each, faster together; `None` for bytes that encode no point.
-    pub fn decompress_all(keys: &[PublicKey]) -> Vec<Option<DecompressedKey>> {
-        PublicKey::decompress_all_on(Backend::selected(), keys)
-    }
-
     pub(crate) fn decompress_all_on(backend: Backend, keys: &[PublicKey]) -> Vec<Option<DecompressedKey>> {
         match backend.avx512() {
             // The library decompresses a single key faster.

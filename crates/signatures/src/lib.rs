@@ -22,7 +22,7 @@
 //! # Modules, low to high
 //! | module | holds |
 //! |---|---|
-//! | [`backend`] | portable or AVX-512: the trait of eight SIMD lanes, selection and self-check; all `unsafe` |
+//! | [`backend`] | portable or AVX-512: the trait of eight SIMD lanes; all `unsafe` |
 //! | `field`, `point` | integers modulo `2^255 − 19` and points of edwards25519, single and eight at a time |
 //! | `pair` | two points of edwards25519 with their coordinates in SIMD lanes |
 //! | `hash`, `decompress` | SHA-512 and decompression on eight lanes |
@@ -30,10 +30,11 @@
 //! | [`key`], [`signing`] | public keys, and key pairs |
 //! | [`zip215`] | the rule, and the verification of one signature |
 //! | [`batch`] | the verification of many, and what it costs |
+//! | [`selection`] | the process's backend, and its self-check |
 //!
 //! # Checks beyond the tests
 //! The scalar model of the lanes runs under Miri, on smaller sizes: `cargo +nightly miri test -p cbdc-signatures --lib
-//! -- tests::arithmetic tests::hash`. `fuzz/targets/batch_verification.rs` compares batches on every backend with
+//! -- tests::arithmetic tests::hash tests::positions`. `fuzz/targets/batch_verification.rs` compares batches on every backend with
 //! single verification and zebra. Tests fail on a processor without AVX-512 unless `CBDC_WITHOUT_AVX512=1` says that it
 //! is known.
 
@@ -55,6 +56,7 @@ pub mod key;
 mod msm;
 mod pair;
 mod point;
+pub mod selection;
 pub mod signing;
 #[cfg(test)]
 mod tests {
@@ -70,9 +72,10 @@ mod tests {
 mod verdict;
 pub mod zip215;
 
-pub use backend::{Backend, Selection};
+pub use backend::Backend;
 pub use batch::{Batch, BatchSeed, Trust};
 pub use key::{DecompressedKey, KeyError, PublicKey, PublicKeyParseError};
+pub use selection::Selection;
 pub use signing::SigningKey;
 pub use zip215::verify;
 

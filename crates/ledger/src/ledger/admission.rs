@@ -24,39 +24,28 @@ pub struct Admission {
 }
 
 impl Ledger {
-    /// Checks a command's head against its signer's state at `time`. It changes nothing, so that a node can ask before
-    /// it submits a command; the transition makes the same checks in two steps, and uses the sequence number between
-    /// them.
+    /// Checks a command's head against its signer's state at `time`. It changes nothing: a node asks before it submits a
+    /// command, and the transition before it uses the sequence number.
     ///
     /// # Errors
     /// The refusal of a command that uses no sequence number: `UNKNOWN_ACCOUNT`, `UNKNOWN_MEMBER`, `KEY_CHANGED`,
     /// `SEQUENCE_USED` or `SEQUENCE_OUT_OF_WINDOW`.
-    pub fn check_admission(&self, signer: Signer, head: &Head, time: Timestamp) -> Result<Admission, Outcome> {
-        self.check_signer(signer, head)?;
-        Ok(Admission { validity: self.check_validity(head, time) })
-    }
-
-    /// Checks that the signer is known, its key in force and the sequence number free: steps 1 to 3 alone.
-    ///
-    /// # Errors
-    /// As [`Ledger::check_admission`].
     #[inline(always)]
-    pub(crate) fn check_signer(&self, signer: Signer, head: &Head) -> Result<(), Outcome> {
+    pub fn check_admission(&self, signer: Signer, head: &Head, time: Timestamp) -> Result<Admission, Outcome> {
         let state = self.signer_state(signer, head.sequence)?;
         if state.key_version != head.key_version {
             let (in_force, named) = (u64::from(state.key_version), u64::from(head.key_version));
             return Err(Outcome::refused(Reason::KeyChanged, in_force, named));
         }
-        state.check_sequence(head.sequence)
+        state.check_sequence(head.sequence)?;
+        Ok(Admission { validity: self.check_validity(head, time) })
     }
 
-    /// Checks that the signer is known and the sequence number free: steps 1 and 3 alone, for a node that has not
-    /// looked at keys yet.
-    ///
-    /// # Errors
-    /// `UNKNOWN_ACCOUNT`, `UNKNOWN_MEMBER`, `SEQUENCE_USED` or `SEQUENCE_OUT_OF_WINDOW`.
-    pub fn check_sequence(&self, signer: Signer, sequence: u64) -> Result<(), Outcome> {
-        self.signer_state(signer, sequence)?.check_sequence(sequence)
+    /// The refusal that a command would get now, whatever its signature and key: for a node that has verified neither.
+    /// `None` if there is none yet.
+    pub fn early_refusal(&self, signer: Signer, head: &Head) -> Option<Outcome> {
+        let sequence = self.signer_state(signer, head.sequence).and_then(|state| state.check_sequence(head.sequence));
+        sequence.and_then(|()| check_not_expired(head, self.tip.time)).err()
     }
 
     /// Checks that a record is valid at `time`, and not for longer than genesis allows: step 4 alone.
@@ -65,9 +54,7 @@ impl Ledger {
     /// `EXPIRED` or `VALIDITY_TOO_LONG`.
     #[inline(always)]
     pub fn check_validity(&self, head: &Head, time: Timestamp) -> Result<(), Outcome> {
-        if head.valid_until < time {
-            return Err(Outcome::refused(Reason::Expired, head.valid_until.0, time.0));
-        }
+        check_not_expired(head, time)?;
         let latest = time.plus_ms(self.genesis.validity_ms_max);
         if head.valid_until > latest {
             return Err(Outcome::refused(Reason::ValidityTooLong, latest.0, head.valid_until.0));
@@ -90,6 +77,14 @@ impl Ledger {
                 SignerState { key_version: seat.key_version, status, lowest_unused }
             }
         })
+    }
+}
+
+#[inline(always)]
+fn check_not_expired(head: &Head, time: Timestamp) -> Result<(), Outcome> {
+    match head.valid_until < time {
+        true => Err(Outcome::refused(Reason::Expired, head.valid_until.0, time.0)),
+        false => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The ledger while a block is being applied: the context that every command's module works on.
 
 use super::changes::{Changes, KeyChange};
-use crate::command::{Head, Signer};
+use crate::command::Signer;
 use crate::ledger::Ledger;
 use crate::policy::Parameters;
 use crate::state::account::Account;
@@ -88,12 +88,6 @@ impl Transition<'_> {
         let has_work = self.work_left > 0;
         self.work_left = self.work_left.saturating_sub(1);
         has_work
-    }
-
-    /// Checks that a record is valid at the block's time; called after its sequence number was used.
-    #[inline(always)]
-    pub(super) fn check_validity(&self, head: &Head) -> Result<(), Outcome> {
-        self.ledger.check_validity(head, self.time)
     }
 
     /// Uses an admitted signer's sequence number.

@@ -48,14 +48,14 @@ impl Transition<'_> {
     pub(super) fn reverse_waterfall(&mut self, order: &ReverseWaterfall) -> Settled {
         let transfer = &order.transfer.record;
         let (bank, payer) = (Signer::Member(Role::Bank, MemberId(order.bank.0)), transfer.signer());
-        self.ledger.check_signer(bank, &order.head)?;
-        self.ledger.check_signer(payer, &transfer.head)?;
+        let promise = self.ledger.check_admission(bank, &order.head, self.time)?;
+        let payment = self.ledger.check_admission(payer, &transfer.head, self.time)?;
         // Only the linked bank may use up the payer's sequence number.
         self.at().check_link(transfer.from, order.bank)?;
         self.consume(bank, order.head.sequence);
         self.consume(payer, transfer.head.sequence);
-        self.check_validity(&order.head)?;
-        self.check_validity(&transfer.head)?;
+        promise.validity?;
+        payment.validity?;
         self.at().unsuspended_bank(order.bank)?;
         check_parties(transfer.from, transfer.to, transfer.amount)?;
         let top_up = TopUp { bank: order.bank, maximum: order.maximum };

@@ -14,12 +14,12 @@ impl Transition<'_> {
         let request = &order.request.record;
         let operator = Signer::Member(Role::Operator, order.operator);
         let bank = Signer::Member(Role::Bank, MemberId(request.bank.0));
-        self.ledger.check_signer(operator, &order.head)?;
-        self.ledger.check_signer(bank, &request.head)?;
+        let endorsement = self.ledger.check_admission(operator, &order.head, self.time)?;
+        let requested = self.ledger.check_admission(bank, &request.head, self.time)?;
         self.consume(operator, order.head.sequence);
         self.consume(bank, request.head.sequence);
-        self.check_validity(&order.head)?;
-        self.check_validity(&request.head)?;
+        endorsement.validity?;
+        requested.validity?;
         if request.amount.is_zero() {
             return refuse(Reason::AmountZero);
         }

@@ -3,7 +3,7 @@
 use super::changes::Changes;
 use super::context::{Settled, Transition, refuse};
 use crate::command::{Command, Signer};
-use crate::ledger::Ledger;
+use crate::ledger::{Admission, Ledger};
 use crate::state::member::Role;
 use crate::state::prefetch::PREFETCH_BATCH;
 use crate::types::identity::BankId;
@@ -93,10 +93,10 @@ impl Transition<'_> {
     #[inline(always)]
     fn take_in(&mut self, command: &Command) -> Result<(), Outcome> {
         let (signer, head) = (command.signer(), command.head());
-        self.ledger.check_signer(signer, head)?;
+        let Admission { validity } = self.ledger.check_admission(signer, head, self.time)?;
         self.admit_certificate(command)?;
         self.consume(signer, head.sequence);
-        self.check_validity(head)?;
+        validity?;
         match signer {
             Signer::Member(Role::Bank, id) => self.at().active_bank(BankId(id.0)),
             _ => Ok(()),

@@ -1,4 +1,4 @@
-//! Backends: the instructions that verify batches, and their selection.
+//! Backends: the instructions that verify batches.
 //!
 //! | backend | decompression, multiscalar multiplication, hashes | where |
 //! |---|---|---|
@@ -10,10 +10,7 @@
 //! faster than eight lanes emulated by scalar registers. The scalar model (`portable`) is the exact meaning of the
 //! `Simd` trait: on it every schedule of this crate runs anywhere, bit for bit as with AVX-512, including under Miri.
 //!
-//! # Choice
-//! [`Backend::select_checked`] detects the best backend, compares it with the portable one on known good and known bad
-//! batches (`self_check`), and falls back if they differ. It happens once per process, at the program's start or else
-//! at the first use. This crate logs nothing: the caller reads the [`Selection`] and reports it.
+//! The process's backend is selected in [`crate::selection`].
 
 // Instructions that the compiler cannot assume the processor to have.
 #[cfg(target_arch = "x86_64")]
@@ -21,10 +18,8 @@
 mod avx512;
 #[cfg(any(test, not(target_arch = "x86_64")))]
 pub(crate) mod portable;
-mod self_check;
 
 use std::fmt;
-use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
@@ -37,19 +32,6 @@ pub enum Backend {
     /// This crate's own arithmetic on eight SIMD lanes: AVX-512 F, DQ and IFMA.
     Avx512,
 }
-
-/// The result of the start-up self-check.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Selection {
-    /// The backend in use from now on.
-    pub backend: Backend,
-    /// The backend that this processor offers and that gave a wrong verdict: a fault of processor, compiler or code
-    /// that needs investigation.
-    pub rejected: Option<Backend>,
-}
-
-/// The selection of this process, made once.
-static SELECTION: OnceLock<Selection> = OnceLock::new();
 
 impl Backend {
     /// The fastest backend whose instructions this processor has.
@@ -66,24 +48,6 @@ impl Backend {
             #[cfg(not(target_arch = "x86_64"))]
             Backend::Avx512 => false,
         }
-    }
-
-    /// Selects the backend of this process: the fastest one that gives the portable one's verdicts on known batches.
-    ///
-    /// The first call takes some milliseconds; every later one returns the same [`Selection`]. Call it at the start of
-    /// a program, and log and count a rejected backend.
-    pub fn select_checked() -> Selection {
-        *SELECTION.get_or_init(|| self_check::select(Backend::detect(), self_check::verdicts))
-    }
-
-    /// The selection, if anything has been verified in a batch or selected so far: for a warning at a program's end.
-    pub fn selection() -> Option<Selection> {
-        SELECTION.get().copied()
-    }
-
-    /// The backend of this process, selected by [`Backend::select_checked`].
-    pub fn selected() -> Backend {
-        Backend::select_checked().backend
     }
 
     /// The instructions, if this is the backend that uses them.

@@ -99,9 +99,8 @@ struct Entry<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// An empty batch with space for `capacity` signatures; more may be pushed. The process's backend verifies it.
-    pub fn with_capacity(capacity: usize) -> Self {
-        Self { entries: Vec::with_capacity(capacity), backend: Backend::selected(), trust: Trust::Clean }
+    pub(crate) fn of(backend: Backend, capacity: usize) -> Self {
+        Self { entries: Vec::with_capacity(capacity), backend, trust: Trust::Clean }
     }
 
     /// An empty batch for a given backend, for tests and measurements.
@@ -110,7 +109,7 @@ impl<'a> Batch<'a> {
     /// If this processor lacks the backend's instructions.
     pub fn on_backend(backend: Backend) -> Self {
         assert!(backend.is_available(), "expected a processor with the instructions of the {backend} backend");
-        Self { entries: Vec::new(), backend, trust: Trust::Clean }
+        Batch::of(backend, 0)
     }
 
     /// Sets the trust in whoever sent the signatures that are pushed from now on; [`Trust::Clean`] before the first

@@ -1,7 +1,66 @@
-//! The self-check of a backend: known batches, good and bad, judged by it and by the portable one.
+//! The process's backend: the fastest one that passes a self-check.
+//!
+//! [`Backend::select_checked`] detects the best backend, compares it with the portable one on known good and known bad
+//! batches, and falls back if they differ. It happens once per process, at the program's start or else at the first use.
+//! This crate logs nothing: the caller reads the [`Selection`] and reports it.
+//!
+//! The self-check verifies batches, so this module stands above [`crate::batch`]; what is verified by the process's
+//! backend begins here.
 
-use super::{Backend, Selection};
-use crate::{Batch, BatchSeed, DecompressedKey, PublicKey, Signature, SigningKey};
+use std::sync::OnceLock;
+
+use crate::Signature;
+use crate::backend::Backend;
+use crate::batch::{Batch, BatchSeed};
+use crate::key::{DecompressedKey, PublicKey};
+use crate::signing::SigningKey;
+
+/// The result of the start-up self-check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Selection {
+    /// The backend in use from now on.
+    pub backend: Backend,
+    /// The backend that this processor offers and that gave a wrong verdict: a fault of processor, compiler or code
+    /// that needs investigation.
+    pub rejected: Option<Backend>,
+}
+
+/// The selection of this process, made once.
+static SELECTION: OnceLock<Selection> = OnceLock::new();
+
+impl Backend {
+    /// Selects the backend of this process: the fastest one that gives the portable one's verdicts on known batches.
+    ///
+    /// The first call takes some milliseconds; every later one returns the same [`Selection`]. Call it at the start of
+    /// a program, and log and count a rejected backend.
+    pub fn select_checked() -> Selection {
+        *SELECTION.get_or_init(|| select(Backend::detect(), verdicts))
+    }
+
+    /// The selection, if anything has been verified in a batch or selected so far: for a warning at a program's end.
+    pub fn selection() -> Option<Selection> {
+        SELECTION.get().copied()
+    }
+
+    /// The backend of this process, selected by [`Backend::select_checked`].
+    pub fn selected() -> Backend {
+        Backend::select_checked().backend
+    }
+}
+
+impl Batch<'_> {
+    /// An empty batch with space for `capacity` signatures; more may be pushed. The process's backend verifies it.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Batch::of(Backend::selected(), capacity)
+    }
+}
+
+impl PublicKey {
+    /// As [`PublicKey::decompress`] for each, faster together; `None` for bytes that encode no point.
+    pub fn decompress_all(keys: &[PublicKey]) -> Vec<Option<DecompressedKey>> {
+        PublicKey::decompress_all_on(Backend::selected(), keys)
+    }
+}
 
 /// Batch sizes on both sides of every change of method: one point or two in the lanes, eight, a sum, and each width of
 /// the digits of a scalar.
@@ -14,7 +73,7 @@ const PREFIX: &[u8] = b"self-check of a backend";
 
 /// A signature on [`PREFIX`] and its own body.
 #[derive(Clone)]
-pub(super) struct Known {
+struct Known {
     key: PublicKey,
     body: Vec<u8>,
     signature: Signature,
@@ -23,7 +82,7 @@ pub(super) struct Known {
 }
 
 /// The candidate, if it gives the portable backend's verdicts on every known batch; else the portable backend.
-pub(super) fn select(candidate: Backend, verdicts: impl Fn(Backend, &[Known]) -> Vec<bool>) -> Selection {
+fn select(candidate: Backend, verdicts: impl Fn(Backend, &[Known]) -> Vec<bool>) -> Selection {
     let agrees = || batches().iter().all(|batch| verdicts(candidate, batch) == verdicts(Backend::Portable, batch));
     if candidate == Backend::Portable || agrees() {
         return Selection { backend: candidate, rejected: None };
@@ -32,7 +91,7 @@ pub(super) fn select(candidate: Backend, verdicts: impl Fn(Backend, &[Known]) ->
 }
 
 /// A backend's verdicts on a batch, with its keys decompressed by the same backend; false if the key is not a point.
-pub(super) fn verdicts(backend: Backend, signatures: &[Known]) -> Vec<bool> {
+fn verdicts(backend: Backend, signatures: &[Known]) -> Vec<bool> {
     let encoded: Vec<PublicKey> = signatures.iter().map(|known| known.key).collect();
     let keys: Vec<Option<DecompressedKey>> = PublicKey::decompress_all_on(backend, &encoded);
     let mut batch = Batch::on_backend(backend);
@@ -47,7 +106,7 @@ pub(super) fn verdicts(backend: Backend, signatures: &[Known]) -> Vec<bool> {
 }
 
 /// For each size: all good, one bad in each of several ways, all bad.
-pub(super) fn batches() -> Vec<Vec<Known>> {
+fn batches() -> Vec<Vec<Known>> {
     let good: Vec<Known> = (0..DISTINCT).map(known).collect();
     let mut batches = Vec::new();
     for size in SIZES {
