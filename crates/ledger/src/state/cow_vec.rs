@@ -187,13 +187,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn a_frozen_view_does_not_see_later_writes() {
+    fn a_snapshot_does_not_see_later_writes() {
         let mut live = CowVec::default();
         (0..1000).for_each(|value| assert_eq!(live.push(value), value));
-        let frozen = live.snapshot();
+        let snapshot = live.snapshot();
         *live.get_mut(999).unwrap() = 7;
         live.push(1000);
-        assert_eq!((frozen.get(999), frozen.get(1000), frozen.len()), (Some(&999), None, 1000));
+        assert_eq!((snapshot.get(999), snapshot.get(1000), snapshot.len()), (Some(&999), None, 1000));
         assert_eq!((live.get(999), live.get(1000), live.len()), (Some(&7), Some(&1000), 1001));
         assert!(live.get_mut(1001).is_none() && live.get_mut(1_000_000).is_none());
     }
@@ -202,14 +202,14 @@ mod tests {
     fn blank_pages_are_one_page_until_they_are_written() {
         let mut table = CowVec::<u64>::default();
         (0..1000).for_each(|index| assert_eq!(table.push_default(), index));
-        let frozen = table.snapshot();
+        let snapshot = table.snapshot();
         *table.get_mut(300).unwrap() = 7;
         assert_eq!(table.iter().filter(|record| **record != 0).count(), 1);
         assert_eq!((table.get(300), table.get(999), table.get(1000)), (Some(&7), Some(&0), None));
         let pages =
             |table: &CowVec<u64>| table.pages.iter().map(|page| page.records().as_ptr()).collect::<BTreeSet<_>>().len();
-        assert_eq!((pages(&table), pages(&frozen)), (2, 1));
-        assert_eq!(frozen.iter().sum::<u64>(), 0);
+        assert_eq!((pages(&table), pages(&snapshot)), (2, 1));
+        assert_eq!(snapshot.iter().sum::<u64>(), 0);
     }
 
     /// A step of the test: an operation on the vector or on the snapshots taken of it.

@@ -62,8 +62,8 @@ impl Two {
     fn block(&mut self, commands: &[Command]) -> Block {
         let block = self.network.block(commands);
         for entry in block.changes.entries.iter().filter(|entry| entry.cause == Cause::Demurrage) {
-            let person = self.network.ledger.holder_of(entry.wallet).unwrap().id;
-            *self.paid.entry(person).or_default() += entry.amount.minor();
+            let holder = self.network.ledger.holder_of(entry.wallet).unwrap().id;
+            *self.paid.entry(holder).or_default() += entry.amount.minor();
         }
         block
     }
@@ -76,10 +76,10 @@ impl Two {
         self.block(&[unsigned(record)]).outcomes[0]
     }
 
-    fn open(&mut self, person: &str, bank: u16) -> AccountId {
+    fn open(&mut self, name: &str, bank: u16) -> AccountId {
         let network = &self.network;
-        let secret = key(&format!("wallet {} of {person}", network.ledger.wallet_count()));
-        let (key, holder, bank, class) = (secret.public_key(), holder(person), BankId(bank), Class::HOUSEHOLD);
+        let secret = key(&format!("wallet {} of {name}", network.ledger.wallet_count()));
+        let (key, holder, bank, class) = (secret.public_key(), holder(name), BankId(bank), Class::HOUSEHOLD);
         let valid_until = network.now.plus_ms(HOUR_MS);
         let statement = Statement { purpose: CertifiedFor::Open(bank), holder, class, key, valid_until };
         let (certificate, agreement) = network.certified(&statement, &secret);
@@ -90,10 +90,10 @@ impl Two {
     }
 
     /// A holder's open wallets.
-    fn wallets(&self, person: &str) -> Vec<AccountId> {
+    fn wallets(&self, name: &str) -> Vec<AccountId> {
         let ledger = &self.network.ledger;
         let wallets = ledger.banks().flat_map(|bank| ledger.wallets_of(bank)).filter(|(_, wallet)| wallet.open);
-        let own = wallets.filter(|(id, _)| ledger.holder_of(*id).unwrap().id == holder(person));
+        let own = wallets.filter(|(id, _)| ledger.holder_of(*id).unwrap().id == holder(name));
         own.map(|(id, _)| id).collect()
     }
 
@@ -219,7 +219,7 @@ proptest! {
             two.play(step);
         }
         let last = two.gather();
-        let paid = |person: &str| two.paid.get(&holder(person)).copied().unwrap_or_default();
+        let paid = |name: &str| two.paid.get(&holder(name)).copied().unwrap_or_default();
         let today = two.network.ledger.today();
         let least = least(money, rate, (20_700, if is_daily { today } else { today.first_of_month() }.0));
         if is_daily {
@@ -268,7 +268,7 @@ fn money_that_goes_round_in_holds_pays_all_the_same() {
         now = next;
     }
     two.gather();
-    let paid = |person: &str| two.paid[&holder(person)];
+    let paid = |name: &str| two.paid[&holder(name)];
     // 180 days and a month at -10 %: about 5 %.
     assert!(paid(KEEPER) > 50_000, "{}", paid(KEEPER));
     assert!(paid(MOVER) + 8 >= paid(KEEPER), "{} of {}", paid(MOVER), paid(KEEPER));

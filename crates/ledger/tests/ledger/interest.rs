@@ -140,8 +140,8 @@ impl Both {
         self.order(ballot);
     }
 
-    fn open(&mut self, person: &str, bank: u16, class: Class, minor: u64) {
-        let opening = self.network.opening(bank, person, class);
+    fn open(&mut self, name: &str, bank: u16, class: Class, minor: u64) {
+        let opening = self.network.opening(bank, name, class);
         self.order(opening);
         let id = *self.model.wallets.keys().find(|id| !self.wallets.contains(id)).expect("a wallet was opened");
         self.wallets.push(id);
@@ -241,8 +241,8 @@ fn compare(ledger: &Ledger, model: &Model) {
         today_sum += today.posted();
         posted_sum += ledger.account(*id).unwrap().posted();
     }
-    for person in model.classes.keys() {
-        assert_eq!(minor(ledger.holder(*person).unwrap().claim), model.claim_of(*person), "claim on {person}");
+    for holder in model.classes.keys() {
+        assert_eq!(minor(ledger.holder(*holder).unwrap().claim), model.claim_of(*holder), "claim on {holder}");
     }
     // What is posted and what is not posted yet amount to what the eager model has posted.
     let treasuries: i128 = model.treasuries.values().sum();
@@ -253,9 +253,9 @@ fn compare(ledger: &Ledger, model: &Model) {
 /// The wallets of the test, with their money.
 fn opened(genesis: impl FnOnce(&mut Genesis), money: &[u64; WALLETS.len()], classes: [u8; 3]) -> Both {
     let mut both = Both::new(genesis);
-    for (index, (person, bank)) in WALLETS.into_iter().enumerate() {
-        let class = Class(classes[["alice", "bob", "carol"].iter().position(|name| *name == person).unwrap()]);
-        both.open(person, bank, class, money[index]);
+    for (index, (name, bank)) in WALLETS.into_iter().enumerate() {
+        let class = Class(classes[["alice", "bob", "carol"].iter().position(|known| *known == name).unwrap()]);
+        both.open(name, bank, class, money[index]);
     }
     both
 }

@@ -142,7 +142,7 @@ fn quotes_are_the_same_whatever_the_payee_holds() {
 }
 
 #[test]
-fn a_person_above_a_lowered_limit_spends_from_every_bank_and_receives_at_none() {
+fn a_holder_above_a_lowered_limit_spends_from_every_bank_and_receives_at_none() {
     let mut attack = Attack::new();
     let (own, friends) = (attack.own.clone(), attack.friends.clone());
     attack.flood(&friends, &own, 100);
@@ -193,8 +193,8 @@ fn payments_of_a_day_a_month_and_a_window_count_over_all_banks() {
 #[test]
 fn expiry_leaves_nothing_behind_without_traffic_and_under_a_hold() {
     let mut network = Network::build(|genesis| genesis.policy.work_per_block = cbdc_ledger::policy::WorkPerBlock(2));
-    let persons: Vec<AccountId> =
-        (0..9).map(|person| network.open(1 + person % 3, &format!("person {person}"), Class::HOUSEHOLD)).collect();
+    let holders: Vec<AccountId> =
+        (0..9).map(|number| network.open(1 + number % 3, &format!("holder {number}"), Class::HOUSEHOLD)).collect();
     let shop = network.open(2, "shop", Class::MERCHANT);
     let expires_at = network.now.plus_ms(DAY_MS);
     let cohort = Cohort { class: Class::HOUSEHOLD, bank: None, first: 0 };
@@ -216,14 +216,14 @@ fn expiry_leaves_nothing_behind_without_traffic_and_under_a_hold() {
         network.block(&[]);
     }
     assert_eq!(network.ledger.supply().targeted, amount(9 * 55));
-    for person in &persons[..2] {
-        let mut hold = network.hold(*person, shop, 55);
+    for holder in &holders[..2] {
+        let mut hold = network.hold(*holder, shop, 55);
         hold.expires_at = expires_at;
         network.must_settle(hold);
     }
-    network.must_settle(network.transfer(persons[8], shop, 20));
+    network.must_settle(network.transfer(holders[8], shop, 20));
     idle(&mut network);
-    let left: i128 = persons.iter().map(|person| network.ledger.account(*person).unwrap().posted()).sum();
+    let left: i128 = holders.iter().map(|holder| network.ledger.account(*holder).unwrap().posted()).sum();
     assert_eq!((left, network.ledger.holds().open().count()), (0, 0));
     assert_eq!(network.ledger.supply().expired, amount(9 * 55 - 20));
     assert_eq!((network.available(shop), network.ledger.books().cbdc()), (20, amount(20)));
@@ -234,14 +234,14 @@ fn expiry_leaves_nothing_behind_without_traffic_and_under_a_hold() {
 fn a_checkpoint_holds_more_promises_and_purpose_bound_money_than_fit_in_one_chunk() {
     let mut network = Network::build(|_| {});
     let shop = network.open(2, "shop", Class::MERCHANT);
-    let persons: Vec<AccountId> =
-        (0..600).map(|person| network.open(1, &format!("person {person}"), Class::HOUSEHOLD)).collect();
+    let holders: Vec<AccountId> =
+        (0..600).map(|number| network.open(1, &format!("holder {number}"), Class::HOUSEHOLD)).collect();
     let expires_at = network.now.plus_ms(DAY_MS);
     let cohort = Cohort { class: Class::HOUSEHOLD, bank: None, first: 0 };
     let purpose = Purpose { expires_at, payees: Classes::of([Class::MERCHANT]), funding: Funding::Equity };
     network.enact(vec![GovernanceAction::Grant(Grant { cohort, amount_each: amount(64), purpose: Some(purpose) })]);
-    for person in &persons {
-        let first = network.hold(*person, shop, 1);
+    for holder in &holders {
+        let first = network.hold(*holder, shop, 1);
         let holds = (0..64).map(|number| {
             let mut hold = first;
             hold.head.sequence += number;

@@ -85,7 +85,7 @@ impl Both {
 /// What each holder holds over all wallets at all banks, summed up anew: no running sum of the ledger's, no rule of the
 /// model's.
 struct Holdings {
-    persons: std::collections::BTreeMap<cbdc_ledger::HolderId, (cbdc_ledger::Class, i128)>,
+    holders: std::collections::BTreeMap<cbdc_ledger::HolderId, (cbdc_ledger::Class, i128)>,
     /// Holders whom a court's order concerns: what it froze stays on the wallet, and a waterfall cannot take it.
     frozen: std::collections::BTreeSet<cbdc_ledger::HolderId>,
     interest: u64,
@@ -94,16 +94,16 @@ struct Holdings {
 
 impl Holdings {
     fn of(ledger: &Ledger) -> Holdings {
-        let (mut persons, mut frozen) = (std::collections::BTreeMap::new(), std::collections::BTreeSet::new());
+        let (mut holders, mut frozen) = (std::collections::BTreeMap::new(), std::collections::BTreeSet::new());
         for (id, wallet) in ledger.banks().flat_map(|bank| ledger.wallets_of(bank)) {
-            let person = ledger.holder_of(id).unwrap();
-            persons.entry(person.id).or_insert((person.class, 0)).1 += wallet.own();
+            let holder = ledger.holder_of(id).unwrap();
+            holders.entry(holder.id).or_insert((holder.class, 0)).1 += wallet.own();
             if !wallet.frozen.is_zero() {
-                frozen.insert(person.id);
+                frozen.insert(holder.id);
             }
         }
         let policy_version = ledger.policy().in_force().version;
-        Holdings { persons, frozen, interest: ledger.supply().interest.minor(), policy_version }
+        Holdings { holders, frozen, interest: ledger.supply().interest.minor(), policy_version }
     }
 
     /// Nobody is above their limit after the block who was not before, except for interest and what a court order paid.
@@ -118,13 +118,13 @@ impl Holdings {
         };
         let seized: i128 = commands.iter().zip(&block.outcomes).map(seized).sum();
         let exempt = i128::from(after.interest - self.interest) + seized;
-        for (person, (class, sum)) in &after.persons {
+        for (holder, (class, sum)) in &after.holders {
             let Some(limit) = ledger.parameters().class(*class).holding_limit else { continue };
-            let before = self.persons.get(person).map_or(0, |(_, sum)| *sum);
+            let before = self.holders.get(holder).map_or(0, |(_, sum)| *sum);
             let most = before.max(i128::from(limit.minor())) + exempt;
-            let is_reclassified = self.persons.get(person).is_some_and(|(before, _)| before != class);
-            let is_exempt = is_reclassified || self.frozen.contains(person) || after.frozen.contains(person);
-            assert!(is_exempt || *sum <= most, "{person} holds {sum} above a limit of {limit}, before {before}");
+            let is_reclassified = self.holders.get(holder).is_some_and(|(before, _)| before != class);
+            let is_exempt = is_reclassified || self.frozen.contains(holder) || after.frozen.contains(holder);
+            assert!(is_exempt || *sum <= most, "{holder} holds {sum} above a limit of {limit}, before {before}");
         }
     }
 }
@@ -330,18 +330,18 @@ fn compare_accounts(ledger: &Ledger, model: &Model, block: &Block, before: &Mode
 fn compare_holders(ledger: &Ledger, model: &Model) {
     assert_eq!(ledger.holder_count(), model.classes.len());
     for (id, class) in &model.classes {
-        let person = ledger.holder(*id).unwrap();
+        let holder = ledger.holder(*id).unwrap();
         let today = ledger.tip().time.ledger_day(ledger.genesis().day_offset_minutes);
-        assert_eq!((i128::from(today.0), person.class), (model.today(), *class));
-        assert_eq!(i128::from(person.posted.minor()), model.holdings(*id), "holdings of {id}");
+        assert_eq!((i128::from(today.0), holder.class), (model.today(), *class));
+        assert_eq!(i128::from(holder.posted.minor()), model.holdings(*id), "holdings of {id}");
         let capped = |paid: i128| paid.min(i128::from(u64::MAX));
-        assert_eq!(minor(person.paid_on(today)), capped(model.paid_today(*id)), "payments of {id} today");
-        let this_month = minor(person.paid_in(today.month()));
+        assert_eq!(minor(holder.paid_on(today)), capped(model.paid_today(*id)), "payments of {id} today");
+        let this_month = minor(holder.paid_in(today.month()));
         assert_eq!(this_month, capped(model.paid_this_month(*id)), "payments of {id} this month");
-        assert_eq!(person.allowance(), model.allowance_of(*id), "allowance of {id}");
-        assert_eq!(minor(person.claim), model.claim_of(*id), "claim on {id}");
+        assert_eq!(holder.allowance(), model.allowance_of(*id), "allowance of {id}");
+        assert_eq!(minor(holder.claim), model.claim_of(*id), "claim on {id}");
         let open = model.wallets.values().filter(|wallet| wallet.open && wallet.holder == *id).count();
-        assert_eq!(person.wallets as usize, open);
+        assert_eq!(holder.wallets as usize, open);
     }
 }
 
@@ -430,10 +430,10 @@ fn compare_programmes(ledger: &Ledger, model: &Model) {
     assert_eq!(ledger.programmes().all().len(), model.programmes.len());
     for (at, (found, expected)) in ledger.programmes().all().iter().zip(&model.programmes).enumerate() {
         assert_eq!(found.grant, expected.grant);
-        let persons = [found.next_holder, found.end, found.paid, found.refused].map(i128::from);
+        let holders = [found.next_holder, found.end, found.paid, found.refused].map(i128::from);
         let (next, end) = (expected.next_holder as i128, expected.end as i128);
         let in_model = [next, end, expected.paid, expected.refused];
-        assert_eq!(persons, in_model, "next, end, paid, refused of programme {}", at + 1);
+        assert_eq!(holders, in_model, "next, end, paid, refused of programme {}", at + 1);
         assert_eq!(minor(found.expired), expected.expired, "expired of programme {}", at + 1);
     }
     for (id, expected) in &model.wallets {
@@ -546,7 +546,7 @@ fn history(genesis: Genesis, plans: &[BlockPlan], checkpoint_at: usize) {
             since.push((bytes, block));
         }
     }
-    // The checkpoint is written only now: later blocks must not have changed the frozen view.
+    // The checkpoint is written only now: later blocks must not have changed the snapshot.
     if let Some(frozen) = frozen {
         let mut loaded = load(&frozen);
         for (bytes, block) in &since {

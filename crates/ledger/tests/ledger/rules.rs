@@ -42,7 +42,7 @@ fn alice_and_bob() -> (Network, AccountId, AccountId) {
 // Limits on a holder.
 
 #[test]
-fn the_holding_limit_counts_a_persons_wallets_at_all_banks() {
+fn the_holding_limit_counts_a_holders_wallets_at_all_banks() {
     let (mut network, alice, bob) = alice_and_bob();
     let bob_elsewhere = network.open(1, "bob", Class::HOUSEHOLD);
     network.enact(vec![holding_limit(500)]);
@@ -111,7 +111,7 @@ fn the_ledger_day_turns_at_the_offset_of_genesis() {
 }
 
 #[test]
-fn the_payment_limit_binds_one_payment_to_another_person() {
+fn the_payment_limit_binds_one_payment_to_another_holder() {
     let (mut network, alice, bob) = alice_and_bob();
     let alice_elsewhere = network.open(2, "alice", Class::HOUSEHOLD);
     let limit = Some(amount(50));
@@ -500,7 +500,7 @@ fn status(network: &Network, number: u64) -> ProposalStatus {
 }
 
 #[test]
-fn a_motion_is_enacted_by_the_first_block_at_its_effective_time_if_carried() {
+fn an_approved_proposal_is_enacted_by_the_first_block_at_its_effective_time() {
     let mut network = Network::build(|_| {});
     let mut proposal = network.proposal(vec![holding_limit(500)]);
     proposal.effective_at = network.now.plus_ms(HOUR_MS);
@@ -524,7 +524,7 @@ fn a_motion_is_enacted_by_the_first_block_at_its_effective_time_if_carried() {
 }
 
 #[test]
-fn a_motion_that_is_not_carried_in_time_lapses() {
+fn a_proposal_that_is_not_approved_in_time_expires() {
     let mut network = Network::build(|_| {});
     let number = network.must_settle(network.proposal(vec![holding_limit(500)]));
     // Seat 1 changes its vote before a block enacts it.
@@ -541,7 +541,7 @@ fn a_motion_that_is_not_carried_in_time_lapses() {
 }
 
 #[test]
-fn a_motion_that_an_earlier_one_made_impossible_is_void() {
+fn a_proposal_that_an_earlier_one_made_impossible_is_void() {
     let mut network = Network::build(|_| {});
     let first = network.must_settle(network.proposal(vec![GovernanceAction::AdmitMember(member(Role::Bank, 4))]));
     let second = network
@@ -776,7 +776,7 @@ fn no_two_nodes_sign_with_one_key_and_more_may_have_to_sign_a_header() {
 }
 
 #[test]
-fn a_motion_that_could_never_be_enacted_in_time_is_refused() {
+fn a_proposal_that_could_never_be_enacted_in_time_is_refused() {
     let mut network = Network::build(|_| {});
     let now = network.now.0;
     for (effective_at, expires_at) in [(now, now - 1), (now + 2, now + 1)] {

@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn side_by_side_gives_what_the_hash_gives_one_by_one() {
+    fn hashes_in_simd_lanes_are_those_of_one_input_at_a_time() {
         agree::<64>();
         agree::<192>();
         agree::<1024>();

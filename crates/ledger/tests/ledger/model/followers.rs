@@ -83,14 +83,14 @@ fn compare(ledger: &Ledger, part: &Ledger, bank: BankId) {
     let (linked, foreign): (Vec<_>, Vec<_>) = others.partition(is_linked);
     assert!(foreign.iter().all(|id| part.account(*id).is_none()), "bank {bank} keeps wallets that are not its own");
     for id in own.chain(linked) {
-        let person = |ledger: &Ledger| ledger.holder_of(id).map(|holder| (holder.id, holder.class));
+        let holder = |ledger: &Ledger| ledger.holder_of(id).map(|holder| (holder.id, holder.class));
         let interest = |ledger: &Ledger| {
             let account = ledger.account_today(id)?;
             Some((account, capitalise(account.accrued, ledger.genesis().day_count)))
         };
         assert_eq!(part.account(id), ledger.account(id), "bank {bank}: {id}");
         assert_eq!(part.key(id), ledger.key(id), "bank {bank}: {id}");
-        assert_eq!(person(part), person(ledger), "bank {bank}: {id}");
+        assert_eq!(holder(part), holder(ledger), "bank {bank}: {id}");
         assert_eq!(interest(part), interest(ledger), "bank {bank}: {id}");
         if id.bank == bank {
             let key = ledger.key(id).unwrap();

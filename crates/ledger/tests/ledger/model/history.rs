@@ -386,14 +386,14 @@ impl Resolver<'_> {
         amount(value.clamp(0, u64::MAX as i128) as u64)
     }
 
-    fn person(&self, which: u8) -> (HolderId, Class) {
-        let person = which % 6;
+    fn holder(&self, which: u8) -> (HolderId, Class) {
+        let number = which % 6;
         let class = match which {
             248.. => Class(9),
             236..=247 => Class(3),
-            _ => Class(person % 3),
+            _ => Class(number % 3),
         };
-        (HolderId([person; 16]), class)
+        (HolderId([number; 16]), class)
     }
 
     fn action(&self, (kind, a, b, amounts): (u8, u8, u8, AmountPlan)) -> GovernanceAction {
@@ -595,7 +595,7 @@ impl Resolver<'_> {
         match act {
             Act::Transfer | Act::Defund | Act::Fund => self.payment(plan),
             Act::Open => {
-                let (holder, class) = self.person(a);
+                let (holder, class) = self.holder(a);
                 let bank = self.any_bank(b);
                 let signer = member(Role::Bank, MemberId(bank));
                 let (head, key) = (self.head(plan, signer), self.keys.public(c));

@@ -180,9 +180,9 @@ impl Network {
         self.payment(PaymentKind::Fund, head, AccountId::treasury(to.bank), to, minor)
     }
 
-    pub fn opening(&self, bank: u16, person: &str, class: Class) -> OpenWallet {
-        let secret = key(&format!("wallet of {person} at {bank}"));
-        let (key, holder, bank) = (secret.public_key(), holder(person), BankId(bank));
+    pub fn opening(&self, bank: u16, name: &str, class: Class) -> OpenWallet {
+        let secret = key(&format!("wallet of {name} at {bank}"));
+        let (key, holder, bank) = (secret.public_key(), holder(name), BankId(bank));
         let statement =
             Statement { purpose: CertifiedFor::Open(bank), holder, class, key, valid_until: self.in_a_day() };
         let (certificate, agreement) = self.certified(&statement, &secret);
@@ -207,10 +207,10 @@ impl Network {
     /// Replaces a wallet's key by the one named `key_name`.
     pub fn replacing(&self, account: AccountId, key_name: &str) -> ReplaceKey {
         let secret = key(key_name);
-        let person = self.ledger.holder_of(account).expect("the wallet exists");
+        let holder = self.ledger.holder_of(account).expect("the wallet exists");
         let version = self.ledger.account(account).expect("the wallet exists").key_version;
         let (purpose, key) = (CertifiedFor::ReplaceKey { account, version }, secret.public_key());
-        let (holder, class, valid_until) = (person.id, person.class, self.in_a_day());
+        let (holder, class, valid_until) = (holder.id, holder.class, self.in_a_day());
         let statement = Statement { purpose, holder, class, key, valid_until };
         let (certificate, agreement) = self.certified(&statement, &secret);
         let head = self.member_head(Role::Bank, account.bank.0);
@@ -284,9 +284,9 @@ impl Network {
         DesignateWallet { head: self.head(Signer::Holder(account)), account }
     }
 
-    pub fn reclassification(&self, person: &str, class: Class) -> Reclassify {
+    pub fn reclassification(&self, name: &str, class: Class) -> Reclassify {
         let head = self.member_head(Role::Registrar, 0);
-        Reclassify { head, registrar: MemberId(0), class, holder: holder(person) }
+        Reclassify { head, registrar: MemberId(0), class, holder: holder(name) }
     }
 
     pub fn seizure(&self, account: AccountId, minor: u64, to: AccountId) -> SeizeOrder {
@@ -386,8 +386,8 @@ impl Network {
     }
 
     /// Opens a wallet of a holder.
-    pub fn open(&mut self, bank: u16, person: &str, class: Class) -> AccountId {
-        let id = self.must_settle(self.opening(bank, person, class));
+    pub fn open(&mut self, bank: u16, name: &str, class: Class) -> AccountId {
+        let id = self.must_settle(self.opening(bank, name, class));
         AccountId::from_u64(id).expect("the result of opening is an account id")
     }
 

@@ -55,8 +55,8 @@ impl Model {
     }
 
     /// What a holder owes as demurrage.
-    pub fn claim_of(&self, person: HolderId) -> i128 {
-        self.claims.get(&person).copied().unwrap_or_default()
+    pub fn claim_of(&self, holder: HolderId) -> i128 {
+        self.claims.get(&holder).copied().unwrap_or_default()
     }
 
     /// Adds what fell due on a wallet to what its holder owes, once the wallet is used.
@@ -80,10 +80,10 @@ impl Model {
     /// Takes what is owed of a credit of `credited`, which has been made. Returns what was taken.
     pub(super) fn take_claim(&mut self, id: AccountId, credited: i128) -> i128 {
         self.settle_due(id);
-        let person = self.wallets[&id].holder;
-        let taken = self.claim_of(person).min(credited).min(self.spendable(id));
+        let holder = self.wallets[&id].holder;
+        let taken = self.claim_of(holder).min(credited).min(self.spendable(id));
         self.take_demurrage(id, taken);
-        *self.claims.entry(person).or_default() -= taken;
+        *self.claims.entry(holder).or_default() -= taken;
         taken
     }
 

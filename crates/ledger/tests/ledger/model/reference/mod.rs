@@ -285,35 +285,35 @@ impl Model {
         (self.wallets[&id].available - self.wallets[&id].frozen).max(0)
     }
 
-    pub fn wallets_of(&self, person: HolderId) -> impl Iterator<Item = AccountId> {
-        self.wallets.iter().filter(move |(_, wallet)| wallet.holder == person).map(|(id, _)| *id)
+    pub fn wallets_of(&self, holder: HolderId) -> impl Iterator<Item = AccountId> {
+        self.wallets.iter().filter(move |(_, wallet)| wallet.holder == holder).map(|(id, _)| *id)
     }
 
-    pub fn holdings(&self, person: HolderId) -> i128 {
-        self.wallets_of(person).map(|id| self.own(id)).sum()
+    pub fn holdings(&self, holder: HolderId) -> i128 {
+        self.wallets_of(holder).map(|id| self.own(id)).sum()
     }
 
-    pub fn allowance_of(&self, person: HolderId) -> Option<AccountId> {
-        self.wallets_of(person).find(|id| self.wallets[id].allowance)
+    pub fn allowance_of(&self, holder: HolderId) -> Option<AccountId> {
+        self.wallets_of(holder).find(|id| self.wallets[id].allowance)
     }
 
-    fn paid(&self, person: HolderId, is_counted: impl Fn(i128) -> bool) -> i128 {
-        self.payments.iter().filter(|(who, day, _)| *who == person && is_counted(*day)).map(|(.., amount)| amount).sum()
+    fn paid(&self, holder: HolderId, is_counted: impl Fn(i128) -> bool) -> i128 {
+        self.payments.iter().filter(|(who, day, _)| *who == holder && is_counted(*day)).map(|(.., amount)| amount).sum()
     }
 
-    pub fn paid_today(&self, person: HolderId) -> i128 {
+    pub fn paid_today(&self, holder: HolderId) -> i128 {
         let today = self.today();
-        self.paid(person, |day| day == today)
+        self.paid(holder, |day| day == today)
     }
 
-    pub fn paid_this_month(&self, person: HolderId) -> i128 {
+    pub fn paid_this_month(&self, holder: HolderId) -> i128 {
         let month = calendar::month_of(self.today());
-        self.paid(person, |day| calendar::month_of(day) == month)
+        self.paid(holder, |day| calendar::month_of(day) == month)
     }
 
     /// How many payments velocity counts after a time.
-    pub fn payments_since(&self, person: HolderId, time: i128) -> i128 {
-        let is_counted = |(who, settled): &&(HolderId, u64)| *who == person && i128::from(*settled) > time;
+    pub fn payments_since(&self, holder: HolderId, time: i128) -> i128 {
+        let is_counted = |(who, settled): &&(HolderId, u64)| *who == holder && i128::from(*settled) > time;
         self.counted_payments.iter().filter(is_counted).count() as i128
     }
 

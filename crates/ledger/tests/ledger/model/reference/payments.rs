@@ -137,18 +137,18 @@ impl Model {
 
     // Limits of the payer.
 
-    fn check_payment_limit(&self, person: HolderId, amount: i128) -> Result<(), Outcome> {
-        match self.policy().payment.get(&self.classes[&person]) {
+    fn check_payment_limit(&self, holder: HolderId, amount: i128) -> Result<(), Outcome> {
+        match self.policy().payment.get(&self.classes[&holder]) {
             Some(limit) if amount > *limit => no(Reason::PaymentLimit, *limit, amount),
             _ => Ok(()),
         }
     }
 
-    fn check_sums_and_velocity(&self, person: HolderId, amount: i128) -> Result<(), Outcome> {
-        let (policy, class) = (self.policy(), self.classes[&person]);
+    fn check_sums_and_velocity(&self, holder: HolderId, amount: i128) -> Result<(), Outcome> {
+        let (policy, class) = (self.policy(), self.classes[&holder]);
         for (limits, paid, reason) in [
-            (&policy.day, self.paid_today(person), Reason::DayLimit),
-            (&policy.month, self.paid_this_month(person), Reason::MonthLimit),
+            (&policy.day, self.paid_today(holder), Reason::DayLimit),
+            (&policy.month, self.paid_this_month(holder), Reason::MonthLimit),
         ] {
             let after = (paid + amount).min(MAX);
             if let Some(limit) = limits.get(&class)
@@ -158,7 +158,7 @@ impl Model {
             }
         }
         if let Some((payments, window)) = policy.velocity.get(&class) {
-            let count = self.payments_since(person, i128::from(self.time) - window).min(64) + 1;
+            let count = self.payments_since(holder, i128::from(self.time) - window).min(64) + 1;
             if count > *payments {
                 return no(Reason::Velocity, *payments, count);
             }
@@ -166,22 +166,22 @@ impl Model {
         Ok(())
     }
 
-    fn count_payment(&mut self, person: HolderId, amount: i128) {
-        self.payments.push((person, self.today(), amount));
-        if self.policy().velocity.contains_key(&self.classes[&person]) {
-            self.counted_payments.push((person, self.time));
+    fn count_payment(&mut self, holder: HolderId, amount: i128) {
+        self.payments.push((holder, self.today(), amount));
+        if self.policy().velocity.contains_key(&self.classes[&holder]) {
+            self.counted_payments.push((holder, self.time));
         }
     }
 
     // Fees.
 
-    pub fn payer_fee(&self, person: HolderId, amount: i128) -> i128 {
-        self.policy().payer_fee[&self.classes[&person]].of_amount(amount)
+    pub fn payer_fee(&self, holder: HolderId, amount: i128) -> i128 {
+        self.policy().payer_fee[&self.classes[&holder]].of_amount(amount)
     }
 
     /// At most the amount.
-    pub fn payee_fee(&self, person: HolderId, amount: i128) -> i128 {
-        self.policy().payee_fee[&self.classes[&person]].of_amount(amount).min(amount)
+    pub fn payee_fee(&self, holder: HolderId, amount: i128) -> i128 {
+        self.policy().payee_fee[&self.classes[&holder]].of_amount(amount).min(amount)
     }
 
     /// Whether the fees of payer and payee go to the payee's bank.
@@ -261,9 +261,9 @@ impl Model {
     }
 
     /// Whether a holder who was topped up keeps to the holding limit.
-    fn check_growth(&self, person: HolderId, added: i128) -> Result<(), Outcome> {
-        match self.policy().holding.get(&self.classes[&person]) {
-            Some(limit) if self.holdings(person) > *limit => no(Reason::HoldingLimit, *limit, added),
+    fn check_growth(&self, holder: HolderId, added: i128) -> Result<(), Outcome> {
+        match self.policy().holding.get(&self.classes[&holder]) {
+            Some(limit) if self.holdings(holder) > *limit => no(Reason::HoldingLimit, *limit, added),
             _ => Ok(()),
         }
     }
@@ -274,10 +274,10 @@ impl Model {
     pub(super) fn credit(&mut self, to: AccountId, amount: i128, is_limited: bool) -> Result<(), Outcome> {
         let wallet = self.wallets.get_mut(&to).unwrap();
         wallet.available += amount;
-        let (person, linked) = (wallet.holder, wallet.linked_bank);
+        let (holder, linked) = (wallet.holder, wallet.linked_bank);
         let kept = amount - self.take_claim(to, amount);
-        let holdings = self.holdings(person);
-        let limit = self.policy().holding.get(&self.classes[&person]).copied();
+        let holdings = self.holdings(holder);
+        let limit = self.policy().holding.get(&self.classes[&holder]).copied();
         let overage = limit.map_or(0, |limit| holdings - limit);
         let excess = kept.min(overage);
         if !is_limited || excess <= 0 {

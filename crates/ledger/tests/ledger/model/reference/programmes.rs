@@ -113,24 +113,24 @@ impl Model {
                 if !self.take_work() {
                     return;
                 }
-                self.look_at_next_person(index);
+                self.look_at_next_holder(index);
             }
         }
     }
 
-    fn look_at_next_person(&mut self, index: usize) {
+    fn look_at_next_holder(&mut self, index: usize) {
         let programme = &mut self.programmes[index];
         let cohort = programme.grant.cohort;
-        let person = self.registered[programme.next_holder];
+        let holder = self.registered[programme.next_holder];
         programme.next_holder += 1;
-        if self.classes[&person] != cohort.class {
+        if self.classes[&holder] != cohort.class {
             return;
         }
-        let Some(wallet) = self.allowance_of(person) else { return };
+        let Some(wallet) = self.allowance_of(holder) else { return };
         if cohort.bank.is_some_and(|bank| bank != wallet.bank) {
             return;
         }
-        if !self.pay_person(index, wallet) {
+        if !self.pay_holder(index, wallet) {
             self.programmes[index].refused += 1;
             return;
         }
@@ -142,7 +142,7 @@ impl Model {
     }
 
     /// Whether the credit was made.
-    fn pay_person(&mut self, index: usize, id: AccountId) -> bool {
+    fn pay_holder(&mut self, index: usize, id: AccountId) -> bool {
         let before = self.clone();
         let (grant, number) = (self.programmes[index].grant, index as u64 + 1);
         let amount = minor(grant.amount_each);

@@ -80,8 +80,8 @@ impl Model {
         if wallet.frozen > 0 {
             return no(Reason::FundsFrozen, 0, wallet.frozen);
         }
-        let person = self.wallets[&id].holder;
-        let has_others = self.wallets.iter().any(|(other, it)| *other != id && it.open && it.holder == person);
+        let holder = self.wallets[&id].holder;
+        let has_others = self.wallets.iter().any(|(other, it)| *other != id && it.open && it.holder == holder);
         if self.wallets[&id].allowance && has_others {
             return no(Reason::DesignatedWallet, 0, 0);
         }
@@ -90,9 +90,9 @@ impl Model {
         let owed = (-wallet.accrued).max(0);
         (wallet.accrued, wallet.allowance, wallet.open) = (0, false, false);
         if !has_others {
-            self.claims.remove(&person);
+            self.claims.remove(&holder);
         } else if owed > 0 {
-            *self.claims.entry(person).or_default() += (owed + unit - 1) / unit;
+            *self.claims.entry(holder).or_default() += (owed + unit - 1) / unit;
         }
         done(0)
     }
@@ -176,24 +176,24 @@ impl Model {
     }
 
     pub(super) fn designate(&mut self, id: AccountId) -> Answer {
-        let person = self.wallets[&id].holder;
-        match self.allowance_of(person) {
+        let holder = self.wallets[&id].holder;
+        match self.allowance_of(holder) {
             Some(before) if before == id => return done(0),
             before => before.into_iter().chain([id]).for_each(|wallet| self.settle_due(wallet)),
         }
         for (other, wallet) in &mut self.wallets {
-            if wallet.holder == person {
+            if wallet.holder == holder {
                 wallet.allowance = *other == id;
             }
         }
         done(0)
     }
 
-    pub(super) fn reclassify(&mut self, person: HolderId, class: Class) -> Answer {
+    pub(super) fn reclassify(&mut self, holder: HolderId, class: Class) -> Answer {
         if class.0 >= 8 {
             return no(Reason::UnknownClass, 0, 0);
         }
-        let Some(registered) = self.classes.get_mut(&person) else { return no(Reason::UnknownHolder, 0, 0) };
+        let Some(registered) = self.classes.get_mut(&holder) else { return no(Reason::UnknownHolder, 0, 0) };
         *registered = class;
         done(0)
     }
