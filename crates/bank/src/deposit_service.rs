@@ -15,7 +15,7 @@
 //! top-up is in the outbox, a copy of the payment waits for the same outcome. When the chain uses the payer's sequence
 //! number for anything else, the top-up can never settle and is returned.
 //!
-//! The back office's requests under its ids ([`crate::own_requests`]) are kept here as well: the writer thread signs a
+//! The back office's requests under its ids ([`crate::request_book`]) are kept here as well: the writer thread signs a
 //! request and makes it durable, and blocks bring its outcome. The caller sends it, and asks again under the same id if
 //! no answer came.
 //!
@@ -46,7 +46,7 @@ use crate::deposits::{
 };
 use crate::metrics::Metrics;
 use crate::outbox::{Entry, Outbox, OutboxError, OutboxKey, OutboxPayload, Release};
-use crate::own_requests::{Intent, OpenRequests, OwnRequest, Progress, own_request_of, put_own_request};
+use crate::request_book::{Intent, OpenRequests, OwnRequest, Progress, own_request_of, put_own_request};
 use crate::signing::{BankSigner, FUND_VALIDITY, REQUEST_VALIDITY, SHORT_VALIDITY};
 
 /// Requests that may wait for the writer thread.

@@ -22,7 +22,7 @@
 //! | 0, account (u64 big-endian) | balance (8), in transit (8) |
 //! | 1, request id (16) | a credit: account (8), amount (8) |
 //! | 2, request id (16) | a funding: account (8), amount (8), sequence (8), then, once its outcome is known, height (8), index (4), outcome (24) |
-//! | 3, request id (16) | what the back office asked for (`own_requests`) |
+//! | 3, request id (16) | what the back office asked for (`request_book`) |
 //!
 //! Ids are kept as long as the book.
 

@@ -36,7 +36,7 @@ use crate::metrics::Metrics;
 use crate::pace::{LOOK_EVERY, Pace};
 use crate::relay::CentralBankEndpoint;
 use crate::replica::{BlockSource, Delivery};
-use crate::testimony::Known;
+use crate::testimony::ChainHead;
 
 /// The longest time that opening a stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -97,7 +97,7 @@ pub struct Follower {
     peers: Vec<Peer>,
     next_peer: usize,
     ledger: LedgerHandle,
-    known: Known,
+    chain_head: ChainHead,
     deliveries: mpsc::Sender<Delivery>,
     metrics: Arc<Metrics>,
     log_limit: LogLimit,
@@ -117,7 +117,7 @@ impl Follower {
     pub fn new(
         central_bank: Arc<CentralBankEndpoint>,
         peers: &[String],
-        known: Known,
+        chain_head: ChainHead,
         deliveries: mpsc::Sender<Delivery>,
         metrics: Arc<Metrics>,
     ) -> Follower {
@@ -126,14 +126,14 @@ impl Follower {
             .map(|address| Peer { address: address.clone(), left_alone_until: None, pause: LEFT_ALONE_FOR.0 })
             .collect();
         let own_key = central_bank.identity.public_key();
-        let (ledger, log_limit, silence_log) = (known.ledger.clone(), LogLimit::new(), LogLimit::new());
+        let (ledger, log_limit, silence_log) = (chain_head.ledger.clone(), LogLimit::new(), LogLimit::new());
         Follower {
             central_bank,
             own_key,
             peers,
             next_peer: 0,
             ledger,
-            known,
+            chain_head,
             deliveries,
             metrics,
             log_limit,
@@ -155,7 +155,7 @@ impl Follower {
             let began = Instant::now();
             let followed = match self.ledger.read(|ledger| ledger.partial_replica_of()) {
                 Some(_) => self.follow_partial_replica().await,
-                None => match open_central(&self.central_bank, &self.known).await {
+                None => match open_central(&self.central_bank, &self.chain_head).await {
                     Ok(blocks) => self.follow_central(blocks).await,
                     Err(status) => {
                         self.note_refusal(&status);
@@ -186,7 +186,7 @@ impl Follower {
     }
 
     async fn follow_partial_replica(&self) -> Result<(), Gone> {
-        let filtered_blocks = match open_filtered_blocks(&self.central_bank, &self.known).await {
+        let filtered_blocks = match open_filtered_blocks(&self.central_bank, &self.chain_head).await {
             Ok(filtered_blocks) => filtered_blocks,
             Err(status) => {
                 self.note_refusal(&status);
@@ -315,7 +315,7 @@ impl Follower {
 
     /// Follows one peer from a height on.
     async fn follow_peer(&self, mut blocks: Streaming<v1::Block>, mut next: Height) -> Result<PeerEnded, Gone> {
-        let central_again = central_again(self.central_bank.clone(), self.known.clone());
+        let central_again = central_again(self.central_bank.clone(), self.chain_head.clone());
         tokio::pin!(central_again);
         let mut pace = Pace::new(Instant::now());
         let mut looking = Box::pin(self.highest_head(Duration::ZERO));
@@ -372,19 +372,22 @@ fn held_back(height: Height, pace: &Pace) -> PeerEnded {
     PeerEnded::HeldBack(format!("it brought this bank to block {height} only, and block {head} is signed"))
 }
 
-async fn open_central(central_bank: &CentralBankEndpoint, known: &Known) -> Result<Streaming<v1::Block>, Status> {
+async fn open_central(
+    central_bank: &CentralBankEndpoint,
+    chain_head: &ChainHead,
+) -> Result<Streaming<v1::Block>, Status> {
     let channel = central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
-    let (from, testimony) = known.testimony()?;
+    let (from, testimony) = chain_head.testimony()?;
     open(channel, v1::FollowRequest { from_height: from.0, testimony: Some(testimony) }).await
 }
 
 async fn open_filtered_blocks(
     central_bank: &CentralBankEndpoint,
-    known: &Known,
+    chain_head: &ChainHead,
 ) -> Result<Streaming<v1::FilteredBlock>, Status> {
     let channel = central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
     let mut client = ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let (from, testimony) = known.testimony()?;
+    let (from, testimony) = chain_head.testimony()?;
     let request = v1::FollowFilteredBlocksRequest { from_height: from.0, testimony: Some(testimony) };
     let opening = client.follow_filtered_blocks(request);
     Ok(tokio::time::timeout(OPEN_TIMEOUT, opening).await.map_err(|_| no_stream())??.into_inner())
@@ -402,10 +405,10 @@ async fn open(channel: Channel, request: v1::FollowRequest) -> Result<Streaming<
 }
 
 /// Waits until the central bank can be followed again.
-async fn central_again(central_bank: Arc<CentralBankEndpoint>, known: Known) -> Streaming<v1::Block> {
+async fn central_again(central_bank: Arc<CentralBankEndpoint>, chain_head: ChainHead) -> Streaming<v1::Block> {
     loop {
         tokio::time::sleep(RETRY).await;
-        if let Ok(blocks) = open_central(&central_bank, &known).await {
+        if let Ok(blocks) = open_central(&central_bank, &chain_head).await {
             return blocks;
         }
     }

@@ -26,7 +26,7 @@
 //! | `sessions` | holders' challenges and bearer tokens, without stored state |
 //! | `deposit_service` | deposits and outbox, which change together |
 //! | `deposits`, `outbox` | the deposit book; commands whose outcome is awaited |
-//! | `own_requests` | what the back office asked for under its ids: reserves, issuance |
+//! | `request_book` | what the back office asked for under its ids: reserves, issuance |
 //! | `dispatch` | sending the commands of the outbox |
 //! | `own_sequence`, `signing` | the bank's own sequence numbers and signatures |
 //! | `history` | the positions of each customer's payments in the chain |
@@ -49,13 +49,13 @@ mod history;
 mod metrics;
 pub mod node;
 mod outbox;
-mod own_requests;
 mod own_sequence;
 mod pace;
 mod partial_replica;
 mod precheck;
 mod relay;
 mod replica;
+mod request_book;
 mod service;
 mod sessions;
 mod signing;

@@ -61,12 +61,12 @@ use crate::relay::{CentralBankEndpoint, Relay};
 use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{
     BackOfficeService, BankContext, BankService, ConsentService, FundingService, HistoryService, HoldService,
-    HolderCommandService, OwnCommands, OwnRequests, PaymentRelay, PaymentService, Records, SessionService,
+    HolderCommandService, OwnCommands, OwnRequestSender, PaymentRelay, PaymentService, Records, SessionService,
     TopUpService, Unanswered, WalletService, latest_valid_until,
 };
 use crate::sessions::Sessions;
 use crate::signing::BankSigner;
-use crate::testimony::Known;
+use crate::testimony::ChainHead;
 
 /// Blocks, or groups of filtered blocks, on their way to the replica thread.
 const DELIVERIES_MAX: usize = 8;
@@ -430,8 +430,8 @@ impl Launch {
         let left = Unanswered::take_mark(&*store)?;
         let (relay, relaying) = Relay::start(endpoint.clone(), metrics.clone(), halt.clone());
         let follower = {
-            let known = Known { ledger: ledger.clone(), archive: archive.clone() };
-            Follower::new(endpoint.clone(), &config.peers, known, deliver, metrics.clone())
+            let chain_head = ChainHead { ledger: ledger.clone(), archive: archive.clone() };
+            Follower::new(endpoint.clone(), &config.peers, chain_head, deliver, metrics.clone())
         };
         let central_bank = Arc::new(CentralBankClient::new(endpoint.clone()));
         let dispatcher = Dispatcher { bank, deposits: deposits.clone(), relay: relay.clone(), ledger: ledger.clone() };
@@ -475,7 +475,7 @@ impl Launch {
                 central_bank,
             }),
             back_office: Arc::new(BackOfficeService {
-                own_requests: OwnRequests { context: context.clone(), central_bank_endpoint: endpoint },
+                own_request_sender: OwnRequestSender { context: context.clone(), central_bank_endpoint: endpoint },
                 context,
                 own_commands,
                 membership: membership.clone(),

@@ -1,4 +1,5 @@
-//! The back office's requests under its ids: transfers of reserves, and requests to issue and redeem.
+//! The request book: what the back office asked for under its ids, transfers of reserves and requests to issue and
+//! redeem.
 //!
 //! A request is signed once, and kept with its id before it is first sent. Under the same id the *same* record is sent
 //! again, which settles at most once; a new one is signed only where the chain shows that the first never settles. The
@@ -24,12 +25,12 @@ use crate::deposits::{DepositError, OrderedOutcome, RequestId, damaged, open, re
 /// The first byte of a request's key, besides those of the deposit book.
 const OWN_REQUEST: u8 = 3;
 
-/// What is asked for.
+/// The back office's intent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Intent {
-    /// Reserves of this bank go to another one.
+    /// A transfer of this bank's reserves to another one.
     TransferReserves { to: BankId, amount: Amount },
-    /// CBDC against reserves, or back.
+    /// An issue of CBDC against reserves, or a redemption.
     Issuance { kind: IssuanceKind, amount: Amount },
 }
 

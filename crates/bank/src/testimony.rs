@@ -10,14 +10,14 @@ use cbdc_proto::convert::header_to_message;
 use cbdc_proto::v1;
 use tonic::Status;
 
-/// This bank's knowledge of the chain.
+/// The newest block that this bank has.
 #[derive(Clone)]
-pub struct Known {
+pub struct ChainHead {
     pub ledger: LedgerHandle,
     pub archive: Arc<Archive>,
 }
 
-impl Known {
+impl ChainHead {
     /// The height of the next block, and the testimony as of the one before.
     pub fn testimony(&self) -> Result<(Height, v1::Testimony), Status> {
         let height = self.ledger.read(Ledger::height);

@@ -34,10 +34,11 @@ pub struct Jumped {
 pub struct Clock {
     wall: Box<dyn Fn() -> Timestamp + Send + Sync>,
     gap_max: Duration,
-    anchor: Mutex<Anchor>,
+    reading: Mutex<Reading>,
 }
 
-struct Anchor {
+/// The last accepted reading of the wall clock.
+struct Reading {
     wall: Timestamp,
     at: Instant,
     last_stamp: Timestamp,
@@ -61,13 +62,13 @@ impl Clock {
         gap_max: Duration,
         wall: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Clock {
-        let anchor = Anchor {
+        let reading = Reading {
             wall: first_estimate(tip, gap_max, wall()),
             at: Instant::now(),
             last_stamp: tip.1,
             has_warned: false,
         };
-        Clock { wall: Box::new(wall), gap_max, anchor: Mutex::new(anchor) }
+        Clock { wall: Box::new(wall), gap_max, reading: Mutex::new(reading) }
     }
 
     /// The machine's clock, whether or not it has jumped.
@@ -81,47 +82,47 @@ impl Clock {
     }
 
     fn stamp_at(&self, now: Instant) -> Result<Timestamp, Jumped> {
-        let mut anchor = self.anchor();
-        let passed = now.saturating_duration_since(anchor.at);
-        let expected = anchor.wall.plus_ms(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
+        let mut reading = self.reading();
+        let passed = now.saturating_duration_since(reading.at);
+        let expected = reading.wall.plus_ms(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
         let found = (self.wall)();
         if u128::from(expected.0.abs_diff(found.0)) > JUMP.as_millis() {
             let jumped = Jumped { expected, found };
-            if !anchor.has_warned {
+            if !reading.has_warned {
                 tracing::error!(%expected, %found, "the machine's clock has jumped; no block is sealed until an operator accepts it");
-                anchor.has_warned = true;
+                reading.has_warned = true;
             }
             return Err(jumped);
         }
-        (anchor.wall, anchor.at, anchor.has_warned) = (found, now, false);
-        anchor.last_stamp = anchor.last_stamp.max(found);
-        Ok(anchor.last_stamp)
+        (reading.wall, reading.at, reading.has_warned) = (found, now, false);
+        reading.last_stamp = reading.last_stamp.max(found);
+        Ok(reading.last_stamp)
     }
 
     /// Starts over from the newest block, whose height and time the ledger has reached: the next stamp is treated as a
     /// first one.
     pub fn resume_after(&self, tip: (Height, Timestamp)) {
-        let mut anchor = self.anchor();
-        (anchor.wall, anchor.at) = (first_estimate(tip, self.gap_max, self.wall()), Instant::now());
-        anchor.last_stamp = anchor.last_stamp.max(tip.1);
+        let mut reading = self.reading();
+        (reading.wall, reading.at) = (first_estimate(tip, self.gap_max, self.wall()), Instant::now());
+        reading.last_stamp = reading.last_stamp.max(tip.1);
     }
 
     /// Takes another clock's time for the estimate.
     pub fn expect(&self, estimate: Timestamp) {
-        let mut anchor = self.anchor();
-        (anchor.wall, anchor.at) = (estimate, Instant::now());
+        let mut reading = self.reading();
+        (reading.wall, reading.at) = (estimate, Instant::now());
     }
 
-    fn anchor(&self) -> MutexGuard<'_, Anchor> {
-        self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Accepts the clock as it is now, for an operator. Returns the time accepted.
     pub fn accept(&self) -> Timestamp {
-        let mut anchor = self.anchor();
+        let mut reading = self.reading();
         let found = self.wall();
         tracing::warn!(%found, "an operator accepted the clock");
-        (anchor.wall, anchor.at, anchor.has_warned) = (found, Instant::now(), false);
+        (reading.wall, reading.at, reading.has_warned) = (found, Instant::now(), false);
         found
     }
 }

@@ -1,5 +1,4 @@
-//! Requests that are asked for under one id until their answer was shown: a command that is killed and typed again
-//! moves the money once.
+//! Requests with an idempotency key: a command that is killed and typed again moves the money once.
 //!
 //! The id and what is asked for are in a file from before the first call until the answer was shown. A command that
 //! finds one there asks again under *that* id: for the same, and shows the answer; for something else, and only then
@@ -12,28 +11,28 @@ use cbdc_ledger::outcome::Stage;
 use crate::earlier::Earlier;
 use crate::output::Output;
 
-/// The caller's id of a request.
+/// An idempotency key: the request id that the caller draws.
 pub type Id = [u8; 16];
 
-/// What can be asked for under an id.
+/// A request that can be asked for again under its id.
 pub trait Request: Copy + PartialEq {
-    /// As in `a funding with 5.00 XTS`.
+    /// The request in words, such as `a funding with 5.00 XTS`.
     fn describe(&self, anchor: &Anchor) -> String;
-    /// For the file.
+    /// The request as the file holds it.
     fn to_bytes(&self) -> Vec<u8>;
     /// Reads what [`Request::to_bytes`] wrote.
     fn from_bytes(bytes: &[u8]) -> Option<Self>;
 }
 
 /// A request that is kept with its id.
-pub struct UnderOneId<R> {
+pub struct IdempotentRequest<R> {
     file: InFlightFile,
     request: R,
     id: Id,
     is_new: bool,
 }
 
-impl<R: Request> UnderOneId<R> {
+impl<R: Request> IdempotentRequest<R> {
     /// Keeps `request` under a new id, or under that of an earlier command that asked for the same and was not
     /// answered. Another request that is found in flight is asked for first.
     ///
@@ -44,7 +43,7 @@ impl<R: Request> UnderOneId<R> {
         request: R,
         (anchor, output): (&Anchor, &Output),
         ask: &impl AsyncFn(R, Id) -> anyhow::Result<SubmissionStatus>,
-    ) -> anyhow::Result<UnderOneId<R>> {
+    ) -> anyhow::Result<IdempotentRequest<R>> {
         let earlier = match file.read()? {
             Some(bytes) => Some(read::<R>(&bytes).ok_or_else(|| file.damaged())?),
             None => None,
@@ -71,7 +70,7 @@ impl<R: Request> UnderOneId<R> {
             }
         };
         file.keep(&[&id[..], &request.to_bytes()].concat())?;
-        Ok(UnderOneId { file, request, id, is_new })
+        Ok(IdempotentRequest { file, request, id, is_new })
     }
 
     /// Asks, and calls `show` with the answer, which shows it or fails. What is over is forgotten then.
@@ -177,7 +176,7 @@ mod tests {
     }
 
     fn path(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("cbdc-under-one-id-{name}-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("cbdc-idempotent-request-{name}-{}", std::process::id()));
         std::fs::remove_dir_all(&folder).ok();
         std::fs::create_dir_all(&folder).unwrap();
         folder.join("bank.request")
@@ -197,7 +196,7 @@ mod tests {
         let (anchor, output) = (anchor(), Output::new(true));
         let file = InFlightFile::open(path.to_owned(), || {}).unwrap();
         let run = async {
-            let begun = UnderOneId::begin(file, intent, (&anchor, &output), &ask).await?;
+            let begun = IdempotentRequest::begin(file, intent, (&anchor, &output), &ask).await?;
             begun.run(&output, &ask, async |status| Ok(status.settled().map(drop)?)).await
         };
         let result = run.await;
@@ -252,7 +251,7 @@ mod tests {
             settled()
         };
         let file = InFlightFile::open(path, || {}).unwrap();
-        let begun = UnderOneId::begin(file, Intent(1), (&anchor(), &Output::new(true)), &ask).await;
+        let begun = IdempotentRequest::begin(file, Intent(1), (&anchor(), &Output::new(true)), &ask).await;
         assert!(begun.is_err() && !asked.get());
     }
 

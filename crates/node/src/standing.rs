@@ -2,8 +2,8 @@
 //!
 //! A refused command wasted work: the check of a bad signature most of all, ordering a payment that is refused when
 //! applied as much as one that settles, a look at a used or stale one little. Waste draws on an *allowance*; time
-//! refills it ([`Budget`]), and so do settled commands, each by a quarter of its own cost. So a source of which up to a
-//! fifth of the commands are refused is never slowed, whatever its rate, nor is one with few refusals per second.
+//! refills it ([`Allowance`]), and so do settled commands, each by a quarter of its own cost. So a source of which up
+//! to a fifth of the commands are refused is never slowed, whatever its rate, nor is one with few refusals per second.
 //!
 //! A source that has used up its allowance is *slowed* until it is refilled: what it wastes is then no more than the
 //! refill, and seconds after it stops it is back to normal.
@@ -12,22 +12,22 @@ use std::time::{Duration, Instant};
 
 /// The unit of the allowance: millionths of the cost of verifying one good signature.
 const UNIT: i64 = 1_000_000;
-/// The waste that a source is allowed, in units. The allowance falls no further below zero than by one large, entirely
+/// The waste that a source is allowed. What is left of it falls no further below zero than by one large, entirely
 /// refused batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Budget {
+pub struct Allowance {
     /// The refill per second.
     pub waste_per_s: i64,
     /// The largest allowance.
     pub allowance_max: i64,
 }
 
-/// The budget of a member. The largest allowance covers what a bank resends after its stream broke, or one customer's
+/// The allowance of a member. At its largest it covers what a bank resends after its stream broke, or one customer's
 /// mischief.
-pub const MEMBER: Budget = Budget { waste_per_s: 8_000, allowance_max: 32_768 };
-/// The budget of a source of customers' commands ([`crate::source_standing`]): an allowance for all that a bank may
-/// have in flight, so that whoever sends again what a broken stream left unanswered is not slowed.
-pub const CUSTOMER: Budget = Budget { waste_per_s: 1_000, allowance_max: 16_384 };
+pub const MEMBER: Allowance = Allowance { waste_per_s: 8_000, allowance_max: 32_768 };
+/// The allowance of a source of customers' commands ([`crate::source_standing`]). It covers all that a bank may have in
+/// flight, so that whoever sends again what a broken stream left unanswered is not slowed.
+pub const CUSTOMER: Allowance = Allowance { waste_per_s: 1_000, allowance_max: 16_384 };
 /// The lowest that the allowance may fall below zero, in units.
 const DEBT_MAX: i64 = 8_192;
 /// The time for which a source is verified alone after a bad signature.
@@ -59,7 +59,7 @@ impl Waste {
 /// The standing of one source.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    budget: Budget,
+    allowed: Allowance,
     allowance: i64,
     refilled_at: Instant,
     suspect_until: Option<Instant>,
@@ -68,9 +68,9 @@ pub struct Standing {
 
 impl Standing {
     /// The standing of a new source.
-    pub fn new(budget: Budget, now: Instant) -> Standing {
-        let allowance = budget.allowance_max * UNIT;
-        Standing { budget, allowance, refilled_at: now, suspect_until: None, reported_until: None }
+    pub fn new(allowed: Allowance, now: Instant) -> Standing {
+        let allowance = allowed.allowance_max * UNIT;
+        Standing { allowed, allowance, refilled_at: now, suspect_until: None, reported_until: None }
     }
 
     /// Records commands that settled.
@@ -105,7 +105,7 @@ impl Standing {
     /// The time at which its allowance is refilled, if it is used up.
     pub fn refilled(&self, now: Instant) -> Option<Instant> {
         let lacking = self.allowance_at(now).checked_neg().filter(|lacking| *lacking > 0)?;
-        Some(now + Duration::from_micros(u64::try_from(lacking / self.budget.waste_per_s).unwrap_or(0) + 1))
+        Some(now + Duration::from_micros(u64::try_from(lacking / self.allowed.waste_per_s).unwrap_or(0) + 1))
     }
 
     /// Whether it recently sent a bad signature.
@@ -126,12 +126,12 @@ impl Standing {
 
     fn allowance_at(&self, now: Instant) -> i64 {
         let passed_us = now.saturating_duration_since(self.refilled_at).as_micros();
-        let refill = i64::try_from(passed_us).unwrap_or(i64::MAX).saturating_mul(self.budget.waste_per_s);
+        let refill = i64::try_from(passed_us).unwrap_or(i64::MAX).saturating_mul(self.allowed.waste_per_s);
         self.allowance.saturating_add(refill).min(self.allowance_max())
     }
 
     fn allowance_max(&self) -> i64 {
-        self.budget.allowance_max * UNIT
+        self.allowed.allowance_max * UNIT
     }
 }
 

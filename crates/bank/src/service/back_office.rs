@@ -12,15 +12,15 @@ use tonic::{Request, Status};
 
 use super::context::{BankContext, positive_amount, status_unknown};
 use super::own_command::OwnCommands;
-use super::own_request::OwnRequests;
-use crate::own_requests::Intent;
+use super::own_request::OwnRequestSender;
+use crate::request_book::Intent;
 use crate::signing::SHORT_VALIDITY;
 
 /// Serves the bank's own back office.
 pub struct BackOfficeService {
     pub context: BankContext,
     pub own_commands: OwnCommands,
-    pub own_requests: OwnRequests,
+    pub own_request_sender: OwnRequestSender,
     pub membership: Membership,
 }
 
@@ -58,7 +58,7 @@ impl BackOfficeService {
         };
         let amount = positive_amount(request.amount_minor)?;
         let intent = Intent::Issuance { kind, amount };
-        let answer = self.own_requests.ask(exact("request_id", &request.request_id)?, intent).await?;
+        let answer = self.own_request_sender.ask(exact("request_id", &request.request_id)?, intent).await?;
         let outcome = answer.map(|answer| outcome_to_message(&answer.outcome, answer.height, answer.index));
         Ok(v1::RequestBankIssuanceResponse { outcome })
     }
@@ -79,7 +79,7 @@ impl BackOfficeService {
     pub async fn transfer_reserves(&self, request: &v1::TransferReservesRequest) -> Result<v1::Outcome, Status> {
         let (to, amount) = (BankId(number_u16("to", request.to)?), positive_amount(request.amount_minor)?);
         let intent = Intent::TransferReserves { to, amount };
-        let answer = self.own_requests.ask(exact("request_id", &request.request_id)?, intent).await?;
+        let answer = self.own_request_sender.ask(exact("request_id", &request.request_id)?, intent).await?;
         let answer = answer.ok_or_else(status_unknown)?;
         Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
     }

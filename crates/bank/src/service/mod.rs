@@ -53,7 +53,7 @@ pub use history::HistoryService;
 pub use hold::HoldService;
 pub use holder_command::HolderCommandService;
 pub use own_command::OwnCommands;
-pub use own_request::OwnRequests;
+pub use own_request::OwnRequestSender;
 pub use payment::PaymentService;
 pub use payment_relay::PaymentRelay;
 pub use records::{Records, latest_valid_until};

@@ -25,14 +25,14 @@ use tonic::Status;
 use super::context::{BankContext, TIMEOUT, only_answer};
 use crate::deposit_service::BegunRequest;
 use crate::deposits::RequestId;
-use crate::own_requests::{Intent, Progress};
 use crate::relay::CentralBankEndpoint;
+use crate::request_book::{Intent, Progress};
 
 /// The pause before the replica is asked again for what used a number.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Makes the back office's requests.
-pub struct OwnRequests {
+/// The sender of the back office's requests.
+pub struct OwnRequestSender {
     pub context: BankContext,
     pub central_bank_endpoint: Arc<CentralBankEndpoint>,
 }
@@ -49,7 +49,7 @@ enum Sent {
     Unknown,
 }
 
-impl OwnRequests {
+impl OwnRequestSender {
     /// Asks for `intent` under an id. `None` while the request waits for the operator.
     pub async fn ask(&self, id: RequestId, intent: Intent) -> Result<Option<Answer>, Status> {
         sign_until_done(|| self.ask_once(id, intent)).await

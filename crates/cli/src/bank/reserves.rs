@@ -4,9 +4,9 @@ use cbdc_client::{Amount, Anchor, BankId, ClientError, InFlightFile, NetworkFold
 use clap::Args;
 use serde_json::json;
 
+use crate::idempotent_request::{IdempotentRequest, Request};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
-use crate::under_one_id::{Request, UnderOneId};
 
 /// Pay reserves to another bank, as the paying bank
 #[derive(Args, Debug)]
@@ -59,7 +59,7 @@ impl TransferReserves {
         let office = network.bank_office(BankId(self.from))?;
         let file = requests_file(&network, BankId(self.from), "transfer-reserves", output)?;
         let ask = async |transfer: Transfer, id| Ok(office.transfer_reserves(transfer.to, transfer.amount, id).await?);
-        let begun = UnderOneId::begin(file, transfer, (&anchor, output), &ask).await?;
+        let begun = IdempotentRequest::begin(file, transfer, (&anchor, output), &ask).await?;
         let show = async |status: SubmissionStatus| {
             let position = status.settled()?;
             // What is left is shown only if the bank still answers: the transfer is settled.

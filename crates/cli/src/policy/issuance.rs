@@ -14,9 +14,9 @@ use serde_json::json;
 
 use crate::bank::requests_file;
 use crate::exit::Told;
+use crate::idempotent_request::{self, IdempotentRequest};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
-use crate::under_one_id::{self, UnderOneId};
 
 #[derive(Args, Debug)]
 struct Request {
@@ -70,7 +70,7 @@ struct Issuance {
     amount: Amount,
 }
 
-impl under_one_id::Request for Issuance {
+impl idempotent_request::Request for Issuance {
     fn describe(&self, anchor: &Anchor) -> String {
         let word = if self.kind == IssuanceKind::Issue { "issue" } else { "redeem" };
         format!("a request to {word} {}", anchor.show(self.amount))
@@ -104,7 +104,7 @@ impl Request {
                 IssuanceAnswer::Waiting => SubmissionStatus::Accepted,
             })
         };
-        let begun = UnderOneId::begin(file, issuance, (&anchor, output), &ask).await?;
+        let begun = IdempotentRequest::begin(file, issuance, (&anchor, output), &ask).await?;
         let word = match kind {
             IssuanceKind::Issue => "issued",
             IssuanceKind::Redeem => "redeemed",

@@ -5,9 +5,9 @@ use cbdc_client::{AccountId, Amount, Anchor, ClientError, InFlightFile, NetworkF
 use clap::Args;
 
 use super::format::{parse_amount, settled_object};
+use crate::idempotent_request::{Id, IdempotentRequest, Request};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
-use crate::under_one_id::{Id, Request, UnderOneId};
 
 /// Move money from a customer's deposit to their wallet
 #[derive(Args, Debug)]
@@ -84,7 +84,7 @@ impl Fund {
         let waits = || output.note(&format!("waiting for another funding of the wallet `{}` to end", self.name));
         let file = InFlightFile::open(network.wallets_dir().join(format!("{}.funding", self.name)), waits)?;
         let ask = async |funding: Funding, id| funding.ask(id, &network, &wallet).await;
-        let begun = UnderOneId::begin(file, funding, (&anchor, output), &ask).await?;
+        let begun = IdempotentRequest::begin(file, funding, (&anchor, output), &ask).await?;
         let show = async |status: SubmissionStatus| {
             let amount = funding.amount;
             let object = settled_object("fund", AccountId::treasury(account.bank), account, amount, &status);

@@ -7,7 +7,7 @@
 //! | scalar model (tests only) | this crate's, on the `Simd` trait written with plain integers | any processor |
 //!
 //! The portable backend is the fallback in production: dalek's own code, which picks AVX2 by itself, is several times
-//! faster than eight lanes emulated by scalar registers. The scalar model (`portable`) is the exact meaning of the
+//! faster than eight lanes emulated by scalar registers. The scalar model (`scalar_model`) is the exact meaning of the
 //! `Simd` trait: on it every schedule of this crate runs anywhere, bit for bit as with AVX-512, including under Miri.
 //!
 //! The process's backend is selected in [`crate::selection`].
@@ -17,7 +17,7 @@
 #[allow(unsafe_code)]
 mod avx512;
 #[cfg(any(test, not(target_arch = "x86_64")))]
-pub(crate) mod portable;
+pub(crate) mod scalar_model;
 
 use std::fmt;
 
@@ -57,7 +57,7 @@ impl Backend {
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    pub(crate) fn avx512(self) -> Option<portable::ScalarModel> {
+    pub(crate) fn avx512(self) -> Option<scalar_model::ScalarModel> {
         None
     }
 

@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::backend::Avx512;
-use crate::backend::portable::ScalarModel;
+use crate::backend::scalar_model::ScalarModel;
 use crate::backend::{Backend, Operation, Simd};
 
 /// Set to 1 if the processor is known to lack AVX-512, to run the other tests.

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use super::crafted::{Case, honest};
-use crate::backend::portable::{MULTIPLICATIONS, ScalarModel};
+use crate::backend::scalar_model::{MULTIPLICATIONS, ScalarModel};
 use crate::{Batch, BatchSeed, DecompressedKey, PublicKey, Trust};
 use rand::SeedableRng;
 use rand::rngs::StdRng;

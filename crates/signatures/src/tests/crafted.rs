@@ -9,7 +9,7 @@ use sha2::{Digest, Sha512};
 
 use super::backends::has_avx512;
 use crate::backend::Backend;
-use crate::backend::portable::ScalarModel;
+use crate::backend::scalar_model::ScalarModel;
 use crate::{Batch, BatchSeed, DecompressedKey, PublicKey, Signature, SigningKey, verify};
 
 /// The order `l` of the prime-order subgroup, little-endian.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::backends::cases;
 use super::crafted::{Case, batch_verdicts, honest, small_order_matrix, table};
-use crate::backend::portable::ScalarModel;
+use crate::backend::scalar_model::ScalarModel;
 use crate::{DecompressedKey, PublicKey};
 
 static CRAFTED: LazyLock<Vec<Case>> =
