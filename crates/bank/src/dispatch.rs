@@ -110,7 +110,7 @@ impl Dispatcher {
             Reason::Overloaded | Reason::Unavailable | Reason::ClockJump | Reason::SequenceOutOfWindow => {
                 self.deposits.again(key, SOON);
             }
-            Reason::SequenceUsed | Reason::SequenceConflict => {
+            reason if reason.says_sequence_used() => {
                 if self.is_used_by_another(key) {
                     self.deposits.give_back(*key, answer.outcome.reason).await;
                 }

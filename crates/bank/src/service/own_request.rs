@@ -95,11 +95,11 @@ impl OwnRequestSender {
                 let kept = self.context.deposits.rejected(id).await;
                 Attempt::Done(Err(of_refusal(&kept.err().unwrap_or(refusal))))
             }
-            // By this record or another, or no record can settle any more: the replica will show it.
+            // This record or another has used the number, or neither can any more: the replica will show which.
             reason if reason.says_sequence_used() || matches!(reason, Reason::Expired | Reason::KeyChanged) => {
                 self.context.replica_at(self.context.relay.answered_up_to()).await;
                 tokio::time::sleep(PAUSE).await;
-                Attempt::SignAgain(Err(unknown()))
+                Attempt::AskAgain(Err(unknown()))
             }
             reason if reason.shows_never_ordered() || (is_only_copy && reason != Reason::Unavailable) => {
                 Attempt::Done(Err(of_refusal(&refusal)))

@@ -231,8 +231,7 @@ impl GovernanceClient {
                 if refusal.reason() != Reason::SequenceOutOfWindow {
                     sequence_state.allocator.give_back(sequence);
                 }
-                let stale = [Reason::SequenceUsed, Reason::SequenceConflict, Reason::KeyChanged];
-                stale.contains(&refusal.reason())
+                refusal.reason().says_sequence_used() || refusal.reason() == Reason::KeyChanged
             }
             (Ok(_), Some(sequence_state)) => {
                 sequence_state.allocator.mark_used(sequence);

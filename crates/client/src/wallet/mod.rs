@@ -154,13 +154,6 @@ impl Wallet {
         Ok(Wallet::new(connection, anchor, key, account))
     }
 
-    /// Sets the version of the wallet's key, if it was replaced; a wallet's first key has version 0.
-    pub fn with_key_version(mut self, key_version: u32) -> Wallet {
-        self.key_version = key_version;
-        self.sessions = Sessions::new(self.anchor.network(), self.key.clone(), key_version, self.account);
-        self
-    }
-
     /// Sets the connection to the bank that tops payments up, if the wallet is linked to another bank than its own.
     pub fn with_linked_bank(mut self, connection: Connection) -> Wallet {
         self.linked_bank = Some(connection);
