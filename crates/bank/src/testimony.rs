@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use cbdc_ledger::{Height, Ledger};
-use cbdc_node::wall_clock::wall_clock;
 use cbdc_node::{Archive, LedgerHandle};
 use cbdc_proto::convert::header_to_message;
 use cbdc_proto::v1;
+use cbdc_proto::wall_clock::wall_clock;
 use tonic::Status;
 
 /// The newest block that this bank has.

@@ -10,11 +10,11 @@ use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::command::{Head, Record};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Class, Command, HolderId, MemberId, SigningKey, Timestamp};
-use cbdc_node::wall_clock::wall_clock;
 use cbdc_proto::transport::connect;
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 use cbdc_proto::v1::settlement_client::SettlementClient;
+use cbdc_proto::wall_clock::wall_clock;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 

@@ -17,7 +17,6 @@ use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::recovery::{RecoveryError, newest_checkpoint};
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metrics};
-use cbdc_node::wall_clock::wall_clock;
 use cbdc_node::{
     Archive, ArchiveError, Budget, ChainService, Checkpoints, DataFolderError, FilteredBlocks, LedgerHandle,
     Membership, Owner, ProposalSource,
@@ -26,6 +25,7 @@ use cbdc_ordering::{CommittedReceiver, Ordering, OrderingConfig, OrderingError, 
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity};
 use cbdc_proto::v1;
+use cbdc_proto::wall_clock::wall_clock;
 use cbdc_storage::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};

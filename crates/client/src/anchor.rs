@@ -20,8 +20,9 @@ use cbdc_ledger::encoding::{Reader, Writer};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::membership_change::{FollowedMembership, MembershipChange, MembershipChangeError};
 use cbdc_ledger::{Amount, BankId, Command, Genesis, MemberId, NetworkId, PublicKey, Receipt, SignedHeader, Timestamp};
-use cbdc_proto::membership;
 use cbdc_proto::transport::{FollowedKeys, NodeIdentity, ServerTrust};
+use cbdc_proto::wall_clock::wall_clock;
+use cbdc_proto::{durable_file, membership};
 
 use crate::connection::Connection;
 use crate::error::ClientError;
@@ -204,7 +205,7 @@ impl Anchor {
     /// The valid-until of a record signed now: an hour from now, or half of what genesis allows if that is less, so
     /// that a slightly wrong clock does no harm.
     pub(crate) fn valid_until(&self) -> Timestamp {
-        now().plus_ms((self.genesis.validity_ms_max / 2).min(3_600_000))
+        wall_clock().plus_ms((self.genesis.validity_ms_max / 2).min(3_600_000))
     }
 }
 
@@ -245,15 +246,7 @@ fn keep(file: &Path, proofs: &[MembershipChange]) -> std::io::Result<()> {
         let bytes = proof.to_bytes();
         out.u32(bytes.len() as u32).raw(&bytes);
     }
-    let new = file.with_extension(format!("new-{}", std::process::id()));
-    std::fs::write(&new, out.finish())?;
-    std::fs::rename(new, file)
-}
-
-/// The machine's clock.
-pub(crate) fn now() -> Timestamp {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+    durable_file::replace(file, &out.finish(), durable_file::READABLE)
 }
 
 /// A decimal number with commas between the thousands of its whole part: `-1234567.80` becomes `-1,234,567.80`.

@@ -6,9 +6,11 @@
 //! something in flight for one wallet.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use cbdc_proto::durable_file;
 
 use crate::error::ClientError;
 
@@ -73,15 +75,8 @@ impl InFlightFile {
     /// # Errors
     /// The file cannot be written; it holds what it held before.
     pub fn keep(&self, contents: &[u8]) -> Result<(), ClientError> {
-        let beside = self.path.with_extension("new");
-        let written = || {
-            let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
-            file.write_all(&sealed(contents))?;
-            file.sync_all()?;
-            std::fs::rename(&beside, &self.path)?;
-            self.sync_folder()
-        };
-        written().map_err(|error: io::Error| of_file(&self.path, error.to_string()))
+        let written = durable_file::replace(&self.path, &sealed(contents), durable_file::PRIVATE);
+        written.map_err(|error| of_file(&self.path, error.to_string()))
     }
 
     /// Removes the file, durably. Safe to repeat.
@@ -89,16 +84,7 @@ impl InFlightFile {
     /// # Errors
     /// The file cannot be removed.
     pub fn forget(&self) -> Result<(), ClientError> {
-        let removed = match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed.and_then(|()| self.sync_folder()),
-        };
-        removed.map_err(|error| of_file(&self.path, error.to_string()))
-    }
-
-    fn sync_folder(&self) -> io::Result<()> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
+        durable_file::remove(&self.path).map_err(|error| of_file(&self.path, error.to_string()))
     }
 }
 

@@ -25,7 +25,7 @@ impl Registrar {
 
     /// Certifies a holder's key for opening one wallet at a bank, until a day from now.
     pub fn register(&self, bank: BankId, holder: HolderId, class: Class, key: PublicKey) -> Registration {
-        let valid_until = crate::anchor::now().plus_ms(VALIDITY_MS);
+        let valid_until = cbdc_proto::wall_clock::wall_clock().plus_ms(VALIDITY_MS);
         let statement = Statement { purpose: CertifiedFor::Open(bank), holder, class, key, valid_until };
         Registration { network: self.network, statement, certificate: self.certify(&statement) }
     }
@@ -38,7 +38,7 @@ impl Registrar {
         class: Class,
         key: PublicKey,
     ) -> Registration {
-        let valid_until = crate::anchor::now().plus_ms(VALIDITY_MS);
+        let valid_until = cbdc_proto::wall_clock::wall_clock().plus_ms(VALIDITY_MS);
         let purpose = CertifiedFor::ReplaceKey { account, version };
         let statement = Statement { purpose, holder, class, key, valid_until };
         Registration { network: self.network, statement, certificate: self.certify(&statement) }

@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 use cbdc_client::random_bytes;
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
-use cbdc_ledger::{BankId, FormatVersion, Genesis, MemberId, SigningKey, Timestamp};
+use cbdc_ledger::{BankId, FormatVersion, Genesis, MemberId, SigningKey};
 use cbdc_node::Owner;
 use cbdc_proto::transport::NodeIdentity;
 use cbdc_proto::transport::key_file::{write_private, write_signing_key};
+use cbdc_proto::wall_clock::wall_clock;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
@@ -186,14 +187,13 @@ fn genesis(spec: &NetworkSpec, members: Vec<Member>) -> Result<Genesis, NetworkE
     })?;
     let mut currency = [0; 3];
     currency.copy_from_slice(spec.currency.as_bytes());
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Ok(Genesis {
         format: FormatVersion::NEWEST,
         currency,
         currency_exponent: spec.currency_exponent,
         day_count: DayCount::Actual365,
         day_offset_minutes: 0,
-        created_at: Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or_default()),
+        created_at: wall_clock(),
         validity_ms_max: spec.validity_ms_max,
         header_signatures: 1,
         threshold: spec.threshold,

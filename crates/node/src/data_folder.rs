@@ -12,13 +12,14 @@
 //!   compares them with genesis and member as far as their records show.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cbdc_ledger::encoding::hex;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{AccountId, Genesis, Height, Ledger, MemberId};
+use cbdc_proto::durable_file;
 use cbdc_storage::{Column, Direction, Durability, KeyRange, RocksStore, Store, StoreError, WriteBatch, sealed};
 use serde::{Deserialize, Serialize};
 
@@ -320,14 +321,8 @@ impl Owner {
              network = \"{network}\"\nrole = \"{role}\"\nmember = {member}\nbegun = {begun}\n\
              admitted = {admitted}\ncheck = \"{check}\"\n"
         );
-        let (path, new) = (folder.join(NODE_FILE), folder.join("NODE.new"));
-        let written = || {
-            let mut file = fs::File::create(&new)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            fs::File::open(folder)?.sync_all()
-        };
-        written().map_err(|error| DataFolderError::Write { path, error })
+        let path = folder.join(NODE_FILE);
+        let written = durable_file::replace(&path, text.as_bytes(), durable_file::READABLE);
+        written.map_err(|error| DataFolderError::Write { path, error })
     }
 }

@@ -61,7 +61,6 @@ pub mod state;
 pub mod telemetry;
 pub mod unread;
 pub mod views;
-pub mod wall_clock;
 
 pub use archive::{Archive, ArchiveError, BlockParts, ProposalSource};
 pub use budget::{Budget, Share};

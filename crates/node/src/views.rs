@@ -7,9 +7,8 @@ use cbdc_ledger::{AccountId, Amount, Ledger, Outcome, Reason, Timestamp};
 use cbdc_proto::convert::account;
 use cbdc_proto::status::{invalid, of_refusal};
 use cbdc_proto::v1;
+use cbdc_proto::wall_clock::wall_clock;
 use tonic::Status;
-
-use crate::wall_clock::wall_clock;
 
 /// Holds on a page, by default and at most.
 const HOLDS_PAGE: (u32, u32) = (50, 500);

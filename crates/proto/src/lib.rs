@@ -4,10 +4,12 @@
 //! * [`convert`]: every conversion between messages and the ledger's types, each failing with a sentence.
 //! * [`answers`]: the answers to a batch.
 //! * [`bounded_file`]: reading a file up to a size.
+//! * [`durable_file`]: replacing a file whole and durably.
 //! * [`membership`]: fetching proofs of membership changes.
 //! * [`packed`]: outcomes packed 40 bytes each, as streams carry them.
 //! * [`status`]: refusals and failures as gRPC statuses with `google.rpc.ErrorInfo`, and back.
 //! * [`transport`]: TLS 1.3 with pinned node keys, for servers and clients.
+//! * [`wall_clock`]: the machine's clock.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -15,10 +17,12 @@
 pub mod answers;
 pub mod bounded_file;
 pub mod convert;
+pub mod durable_file;
 pub mod membership;
 pub mod packed;
 pub mod status;
 pub mod transport;
+pub mod wall_clock;
 
 /// Generated from `proto/cbdc/v1`, whose comments say what each message and field means.
 #[allow(clippy::doc_markdown, missing_docs)]

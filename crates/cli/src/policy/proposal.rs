@@ -1,11 +1,12 @@
 //! `cbdc policy propose`, `vote` and `proposals`: the committee's governance proposals.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cbdc_client::{ClientError, GovernanceAction, GovernanceClient, MemberId, Role, Timestamp, v1};
 use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::governance::proposal::HORIZON_MS_MAX;
+use cbdc_proto::wall_clock::wall_clock;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -70,7 +71,7 @@ async fn after_enactment(governance: &GovernanceClient, number: u64) -> anyhow::
     let began = Instant::now();
     loop {
         let proposal = find(governance, number).await?;
-        let is_due = is_open(&proposal) && proposal.approved && proposal.effective_at_ms <= now().0;
+        let is_due = is_open(&proposal) && proposal.approved && proposal.effective_at_ms <= wall_clock().0;
         if !is_due || began.elapsed() > ENACTMENT_TIMEOUT {
             return Ok(proposal);
         }
@@ -156,7 +157,7 @@ impl Propose {
         let warning = |role: Role| format!("warning: this dismisses the last {role}: from then on {}", without(role));
         let warnings: Vec<String> = emptied_roles(&actions, &members.members).into_iter().map(warning).collect();
         warnings.iter().for_each(|warning| output.note(warning));
-        let now = now();
+        let now = wall_clock();
         let in_s = |seconds: u64| now.plus_ms(seconds.saturating_mul(1_000));
         let (effective_at, expires_at) = (in_s(self.effective_in_s), in_s(self.expires_in_s));
         let (position, number) = governance.propose(actions, effective_at, expires_at).await?.result()?;
@@ -327,11 +328,6 @@ pub fn proposal_object(proposal: &v1::GovernanceProposal) -> Value {
 pub fn voters(proposal: &v1::GovernanceProposal, approve: bool) -> String {
     let voters = proposal.votes.iter().filter(|vote| vote.counts && vote.approve == approve);
     voters.map(|vote| format!("committee-{}", vote.member)).collect::<Vec<_>>().join(", ")
-}
-
-fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

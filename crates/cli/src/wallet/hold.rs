@@ -1,6 +1,7 @@
 //! `cbdc wallet hold` and `holds`: money held for a payee.
 
 use cbdc_client::{AccountId, PaymentTerms, Timestamp, v1};
+use cbdc_proto::wall_clock::wall_clock;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -46,7 +47,7 @@ impl Hold {
         let wallet = network.wallet(&self.from)?;
         // Not before the chain's clock, so that on a machine with a slow clock the hold lasts as long as requested.
         let now = Timestamp(wallet.status().await?.time_ms);
-        let expires_at = now.max(this_clock()).plus_ms(self.expires_in_s * 1_000);
+        let expires_at = now.max(wall_clock()).plus_ms(self.expires_in_s * 1_000);
         let (position, hold) = wallet.hold(to, maximum, expires_at, &terms).await?.result()?;
         let object = json!({
             "hold": hold,
@@ -70,11 +71,6 @@ impl Hold {
         });
         Ok(())
     }
-}
-
-fn this_clock() -> Timestamp {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// List the open holds of which a wallet is payer or payee

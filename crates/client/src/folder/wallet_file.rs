@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cbdc_ledger::{AccountId, BankId, Class, HolderId, SigningKey};
+use cbdc_proto::durable_file;
 use cbdc_proto::transport::key_file::{read_signing_key, write_signing_key};
 use serde::{Deserialize, Serialize};
 
@@ -132,7 +133,7 @@ impl WalletFile {
         Ok(read_signing_key(&wallets_dir.join(format!("{}.key", self.name)))?)
     }
 
-    /// Writes the file, atomically: a reader sees the old text or the new one.
+    /// Writes the file durably: a reader sees the old text or the new one.
     pub fn save(&self, wallets_dir: &Path) -> Result<(), ClientError> {
         let text = Text {
             name: self.name.clone(),
@@ -143,9 +144,8 @@ impl WalletFile {
             funded: self.funded,
         };
         let path = wallets_dir.join(format!("{}.toml", self.name));
-        let beside = wallets_dir.join(format!(".{}.toml.new", self.name));
         let text = toml::to_string(&text).map_err(|error| ClientError::Usage(error.to_string()))?;
-        let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, &path));
+        let written = durable_file::replace(&path, text.as_bytes(), durable_file::READABLE);
         written.map_err(|error| ClientError::File { path, reason: error.to_string() })
     }
 }

@@ -2,6 +2,8 @@
 
 pub use cbdc_report::format::{count, figure, given, percent, rounded, share};
 
+use cbdc_ledger::Timestamp;
+
 use crate::result::{Currency, IdleStalls, RunResult};
 
 /// An amount in the currency's major unit: 123456 as `1,234.56`; negative amounts with a true minus sign.
@@ -19,8 +21,7 @@ pub fn money(minor: i64, currency: &Currency) -> String {
 /// A date and time in UTC: `2026-11-23 01:25 UTC`.
 pub fn date(unix_ms: u64) -> String {
     let minutes = unix_ms / 60_000;
-    let (year, month, day) = civil((minutes / 1_440) as i64);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60 % 24, minutes % 60)
+    format!("{} {:02}:{:02} UTC", Timestamp(unix_ms).ledger_day(0), minutes / 60 % 24, minutes % 60)
 }
 
 /// The run in two sentences: throughput, then latency and the audit.
@@ -145,19 +146,6 @@ fn list(words: &[&str]) -> String {
         [only] => (*only).to_owned(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
-}
-
-/// Year, month and day of a day number from 1970-01-01 (Howard Hinnant's `civil_from_days`).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

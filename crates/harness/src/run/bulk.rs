@@ -28,11 +28,12 @@ use cbdc_proto::packed::{State, unpack};
 use cbdc_proto::transport::MESSAGE_BYTES_MAX;
 use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
+use cbdc_proto::wall_clock::wall_clock;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::clock::{VALIDITY_MS, now_ms};
+use super::VALIDITY_MS;
 use super::setup::{self, holder_of, key_of};
 use super::signed_payments::Purse;
 use crate::scenario::Scenario;
@@ -137,7 +138,7 @@ fn sign_openings(folder: &NetworkFolder, scenario: &Scenario, bank: BankId) -> R
     let network = folder.anchor().network();
     let bank_key = folder.signing_key(Role::Bank, MemberId(bank.0))?;
     let registrar = folder.first_registrar()?;
-    let (seed, valid_until) = (scenario.seed, Timestamp(now_ms() + VALIDITY_MS));
+    let (seed, valid_until) = (scenario.seed, wall_clock().plus_ms(VALIDITY_MS));
     let wallets: Vec<(u32, Class)> =
         wallets_at(scenario, bank).map(|wallet| (wallet, scenario.class_of(wallet))).collect();
     let (signed, batches) = mpsc::channel(2);
@@ -243,7 +244,7 @@ async fn fund_at(
             payments.push(FundingPayment { payer, payee, sequence, amount });
         }
     }
-    let (network, valid_until) = (folder.anchor().network(), Timestamp(now_ms() + VALIDITY_MS));
+    let (network, valid_until) = (folder.anchor().network(), wall_clock().plus_ms(VALIDITY_MS));
     let in_flight = (payers * PAYMENTS_IN_FLIGHT_MAX / BATCH).max(1);
     let (mut sender, mut answers) = payment_stream::open(&connection, in_flight).await?;
     let (mut batches, mut is_sent, mut waiting) = (payments.chunks(BATCH), false, 0_usize);

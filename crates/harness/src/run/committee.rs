@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use cbdc_client::{BankId, Choice, GovernanceAction, NetworkFolder, Role, SubmissionStatus, Timestamp};
+use cbdc_client::{BankId, Choice, GovernanceAction, NetworkFolder, Role, SubmissionStatus};
 use cbdc_ledger::Amount;
 use cbdc_ledger::policy::{Parameters, text};
 use cbdc_ledger::programme::{Classes, Cohort, Grant, Purpose};
+use cbdc_proto::wall_clock::wall_clock;
 use tokio::time::Instant;
 
-use super::clock::now_ms;
 use crate::scenario::{GrantFigures, NodeName};
 use cbdc_devnet::policy::PolicyChange;
 
@@ -48,7 +48,7 @@ impl<'a> Committee<'a> {
     /// Founds a programme that pays a cohort.
     pub async fn grant(&self, figures: &GrantFigures) -> Result<String> {
         let purpose = figures.purpose.as_ref().map(|purpose| Purpose {
-            expires_at: Timestamp(now_ms() + purpose.expires_in_s * 1_000),
+            expires_at: wall_clock().plus_ms(purpose.expires_in_s * 1_000),
             payees: Classes::of(purpose.payees.iter().copied()),
             funding: purpose.funding,
         });
@@ -71,9 +71,9 @@ impl<'a> Committee<'a> {
         let seats: Vec<_> =
             seats.take(members.threshold as usize).map(|member| cbdc_client::MemberId(member.id as u16)).collect();
         let Some((first, others)) = seats.split_first() else { bail!("the network has no committee") };
-        let now = now_ms();
+        let now = wall_clock();
         let proposer = folder.governance(Role::Committee, *first)?;
-        let proposed = proposer.propose(actions, Timestamp(now), Timestamp(now + OPEN_MS)).await?;
+        let proposed = proposer.propose(actions, now, now.plus_ms(OPEN_MS)).await?;
         let (_, number) = proposed.result().context("proposing")?;
         for member in others {
             let voted: SubmissionStatus =

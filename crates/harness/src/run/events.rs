@@ -3,12 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use cbdc_client::{
-    AccountId, GovernanceAction, IssuanceKind, LedgerDay, NetworkFolder, OperationKind, RatePpm, Role, Timestamp,
-};
+use cbdc_client::{AccountId, GovernanceAction, IssuanceKind, LedgerDay, NetworkFolder, OperationKind, RatePpm, Role};
 use cbdc_ledger::Amount;
+use cbdc_proto::wall_clock::wall_clock;
 
-use super::clock::now_ms;
 use super::committee::{Committee, bank_id};
 use super::nodes::Nodes;
 use super::orders::{self, Order};
@@ -66,7 +64,7 @@ pub async fn happen(
 
 async fn operate(folder: &NetworkFolder, figures: &OperationFigures) -> Result<()> {
     let genesis = folder.anchor().genesis();
-    let today = Timestamp(now_ms()).ledger_day(genesis.day_offset_minutes);
+    let today = wall_clock().ledger_day(genesis.day_offset_minutes);
     let (kind, bank, amount) = (figures.kind, bank_id(figures.bank), Amount::from_minor(figures.amount_minor));
     let price_ppm = figures.price.map_or(0, |price| price.0.unsigned_abs());
     let governance = folder.acting(Role::Operator).await?;

@@ -26,7 +26,6 @@ pub mod signed_payments;
 pub mod stream_outcome;
 pub mod unary;
 
-mod clock;
 mod events;
 mod nodes;
 mod observer;
@@ -42,9 +41,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use cbdc_client::{NetworkFolder, NodeName, Role};
-use cbdc_ledger::{AccountId, Timestamp};
+use cbdc_ledger::AccountId;
+use cbdc_proto::wall_clock::wall_clock;
 
-use self::clock::{VALIDITY_MS, now_ms};
 use self::deposits::Deposits;
 use self::load::{DRAIN_MAX, Live, StreamRunner};
 use self::nodes::Nodes;
@@ -58,6 +57,9 @@ use crate::report;
 use crate::result::{AuditVerdict, RunResult};
 use crate::scenario::{self, Mode, Scenario};
 use cbdc_devnet::Network;
+
+/// The validity of payments signed now, ms.
+const VALIDITY_MS: u64 = 20 * 60 * 60 * 1_000;
 
 /// Options of a run.
 #[derive(Debug, Clone)]
@@ -119,7 +121,7 @@ pub async fn run(scenario: &Scenario, options: &BenchOptions) -> Result<RunResul
     let machine = Machine::read();
     let mut result =
         RunResult::begin(scenario, env!("CARGO_PKG_VERSION"), &options.command, &machine, options.in_process);
-    result.started_unix_ms = now_ms();
+    result.started_unix_ms = wall_clock().0;
 
     progress.step("starting the network");
     let network_dir = options.out.join("bench-network");
@@ -158,7 +160,7 @@ async fn prepare(scenario: &Scenario, folder: &NetworkFolder, progress: &Progres
     let expected = crate::workload::plan::Plan::new(scenario).expected();
     let bar = progress.counted("signing payments", expected);
     let network = folder.anchor().network();
-    let valid_until = Timestamp(now_ms() + VALIDITY_MS);
+    let valid_until = wall_clock().plus_ms(VALIDITY_MS);
     let payments = tokio::task::block_in_place(|| {
         signed_payments::sign_all(scenario, network, &purses, valid_until, |count| bar.add(count))
     });
@@ -185,7 +187,7 @@ async fn measure(
     result.supply_before = supply::now(folder).await?;
     let live = Arc::new(Live::default());
     let start = Instant::now() + Duration::from_millis(200);
-    let load_began_ms = now_ms() + 200;
+    let load_began_ms = wall_clock().0 + 200;
     let observer = Observer::start(folder, start, scenario.load.total_s()).await?;
     let streams = start_streams(scenario, folder, &mut payments, start, &live)?;
     let events = events::happen(scenario, folder, &accounts, nodes, start);
