@@ -94,13 +94,13 @@ impl Taken {
         Taken { own, sequence, valid_until, is_settled: false }
     }
 
-    /// The chain has used it, and the replica has seen it.
+    /// Notes that the chain has used the number, and the replica has seen it.
     pub fn used(mut self) {
         self.is_settled = true;
         self.own.used(self.sequence);
     }
 
-    /// No record with it can be ordered any more.
+    /// Frees the number: no record with it can be ordered any more.
     pub fn never_sent(mut self) {
         self.is_settled = true;
         self.own.never_sent(self.sequence);

@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use cbdc_ledger::Height;
 
-/// How often the bank looks how far it is behind.
+/// The time between two looks at how far the bank is behind.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Blocks from one look to the next, at least.
+/// The fewest blocks that a peer must bring from one look to the next.
 const BLOCKS_MIN: u64 = 32;
-/// Bytes from one look to the next that are enough as well: large blocks over a slow line.
+/// The bytes from one look to the next that are enough as well: large blocks over a slow line.
 const BYTES_MIN: usize = 4 * 1024 * 1024;
 
-/// What one peer has brought since the last look.
+/// The pace of one peer: blocks and bytes since the last look.
 pub struct Pace {
     looked_at: Instant,
-    /// Blocks that lacked at the last look; `None` before the first.
+    /// The number of missing blocks at the last look; `None` before the first.
     lacked: Option<u64>,
     head: Height,
     bytes: usize,

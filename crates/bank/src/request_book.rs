@@ -53,7 +53,7 @@ pub struct OwnRequest {
     pub valid_until: Timestamp,
     pub key_version: u32,
     pub progress: Progress,
-    /// As signed: a command, or a request that an operator's command carries.
+    /// The signed record: a command, or a request that an operator's command carries.
     pub record: Bytes,
 }
 

@@ -55,7 +55,7 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// When block proposals are cut.
+/// The sequencer's limits: they decide when a block proposal is cut.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SequencerConfig {

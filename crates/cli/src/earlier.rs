@@ -1,10 +1,10 @@
-//! What a command tells of something that an earlier one left in flight.
+//! Notes on what an earlier command left in flight.
 
 use cbdc_client::SubmissionStatus;
 
 use crate::output::Output;
 
-/// What became of it, and so of what is asked for now.
+/// The fate of what was in flight, which decides whether the new command acts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Earlier {
     /// It is what is asked for now, and its status is the answer.
@@ -22,7 +22,7 @@ pub enum Earlier {
 }
 
 impl Earlier {
-    /// By its status, and whether it is the same as what is asked for now.
+    /// The fate by the status of what was in flight, and by whether it is the same as what is asked for now.
     pub fn of(status: &SubmissionStatus, is_same: bool) -> Earlier {
         match status {
             status if status.sequence_was_taken() => Earlier::NumberTaken,

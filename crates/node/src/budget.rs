@@ -33,7 +33,7 @@ const LOOK_UPS_PER_TENANT: usize = 2;
 /// An address that uses no more than this finds memory even if others have used up the customers' part.
 pub const SMALL_BYTES: usize = 2 * 1024 * 1024;
 
-/// Whoever takes memory, look-ups and connections of a node.
+/// A user of the node's memory, look-ups and connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tenant {
     /// A member, by its node key.

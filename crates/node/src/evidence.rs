@@ -24,7 +24,7 @@ pub fn keep(store: &Arc<dyn Store>, header: &SignedHeader) -> Result<(), StoreEr
     store.write(batch, Durability::Synced)
 }
 
-/// What the evidence in a store says against the chain there: nothing of headers that the chain has by now.
+/// The findings that a store's evidence gives against the chain there. A header that the chain has by now gives none.
 pub(crate) fn findings(store: &Arc<dyn Store>, archive: &Archive) -> Result<Vec<String>, StoreError> {
     let mut findings = Vec::new();
     for (key, record) in store.collect(Column::Meta, &KeyRange::with_prefix(PREFIX), Direction::Forward, usize::MAX)? {

@@ -1,4 +1,4 @@
-//! Notices that a node's data folder is gone, or is no longer its own, while the node runs.
+//! A watch on a running node's data folder: whether it is gone, or no longer the node's own.
 //!
 //! The store goes on writing into files that no longer have a name: nothing of it would be there after a restart. So
 //! the node looks every few seconds, and stops.
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::data_folder::{NODE_FILE, Owner, STORE_FILE};
 
-/// How often the folder is looked at.
+/// The time between two looks at the folder.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The data folder of a running node is gone.

@@ -125,10 +125,10 @@ impl hyper::service::Service<Request<Incoming>> for Metered {
     }
 }
 
-/// What a request holds until its answer has left.
+/// The charges and guards of a request, held until its answer has left.
 struct Held {
     share: Share,
-    /// Of a stream of messages.
+    /// The unread bytes, if the call is a stream of messages.
     unread: Option<Arc<StreamUnread>>,
     _charge: Option<Charge>,
     _open: Open,
@@ -174,7 +174,7 @@ fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
 struct RequestBody {
     incoming: Incoming,
     meter: Meter,
-    /// Of a stream of messages.
+    /// The unread bytes, if the call is a stream of messages.
     unread: Option<Arc<StreamUnread>>,
     /// Runs while a message is awaited.
     deadline: Option<Pin<Box<Sleep>>>,

@@ -28,11 +28,11 @@ struct Open {
     charge: Charge,
 }
 
-/// The node waits for the stream's next bytes.
+/// The state of a stream whose next bytes the node waits for.
 const RESTS: u8 = 0;
-/// There may be bytes that nobody has read.
+/// The state of a stream that may have bytes which nobody has read.
 const MAY_BE_UNREAD: u8 = 1;
-/// No more of it is read or kept.
+/// The state of a stream of which nothing more is read or kept.
 const ENDED: u8 = 2;
 
 /// The bytes that may be unread on one stream.

@@ -34,9 +34,9 @@
 //!
 //! # Checks beyond the tests
 //! The scalar model of the lanes runs under Miri, on smaller sizes: `cargo +nightly miri test -p cbdc-signatures --lib
-//! -- tests::arithmetic tests::hash tests::positions`. `fuzz/targets/batch_verification.rs` compares batches on every backend with
-//! single verification and zebra. Tests fail on a processor without AVX-512 unless `CBDC_WITHOUT_AVX512=1` says that it
-//! is known.
+//! -- tests::arithmetic tests::hash tests::positions`. `fuzz/targets/batch_verification.rs` compares batches on every
+//! backend with single verification and zebra. Tests fail on a processor without AVX-512 unless `CBDC_WITHOUT_AVX512=1`
+//! says that it is known.
 
 #![deny(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]

@@ -1,8 +1,8 @@
 //! The process's backend: the fastest one that passes a self-check.
 //!
 //! [`Backend::select_checked`] detects the best backend, compares it with the portable one on known good and known bad
-//! batches, and falls back if they differ. It happens once per process, at the program's start or else at the first use.
-//! This crate logs nothing: the caller reads the [`Selection`] and reports it.
+//! batches, and falls back if they differ. It happens once per process, at the program's start or else at the first
+//! use. This crate logs nothing: the caller reads the [`Selection`] and reports it.
 //!
 //! The self-check verifies batches, so this module stands above [`crate::batch`]; what is verified by the process's
 //! backend begins here.

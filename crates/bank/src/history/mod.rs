@@ -54,12 +54,12 @@ pub const ROWS_MAX: usize = 8_192;
 pub struct RowsLeft(usize);
 
 impl RowsLeft {
-    /// What a call about one command may read.
+    /// The records that a call about one command may read.
     pub fn of_one() -> RowsLeft {
         RowsLeft(ROWS_MAX)
     }
 
-    /// What a call about so many commands may read: a few more for each.
+    /// The records that a call about several commands may read: a few more for each.
     pub fn of_many(commands: usize) -> RowsLeft {
         RowsLeft(ROWS_MAX.saturating_add(commands.saturating_mul(4)))
     }

@@ -30,7 +30,7 @@ const LINES_MAX: usize = 64;
 const ALL_LINES_MAX: usize = 262_144;
 /// Accounts that are remembered one by one.
 const ACCOUNTS_MAX: usize = 65_536;
-/// How far the chain's time must have gone on before the full table is searched again for records that are decided, ms.
+/// The chain's time between two searches of the full table for decided records, ms.
 const SEARCH_EVERY_MS: u64 = 1_000;
 /// The key of the mark, in [`Column::Meta`].
 const MARK: &[u8] = b"unanswered_at_stop";
@@ -49,17 +49,17 @@ struct Table {
     lines: usize,
     /// The number of the next line.
     next: u64,
-    /// Until then, by the chain's time, every record is in doubt.
+    /// The chain's time until which every record is in doubt.
     all_until: Timestamp,
     /// The chain's time at which the full table was searched last.
     searched_at: Option<Timestamp>,
 }
 
-/// What is unanswered of one account's records.
+/// The unanswered records of one account.
 #[derive(Default)]
 struct Account {
     lines: Vec<Line>,
-    /// Until then, by the chain's time, every record of the account is in doubt.
+    /// The chain's time until which every record of the account is in doubt.
     all_until: Timestamp,
 }
 
@@ -208,7 +208,7 @@ impl Table {
         Some(number)
     }
 
-    /// Whether there is room for another account, once those are forgotten of which the chain has decided everything.
+    /// Whether there is room for another account, once accounts with only decided records are forgotten.
     fn has_room(&mut self, now: Timestamp, is_decided: impl Fn(&RecordId) -> bool) -> bool {
         let is_due = self.searched_at.is_none_or(|at| at.plus_ms(SEARCH_EVERY_MS) <= now);
         if self.accounts.len() >= ACCOUNTS_MAX && is_due {

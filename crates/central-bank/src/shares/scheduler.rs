@@ -44,8 +44,8 @@ pub struct Taken<T> {
     pub is_slowed: bool,
 }
 
-/// What the scheduler knows of a source.
-struct Known {
+/// The scheduler's record of a source.
+struct SourceRecord {
     standing: Standing,
     submitted_at: Instant,
 }
@@ -53,7 +53,7 @@ struct Known {
 /// The items to verify, and the sources' standings.
 pub struct Scheduler<T> {
     turns: RoundRobin<T>,
-    known: BTreeMap<Source, Known>,
+    known: BTreeMap<Source, SourceRecord>,
 }
 
 impl<T> Default for Scheduler<T> {
@@ -87,7 +87,7 @@ impl<T: Work> Scheduler<T> {
     pub fn standing(&mut self, now: Instant, source: Source) -> &mut Standing {
         let known = self.known.entry(source);
         &mut known
-            .or_insert_with(|| Known { standing: Standing::new(standing::MEMBER, now), submitted_at: now })
+            .or_insert_with(|| SourceRecord { standing: Standing::new(standing::MEMBER, now), submitted_at: now })
             .standing
     }
 
@@ -95,7 +95,7 @@ impl<T: Work> Scheduler<T> {
     pub fn push(&mut self, now: Instant, source: Source, item: T) {
         let known = self.known.entry(source);
         let known =
-            known.or_insert_with(|| Known { standing: Standing::new(standing::MEMBER, now), submitted_at: now });
+            known.or_insert_with(|| SourceRecord { standing: Standing::new(standing::MEMBER, now), submitted_at: now });
         known.submitted_at = now;
         self.turns.push(source, item);
     }
@@ -136,7 +136,7 @@ impl<T: Work> Scheduler<T> {
             let refilled = waiting.filter_map(|(_, known)| known.standing.refilled(now)).min();
             return Next::WaitUntil(refilled.into_iter().chain(contested).min().unwrap_or(now + CONTESTED_FOR));
         };
-        if let Some(Known { standing, .. }) = self.known.get(&source)
+        if let Some(SourceRecord { standing, .. }) = self.known.get(&source)
             && standing.is_suspect(now)
         {
             let is_slowed = standing.is_reported_slowed(now);
@@ -158,7 +158,7 @@ impl<T: Work> Scheduler<T> {
     fn next(&mut self, now: Instant, is_contested: bool, takes_suspects: bool) -> Option<(Source, T)> {
         let known = &self.known;
         self.turns.next(|source| {
-            let Some(Known { standing, .. }) = known.get(&source) else { return true };
+            let Some(SourceRecord { standing, .. }) = known.get(&source) else { return true };
             !(is_contested && standing.is_slowed(now)) && (takes_suspects || !standing.is_suspect(now))
         })
     }

@@ -167,7 +167,6 @@ async fn prepare(scenario: &Scenario, folder: &NetworkFolder, progress: &Progres
     Ok(Prepared { payments, accounts: purses.iter().map(|purse| purse.account).collect(), deposits })
 }
 
-#[allow(clippy::too_many_arguments)]
 async fn measure(
     scenario: &Scenario,
     network: &Network,

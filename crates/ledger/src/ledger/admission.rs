@@ -24,8 +24,8 @@ pub struct Admission {
 }
 
 impl Ledger {
-    /// Checks a command's head against its signer's state at `time`. It changes nothing: a node asks before it submits a
-    /// command, and the transition before it uses the sequence number.
+    /// Checks a command's head against its signer's state at `time`. It changes nothing: a node asks before it submits
+    /// a command, and the transition before it uses the sequence number.
     ///
     /// # Errors
     /// The refusal of a command that uses no sequence number: `UNKNOWN_ACCOUNT`, `UNKNOWN_MEMBER`, `KEY_CHANGED`,

@@ -220,7 +220,7 @@ impl Ledger {
         &self.holds
     }
 
-    /// What courts have frozen.
+    /// The amounts that courts have frozen.
     pub fn freezes(&self) -> &Freezes {
         &self.freezes
     }

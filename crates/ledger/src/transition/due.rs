@@ -7,14 +7,14 @@ use crate::state::programme::Purpose;
 use crate::types::amount::Amount;
 use crate::types::time::Timestamp;
 
-/// What falls due from the newest block to a later time.
+/// The work that falls due from the newest block to a later time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DueUntil {
     /// Ends of ledger days.
     pub days: u32,
     /// Interest on wallets that is not posted yet, in minor units, by the rates in force.
     pub interest: u128,
-    /// Likewise demurrage.
+    /// Demurrage that is not collected yet, in minor units, by the rates in force.
     pub demurrage: u128,
     /// Holds that expire.
     pub holds: u64,
@@ -36,7 +36,7 @@ impl Ledger {
         [proposals, paying, handover].into_iter().chain(expiries).chain(work).flatten().min()
     }
 
-    /// What falls due until `time`. Linear in the number of wallets and of open holds.
+    /// The work that falls due until `time`. Linear in the number of wallets and of open holds.
     pub fn due_until(&self, time: Timestamp) -> DueUntil {
         let day = time.max(self.tip.time).ledger_day(self.genesis.day_offset_minutes);
         let (interest, demurrage) = self.interest_until(day);

@@ -218,7 +218,7 @@ reasons! {
          accepted; limit is that number."
 }
 
-/// What the signer knows of other copies of a refused record.
+/// The signer's knowledge of other copies of a refused record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OtherCopies {
     /// None was ordered: there is no other copy, or the chain has another record with the sequence number.

@@ -29,7 +29,7 @@ struct Last<R> {
 }
 
 impl<R> Last<R> {
-    /// When the next one may begin.
+    /// The earliest start of the next computation.
     fn next_at(&self) -> Instant {
         self.ended + self.ended.duration_since(self.began).saturating_mul(PART).min(PAUSE_MAX)
     }
