@@ -2,7 +2,7 @@
 #
 #   make demo    build, run a real network under load, audit it, leave a report
 #   make test    all tests
-#   make lint    formatting and clippy
+#   make lint    formatting, clippy, and whether the fuzz targets compile
 #   make deny    licences, bans and sources of all dependencies, offline (needs cargo-deny)
 #   make bench   all criterion benchmarks; those of one crate: cargo bench -p cbdc-ledger
 #   make up      a development network in the foreground
@@ -40,7 +40,8 @@ test:
 	    wait $$signatures || failed=1; cat "$$log"; exit $$failed; }
 
 lint:
-	@$(SETUP) && cargo fmt --all --check && cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	@$(SETUP) && cargo fmt --all --check && cargo clippy --release --locked --workspace --all-targets -- -D warnings \
+	    && RUSTC_BOOTSTRAP=1 cargo check --quiet --locked --manifest-path fuzz/Cargo.toml
 
 bench:
 	@$(SETUP) && cargo bench --locked --profile release -p cbdc-signatures -p cbdc-ledger -p cbdc-economy -p cbdc-storage --bench '*'

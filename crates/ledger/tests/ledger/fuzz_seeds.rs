@@ -9,10 +9,13 @@ use crate::model;
 use crate::model::network::{account, amount, key, proposal};
 use crate::model::samples::{chunks_of, commands, commands_under, encoded, load};
 use cbdc_ledger::books::Books;
+use cbdc_ledger::checkpoint_signature::CheckpointSignature;
 use cbdc_ledger::command::{IssuanceKind, IssuanceRequest, Record, SessionStatement, SignedSession};
 use cbdc_ledger::encoding::Reader;
 use cbdc_ledger::filtered_block::filtered_blocks;
 use cbdc_ledger::member::Role;
+use cbdc_ledger::membership_change::MembershipChange;
+use cbdc_ledger::sections::Sections;
 use cbdc_ledger::{
     Account, BankId, BlockProposal, Command, CommandBatch, FormatVersion, Genesis, Header, Ledger, MemberId, Outcome,
     Reason, Signed, SignedHeader, Timestamp, VerifiedProposal,
@@ -36,6 +39,11 @@ fn seeds() -> Seeds {
     let bytes = proposal(network.now, &samples);
     let block = network.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
     let signed = SignedHeader::sign(block.header, network.id(), MemberId(0), &key("central-bank-0"));
+    let checkpoint = (network.ledger.tip_hash(), [7; 32]);
+    let (node, node_key) = ((Role::CentralBank, MemberId(0)), key("central-bank-0"));
+    let signature = CheckpointSignature::sign(network.id(), node, &node_key, &checkpoint.0, &checkpoint.1);
+    add("proofs", "checkpoint-signature", signature.to_bytes());
+    add("proofs", "sections", network.ledger.sections().to_bytes());
     add("block_proposal", "proposal", bytes);
     add("header", "header", block.header.to_bytes());
     add("header", "signed", encoded(|out| signed.encode(out)));
@@ -68,6 +76,9 @@ fn seeds() -> Seeds {
         let header = block.header.to_bytes();
         add("filtered_block", name, [&(header.len() as u16).to_le_bytes()[..], &header, &filtered].concat());
         if format == FormatVersion::Two {
+            let signed = SignedHeader::sign(block.header, ledger.network(), node.1, &node_key);
+            let change = MembershipChange::of(signed, &ledger).expect("this version proves membership");
+            add("proofs", "membership-change", change.to_bytes());
             add("genesis", name, genesis.to_bytes());
             add("header", name, header);
         }
@@ -85,6 +96,11 @@ fn decodes(target: &str, bytes: &[u8]) -> bool {
         "outcome" => Outcome::decode(&mut reader).is_ok(),
         "state" => Account::decode(&mut reader).is_ok() || Books::decode(&mut Reader::new("seed", bytes)).is_ok(),
         "genesis" => Genesis::from_bytes(bytes).is_ok(),
+        "proofs" => {
+            MembershipChange::from_bytes(bytes).is_ok()
+                || CheckpointSignature::from_bytes(bytes).is_ok()
+                || Sections::from_bytes(bytes).is_some()
+        }
         "session_statement" => SignedSession::from_bytes(bytes).is_ok(),
         "issuance_request" => Signed::<IssuanceRequest>::from_bytes(bytes).is_ok(),
         "checkpoint" => {
@@ -124,6 +140,7 @@ fn every_seed_is_of_todays_encodings_and_decodes() {
         assert!(decodes(target, bytes), "{target}/{name} does not decode");
         let path = folder.join(target).join(name);
         if update {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, bytes).unwrap();
         }
         assert_eq!(std::fs::read(&path).ok().as_ref(), Some(bytes), "{target}/{name}: see the head of this file");
