@@ -173,7 +173,7 @@ impl Follower {
     /// The next block; `None` if the node ended the stream.
     ///
     /// # Errors
-    /// As [`Chain::block`]; a height out of order is [`ClientError::BadAnswer`].
+    /// Like [`Chain::block`]; a height out of order is [`ClientError::BadAnswer`].
     pub async fn next(&mut self) -> Result<Option<ChainBlock>, ClientError> {
         let message =
             self.blocks.message().await.map_err(|status| of_status(self.chain.connection.address(), &status))?;

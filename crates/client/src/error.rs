@@ -30,7 +30,7 @@ pub struct Refusal {
     /// The position of the refused command in the chain; none if it was refused before it was ordered, which uses no
     /// sequence number.
     pub position: Option<BlockPosition>,
-    /// What follows for the signed record, which may still settle if only a copy of it was refused.
+    /// The finality for the signed record, which may still settle if only a copy of it was refused.
     pub finality: Finality,
 }
 

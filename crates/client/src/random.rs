@@ -5,7 +5,7 @@ use rand::TryRng;
 /// 16 random bytes from the operating system, for a holder's pseudonymous id or a request id.
 ///
 /// # Panics
-/// As [`random_bytes`].
+/// Like [`random_bytes`].
 pub fn random_id() -> [u8; 16] {
     random_bytes()
 }

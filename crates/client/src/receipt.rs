@@ -145,7 +145,7 @@ impl VerifiedReceipt {
         })
     }
 
-    /// As [`VerifiedReceipt::expect_position`], by the holder's account and the sequence number.
+    /// Like [`VerifiedReceipt::expect_position`], by the holder's account and the sequence number.
     pub(crate) fn expect_sequence(self, account: AccountId, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
         // A topped-up payment is part of its bank's command, which has its own signer and sequence number.
         let found = match &self.command {

@@ -62,7 +62,7 @@ impl SubmissionStatus {
     /// The position and the result of a settled command.
     ///
     /// # Errors
-    /// As [`SubmissionStatus::settled`].
+    /// Like [`SubmissionStatus::settled`].
     pub fn result(self) -> Result<(BlockPosition, u64), ClientError> {
         match self {
             SubmissionStatus::Settled { position, result, .. } => Ok((position, result)),
@@ -75,7 +75,7 @@ impl SubmissionStatus {
     /// The position of a settled payment or capture, its fees, and what the payer's linked bank added.
     ///
     /// # Errors
-    /// As [`SubmissionStatus::settled`].
+    /// Like [`SubmissionStatus::settled`].
     pub fn charges(self) -> Result<(BlockPosition, Charges), ClientError> {
         match self {
             SubmissionStatus::Settled { position, charges, .. } => Ok((position, charges)),

@@ -30,7 +30,7 @@ use super::error::NetworkError;
 use super::ports::{NodePorts, choose};
 use super::spec::NetworkSpec;
 
-/// How an existing folder is treated.
+/// The treatment of an existing folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Existing {
     Refuse,

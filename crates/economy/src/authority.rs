@@ -98,7 +98,7 @@ impl Authority {
         self.settle_block().map(|block| block.outcomes)
     }
 
-    /// As [`Authority::settle`], with what each command's waterfall moved to the payee's deposit, minor units.
+    /// Like [`Authority::settle`], with what each command's waterfall moved to the payee's deposit, minor units.
     pub fn settle_with_waterfalls(&mut self) -> Result<Vec<(Outcome, i64)>, EconomyError> {
         let block = self.settle_block()?;
         let mut settled: Vec<(Outcome, i64)> = block.outcomes.iter().map(|outcome| (*outcome, 0)).collect();

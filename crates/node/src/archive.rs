@@ -42,7 +42,7 @@ pub struct BlockParts {
     pub outcomes: Bytes,
 }
 
-/// Where the proofs of membership changes are kept, by height.
+/// The prefix of the keys of membership changes' proofs, before the height.
 const MEMBERSHIP_PREFIX: &[u8] = b"membership/";
 
 pub struct Archive {

@@ -140,7 +140,7 @@ impl Owner {
     /// The owner that a folder's file names, and the file's other contents; `None` if there is no file.
     ///
     /// # Errors
-    /// What is wrong with the file.
+    /// The fault of the file.
     pub fn read(folder: &Path) -> Result<Option<(Owner, FolderState)>, String> {
         let text = match cbdc_proto::bounded_file::read_text(&folder.join(NODE_FILE)) {
             Err(_) if !folder.join(NODE_FILE).exists() => return Ok(None),

@@ -22,7 +22,7 @@ const FINAL: &str = "final";
 /// The metadata that names the end of a refusal that is not final.
 const MAY_SETTLE_UNTIL_MS: &str = "may_settle_until_ms";
 
-/// What a status says of the signed record that it refuses, beyond the copy that was sent.
+/// The fate of a refused record beyond the copy that was sent, as a status states it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Finality {
     /// The record never settles, whoever sends it.
@@ -214,7 +214,7 @@ pub fn refusal_of(status: &Status) -> Option<Outcome> {
     Some(Outcome::refused(reason, number("limit"), number("amount")))
 }
 
-/// What a status says of the record that it refuses.
+/// The fate that a status states of the record that it refuses.
 pub fn finality_of(status: &Status) -> Finality {
     let Some(info) = status.get_details_error_info().filter(|info| info.domain == DOMAIN) else {
         return Finality::NotStated;

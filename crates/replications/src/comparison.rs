@@ -57,7 +57,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// As in the paper.
+    /// The result is as in the paper.
     Holds,
     /// Not as in the paper.
     Fails,

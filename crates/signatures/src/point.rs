@@ -73,7 +73,7 @@ impl ExtendedPoint {
         point.double().extended()
     }
 
-    /// As `double_times`, with the coordinates in SIMD lanes.
+    /// Like `double_times`, with the coordinates in SIMD lanes.
     #[inline(always)]
     pub(crate) fn double_times_by<S: Simd>(&self, simd: S, doublings: usize) -> ExtendedPoint {
         let mut completed = ProjectivePair::load(simd, [self; 2]).double();

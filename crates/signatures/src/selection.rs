@@ -56,7 +56,7 @@ impl Batch<'_> {
 }
 
 impl PublicKey {
-    /// As [`PublicKey::decompress`] for each, faster together; `None` for bytes that encode no point.
+    /// Like [`PublicKey::decompress`] for each, faster together; `None` for bytes that encode no point.
     pub fn decompress_all(keys: &[PublicKey]) -> Vec<Option<DecompressedKey>> {
         PublicKey::decompress_all_on(Backend::selected(), keys)
     }
@@ -105,7 +105,7 @@ fn verdicts(backend: Backend, signatures: &[Known]) -> Vec<bool> {
     keys.iter().map(|key| key.is_some() && verdicts.next().unwrap_or(false)).collect()
 }
 
-/// For each size: all good, one bad in each of several ways, all bad.
+/// The known batches, for each size: all good, one bad in each of several ways, all bad.
 fn batches() -> Vec<Vec<Known>> {
     let good: Vec<Known> = (0..DISTINCT).map(known).collect();
     let mut batches = Vec::new();

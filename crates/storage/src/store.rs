@@ -19,7 +19,7 @@ use bytes::Bytes;
 use crate::column::Column;
 use crate::error::StoreError;
 
-/// How durable a write is when the call returns. See the module header.
+/// The durability of a write when the call returns. See the module header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
     /// Durable on return, and every earlier buffered write with it.

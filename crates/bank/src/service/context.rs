@@ -24,7 +24,7 @@ const TIMEOUT_UNREACHABLE: Duration = Duration::from_secs(2);
 /// The longest wait for the replica after an outcome is known.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long one command waits for its turn if its source is slowed.
+/// The time that one command waits for its turn if its source is slowed.
 const TURN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The parts of the bank that most requests need.

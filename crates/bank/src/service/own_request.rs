@@ -82,7 +82,7 @@ impl OwnRequestSender {
         }
     }
 
-    /// What follows from a refusal before ordering. `is_only_copy` says that no other copy was ever sent.
+    /// The consequence of a refusal before ordering. `is_only_copy` says that no other copy was ever sent.
     async fn refused(
         &self,
         id: RequestId,

@@ -163,7 +163,7 @@ pub trait Knowledge {
     fn first_use(&self, refused: &Refused<'_>) -> Result<FirstUse, Self::Error>;
 }
 
-/// What may be answered about a record.
+/// The answer that may be given about a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// The chain has its outcome.

@@ -110,7 +110,7 @@ impl Pending {
         Ok(wallet.submit(payment).await?)
     }
 
-    /// As [`Pending::submit`], for a record that was just signed: if the bank cannot be reached, it is removed, since
+    /// Like [`Pending::submit`], for a record that was just signed: if the bank cannot be reached, it is removed, since
     /// nothing was sent.
     async fn submit_new(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<SubmissionStatus> {
         let status = self.submit(wallet, payment).await;

@@ -227,7 +227,7 @@ impl Wallet {
         self.link_bank_with(self.account.bank, consent).await
     }
 
-    /// As [`Wallet::link_bank`], for a deposit at any bank, which has given its consent
+    /// Like [`Wallet::link_bank`], for a deposit at any bank, which has given its consent
     /// ([`BankOffice::consent_to_link`](crate::BankOffice::consent_to_link)).
     pub async fn link_bank_with(&self, bank: BankId, consent: BankConsent) -> Result<SubmissionStatus, ClientError> {
         self.command(|head| LinkBank { head, account: self.account, bank, consent: Some(consent) }).await
@@ -300,7 +300,7 @@ impl Wallet {
         self.command_through(&self.connection, make).await
     }
 
-    /// As [`Wallet::command`], submitted to the bank at the other end of `bank`.
+    /// Like [`Wallet::command`], submitted to the bank at the other end of `bank`.
     async fn command_through<R>(
         &self,
         bank: &Connection,

@@ -121,7 +121,7 @@ impl Wallet {
     /// The receipt of this wallet's command with a sequence number, checked against genesis.
     ///
     /// # Errors
-    /// As [`Wallet::receipt`].
+    /// Like [`Wallet::receipt`].
     pub async fn receipt_of_sequence(&self, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
         let message = v1::get_bank_receipt_request::SequenceNumber { account: self.account.to_string(), sequence };
         let receipt = self.checked_receipt(v1::get_bank_receipt_request::Command::Sequence(message)).await?;

@@ -71,7 +71,7 @@ pub struct Policy {
 /// A key of `[policy]` with the value in force, for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Provision {
-    /// As in a scenario: `policy.holding_limit_minor`.
+    /// The key in a scenario: `policy.holding_limit_minor`.
     pub key: String,
     pub value: String,
     pub meaning: &'static str,
@@ -271,7 +271,7 @@ impl Scheduled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lever {
-    /// As a share a year.
+    /// The policy rate, as a share a year.
     PolicyRate,
     /// Both CBDC rates, as a share a year.
     CbdcRate,

@@ -141,7 +141,7 @@ struct Economy<'a> {
     flows_period: Flows,
     /// Net worth of each sector at the end of the day before.
     worth: [i128; 6],
-    /// By instrument: CBDC, cash, deposit, bill.
+    /// The uses by instrument: CBDC, cash, deposit, bill.
     used: [InstrumentUse; 4],
     period_income_minor: i64,
     intents: Vec<Vec<intent::Intent>>,

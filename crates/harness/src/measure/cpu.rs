@@ -45,7 +45,7 @@ pub fn process_cpu_us(process: u32) -> Result<u64, CpuError> {
 /// CPU time that this process has used since it started.
 ///
 /// # Errors
-/// As [`process_cpu_us`].
+/// Like [`process_cpu_us`].
 pub fn own_cpu_us() -> Result<u64, CpuError> {
     process_cpu_us(std::process::id())
 }

@@ -45,7 +45,7 @@ pub struct RunResult {
     pub version: String,
     /// The command that repeats the run.
     pub command: String,
-    /// When the load started, in ms since 1970 (UTC).
+    /// The start of the load, in ms since 1970 (UTC).
     pub started_unix_ms: u64,
     /// The network and the load in short.
     pub shape: Shape,
@@ -96,7 +96,7 @@ pub struct RunResult {
     pub machine: MachineFacts,
     /// The checks that were on.
     pub checks: Checks,
-    /// How well the generator kept to its plan.
+    /// The generator's adherence to its plan.
     pub load_generator: LoadGenerator,
     /// Each second of the load, from its start, warm-up included.
     pub timeline: Vec<Second>,

@@ -26,7 +26,7 @@ pub struct CpuPerPayment {
     pub load_generator: Option<f64>,
 }
 
-/// How well the generator kept to its plan, and the remaining capacity of the machine.
+/// The generator's adherence to its plan, and the remaining capacity of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 pub struct LoadGenerator {
     /// The generator limited the run: payments left late although the network could take them and a core was free.

@@ -30,7 +30,7 @@ pub struct Purse {
 pub struct PaymentStream {
     /// Signed records back to back.
     pub records: Bytes,
-    /// When each is due, ns after the start.
+    /// The times at which they are due, ns after the start.
     pub due_ns: Vec<u64>,
     /// Each one's amount, minor units.
     pub amounts: Vec<u64>,

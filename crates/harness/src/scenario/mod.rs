@@ -112,7 +112,7 @@ impl Scenario {
     /// A key is a dotted path (`load.rate_per_s`, `event.0.at_s`); a value is TOML, or bare text.
     ///
     /// # Errors
-    /// As [`Scenario::load`]; a mistake in an override is shown on the override.
+    /// Like [`Scenario::load`]; a mistake in an override is shown on the override.
     pub fn load_with(path: &Path, overrides: &[(String, String)]) -> Result<Self, ScenarioError> {
         let text = text_file::read(path, Path::new("simulations/load"))?;
         let stem = path.file_stem().map_or("scenario".into(), |stem| stem.to_string_lossy().into_owned());

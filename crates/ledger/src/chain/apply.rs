@@ -21,7 +21,7 @@ impl Ledger {
         self.apply_noting_settled(verified, &mut || ())
     }
 
-    /// As [`Ledger::apply`]; calls `settled` once all commands are settled and before the block is sealed. For
+    /// Like [`Ledger::apply`]; calls `settled` once all commands are settled and before the block is sealed. For
     /// measurements.
     pub fn apply_noting_settled(&mut self, verified: &VerifiedProposal<'_>, settled: &mut dyn FnMut()) -> Block {
         let proposal = verified.proposal();

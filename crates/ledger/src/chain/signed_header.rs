@@ -66,7 +66,7 @@ impl SignedHeader {
         Ok(())
     }
 
-    /// As [`SignedHeader::check`] for each, with all signatures verified together.
+    /// Like [`SignedHeader::check`] for each, with all signatures verified together.
     fn check_each(
         headers: &[SignedHeader],
         network: NetworkId,
@@ -100,12 +100,12 @@ impl SignedHeader {
         headers.iter().enumerate().map(verdict).collect()
     }
 
-    /// As [`SignedHeader::check`], with the keys of a ledger's members.
+    /// Like [`SignedHeader::check`], with the keys of a ledger's members.
     pub fn check_by_members(&self, network: NetworkId, required: u16, members: &Members) -> Result<(), ProofError> {
         self.check(network, required, |node| key_of_member(members, node))
     }
 
-    /// As [`SignedHeader::check_by_members`] for each, with all signatures verified together.
+    /// Like [`SignedHeader::check_by_members`] for each, with all signatures verified together.
     pub fn check_each_by_members(
         headers: &[SignedHeader],
         network: NetworkId,

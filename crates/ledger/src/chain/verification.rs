@@ -157,7 +157,7 @@ pub fn check_signatures(
     check_by_trust(network, directory, commands, |_| Trust::Clean, seed)
 }
 
-/// As [`check_signatures`], with the trust in each command's sender.
+/// Like [`check_signatures`], with the trust in each command's sender.
 pub(super) fn check_by_trust(
     network: NetworkId,
     directory: &KeyDirectory,

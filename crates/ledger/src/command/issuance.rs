@@ -46,7 +46,7 @@ pub struct IssuanceRequest {
     pub head: Head,
     /// The bank that asks and signs.
     pub bank: BankId,
-    /// How much is moved.
+    /// The amount that is moved.
     pub amount: Amount,
 }
 
@@ -71,7 +71,7 @@ pub struct ReservesTransfer {
     pub from: BankId,
     /// The bank that is paid.
     pub to: BankId,
-    /// How much is moved.
+    /// The amount that is moved.
     pub amount: Amount,
 }
 

@@ -119,7 +119,7 @@ pub struct GovernanceProposals {
     made_on_day: MadeOnDay,
 }
 
-/// How many proposals each seat has made on the last day on which there was one.
+/// The number of proposals that each seat has made on the last day on which there was one.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct MadeOnDay {
     day: LedgerDay,
@@ -132,7 +132,7 @@ impl GovernanceProposals {
         (1..=self.count()).filter_map(|number| self.get(number))
     }
 
-    /// How many there have been, which is the highest number.
+    /// The number of proposals so far, which is the highest number.
     pub fn count(&self) -> u64 {
         self.records.len() as u64
     }
@@ -189,7 +189,7 @@ impl GovernanceProposals {
         (self.open.len(), self.open().filter(|proposed| proposed.proposal.member == member).count())
     }
 
-    /// How many proposals a seat has made on a day, which is none before the latest that had one.
+    /// The number of proposals that a seat has made on a day, which is none before the latest that had one.
     pub(crate) fn made_on(&self, day: LedgerDay, member: MemberId) -> usize {
         let MadeOnDay { day: latest, of_seats } = &self.made_on_day;
         if day == *latest { of_seats.get(&member).map_or(0, |made| *made as usize) } else { 0 }

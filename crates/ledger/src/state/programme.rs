@@ -175,7 +175,7 @@ pub struct Programmes {
     paying: BTreeSet<u64>,
     /// Programmes with a purpose that have not completely expired.
     by_expiry: BTreeSet<(Timestamp, u64)>,
-    /// By wallet and programme.
+    /// The earmarks by wallet and programme.
     by_wallet: MerkleMap<16, Earmark>,
     by_programme: BTreeSet<(u64, AccountId)>,
     /// The digest of the programmes, without earmarks.

@@ -105,7 +105,7 @@ pub struct FollowedMembership {
     network: NetworkId,
     height: Height,
     members: Members,
-    /// By height, from genesis on; a new entry only where the signers changed.
+    /// The signers by height, from genesis on; a new entry only where the signers changed.
     signers: Vec<Signers>,
 }
 

@@ -98,7 +98,7 @@ impl StateAt<'_> {
         self.credit_party(&self.party_of(&wallet.account), wallet, amount)
     }
 
-    /// As [`StateAt::credit`], for a holder who was looked up before.
+    /// Like [`StateAt::credit`], for a holder who was looked up before.
     #[inline(always)]
     pub(super) fn credit_party(
         &self,

@@ -124,7 +124,8 @@ impl Ledger {
         self.interest_until(self.today())
     }
 
-    /// As [`Ledger::unposted_interest`], with what accrues until the end of the day before `day` by the rates in force.
+    /// Like [`Ledger::unposted_interest`], with what accrues until the end of the day before `day` by the rates in
+    /// force.
     pub(crate) fn interest_until(&self, day: LedgerDay) -> (u128, u128) {
         let day_count = self.genesis.day_count;
         let (mut interest, mut demurrage) = (0, 0);
@@ -245,7 +246,7 @@ impl Transition<'_> {
         }
     }
 
-    /// As [`Transition::store`], for a wallet. Returns its holder.
+    /// Like [`Transition::store`], for a wallet. Returns its holder.
     #[inline(always)]
     pub(super) fn store_wallet(
         &mut self,
@@ -372,7 +373,7 @@ impl StateAt<'_> {
         self.ledger.brought_to_today(account, self.today)
     }
 
-    /// As [`StateAt::current`], joined with the holder's claim: for a wallet that is credited.
+    /// Like [`StateAt::current`], joined with the holder's claim: for a wallet that is credited.
     pub(super) fn current_with_claim(&self, id: AccountId) -> Current {
         let mut current = self.current(id);
         current.join(self.holder(current.account.holder));

@@ -52,7 +52,7 @@ pub struct AuditReport {
     pub tip: String,
     /// The first fault, if there is one, naming its height.
     pub findings: Vec<String>,
-    /// What the audit could not determine.
+    /// The questions that the audit could not answer.
     pub not_known: Vec<String>,
 }
 
@@ -86,7 +86,7 @@ impl fmt::Display for Head {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectedHead {
     pub head: Head,
-    /// As in `bank-2`, or `--expect-head`.
+    /// The source's name, such as `bank-2` or `--expect-head`.
     pub named_by: String,
 }
 

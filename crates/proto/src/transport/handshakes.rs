@@ -29,7 +29,7 @@ pub(super) struct Handshakes(Arc<Mutex<InFlight>>);
 
 #[derive(Debug, Default)]
 struct InFlight {
-    /// By address, oldest first.
+    /// The handshakes by address, oldest first.
     by_address: HashMap<IpAddr, BTreeMap<u64, CancellationToken>>,
     count: usize,
     next: u64,

@@ -36,7 +36,7 @@ impl Design {
 /// The two readings of RM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Risk {
-    /// As printed: (deposits + interbank borrowing) / worth.
+    /// The ratio as printed: (deposits + interbank borrowing) / worth.
     Printed,
     /// Risk-weighted assets / worth, which fits the printed thresholds and mean capital ratios better.
     RiskWeighted,

@@ -1,6 +1,6 @@
 //! Trust in whoever sent some signatures, as far as it matters to verification.
 
-/// How far whoever sent some signatures is trusted. It decides how they are verified, never what their verdicts are.
+/// The trust in the sender of some signatures. It decides how they are verified, never what their verdicts are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Trust {
     /// No recent bad signature: its signatures are verified in one sum with those of others, if there are enough of

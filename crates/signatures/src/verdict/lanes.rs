@@ -22,7 +22,8 @@ type Multiples = [[StoredPoint; 9]; 8];
 /// The digits of eight scalars, digit by digit.
 type Digits<const N: usize> = [[i8; 8]; N];
 
-/// For each lane a point with its scalar's digits, and half of the digits of the base point's scalar.
+/// The factors of eight lanes: for each a point with its scalar's digits, and half of the digits of the base point's
+/// scalar.
 struct Factors<'a> {
     points: [&'a CachedPoint; 8],
     /// The lanes whose points are subtracted.

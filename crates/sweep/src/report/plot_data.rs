@@ -79,7 +79,7 @@ pub struct DesignData {
     pub design: u32,
     pub name: String,
     households: f64,
-    /// By quantity; empty for a design that is not shown.
+    /// The days by quantity; empty for a design that is not shown.
     pub days: Vec<Days>,
     /// Sums over runs of the last day's positions, minor units.
     pub positions: BTreeMap<String, f64>,

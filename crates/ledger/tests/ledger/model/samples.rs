@@ -24,7 +24,7 @@ pub fn commands() -> (Network, Vec<(&'static str, Command)>) {
     commands_under(FormatVersion::One)
 }
 
-/// As [`commands`], in a network that begins with a version of the formats.
+/// Like [`commands`], in a network that begins with a version of the formats.
 pub fn commands_under(format: FormatVersion) -> (Network, Vec<(&'static str, Command)>) {
     let mut network = Network::build(|genesis| genesis.format = format);
     let alice = network.open(1, "alice", Class::HOUSEHOLD);
