@@ -19,6 +19,10 @@
 //! request and makes it durable, and blocks bring its outcome. The caller sends it, and asks again under the same id if
 //! no answer came.
 //!
+//! Where the chain has a settled funding or top-up of this bank that is not in the outbox, the data folder is older
+//! than what the bank has done: the deposit is debited, and from then on deposits are in doubt
+//! ([`crate::deposit_doubt`]).
+//!
 //! A writer holds the lock from its first change until the batch is written. If a write fails, the store refuses all
 //! further ones and the node stops; the state in memory is discarded with it.
 
@@ -37,13 +41,16 @@ use cbdc_ledger::outcome::Stage;
 use cbdc_ledger::sequence::SequenceStatus;
 use cbdc_ledger::{AccountId, Amount, BankId, Command, Height, Ledger, MemberId, Outcome, Reason, Signed, Timestamp};
 use cbdc_node::views::probable_time;
+use cbdc_proto::wall_clock::wall_clock;
 use cbdc_storage::{Durability, Store, StoreError, WriteBatch};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::deposit_doubt::{Correction, DepositDoubt};
 use crate::deposits::{
-    Credit, Deposit, DepositBook, DepositError, Funding, OrderedOutcome, RequestId, credit_of, delete_funding,
-    funding_of, put_credit, put_funding,
+    BALANCE_MAX, Credit, Deposit, DepositBook, DepositError, Funding, OrderedOutcome, RequestId, accounts_from,
+    credit_of, delete_funding, funding_of, put_credit, put_funding,
 };
+use crate::last_alive::LastAlive;
 use crate::metrics::Metrics;
 use crate::outbox::{Entry, Outbox, OutboxError, OutboxKey, OutboxPayload, Release};
 use crate::request_book::{Intent, OpenRequests, OwnRequest, Progress, own_request_of, put_own_request};
@@ -74,6 +81,21 @@ pub enum Effect {
     HolderSequenceUsed { account: AccountId, sequence: u64, command: Bytes, ordered: OrderedOutcome },
     /// Money arrived from a wallet on its deposit: a settled defund, or a waterfall.
     Arrived { account: AccountId, amount: Amount },
+    /// The block shows that this bank has run after the last sign of life in this data folder.
+    RanElsewhere { height: Height },
+}
+
+/// A page of the statement of deposits in doubt.
+#[derive(Clone, Debug)]
+pub struct DepositStatementPage {
+    /// The height of the block that showed that deposits are in doubt; `None` if they are not.
+    pub since: Option<Height>,
+    pub revision: u64,
+    /// The height up to which blocks are booked.
+    pub height: Height,
+    /// The number of deposits that the chain has corrected, and the sum of shortfalls.
+    pub corrected: (u64, u128),
+    pub deposits: Vec<(AccountId, Deposit, Correction)>,
 }
 
 /// A payment that the bank may top up from the payer's deposit.
@@ -123,12 +145,14 @@ enum Job {
     Accept { payment: Box<Signed<Payment>>, answer: Answer<()> },
     Request { id: RequestId, intent: Intent, answer: Answer<BegunRequest> },
     Rejected { id: RequestId, answer: Answer<()> },
+    AcceptDeposits { revision: u64, balances: Vec<(AccountId, Amount)>, answer: Answer<bool> },
     GiveBack { key: OutboxKey, reason: Reason },
     OrderedOutcome { key: OutboxKey, ordered: OrderedOutcome },
 }
 
 struct Books {
     deposits: DepositBook,
+    doubt: DepositDoubt,
     outbox: Outbox,
     requests: OpenRequests,
     /// Height and time of the last block followed.
@@ -141,6 +165,7 @@ pub struct DepositService {
     /// The number of commands in the outbox that use a holder's sequence number: while it is 0, blocks need not be
     /// searched for them.
     of_holders: AtomicUsize,
+    last_alive: LastAlive,
     signer: Arc<BankSigner>,
     store: Arc<dyn Store>,
     jobs: mpsc::Sender<Job>,
@@ -164,6 +189,12 @@ impl DepositService {
         metrics: Arc<Metrics>,
     ) -> Result<(Arc<DepositService>, DepositWriter), DepositServiceError> {
         let deposits = DepositBook::load(&store, signer.bank)?;
+        let doubt = DepositDoubt::load(&store)?;
+        metrics.deposits_in_doubt(doubt.in_doubt());
+        if doubt.in_doubt() {
+            warn_of_doubt(&doubt);
+        }
+        let last_alive = LastAlive::begin(&*store, (height, time), wall_clock())?;
         let outbox = Outbox::load(&store)?;
         let mut of_holders = 0;
         for (key, entry) in outbox.entries() {
@@ -179,8 +210,9 @@ impl DepositService {
         metrics.outbox(outbox.len());
         let (send, jobs) = mpsc::channel(QUEUE);
         let service = Arc::new(DepositService {
-            books: Mutex::new(Books { deposits, outbox, requests, height, time }),
+            books: Mutex::new(Books { deposits, doubt, outbox, requests, height, time }),
             of_holders: AtomicUsize::new(of_holders),
+            last_alive,
             signer,
             store,
             jobs: send,
@@ -195,8 +227,63 @@ impl DepositService {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn deposit(&self, account: AccountId) -> Deposit {
-        self.lock().deposits.get(account)
+    /// A deposit as it may be shown.
+    ///
+    /// # Errors
+    /// `DEPOSITS_IN_DOUBT`.
+    pub fn certain_deposit(&self, account: AccountId) -> Result<Deposit, Outcome> {
+        let books = self.lock();
+        books.certain().map(|()| books.deposits.get(account))
+    }
+
+    /// The sums that [`DepositService::totals`] gives, as they may be reported.
+    ///
+    /// # Errors
+    /// `DEPOSITS_IN_DOUBT`.
+    pub fn certain_totals(&self) -> Result<(u128, u128), Outcome> {
+        let books = self.lock();
+        books.certain().map(|()| books.deposits.totals())
+    }
+
+    pub fn deposits_in_doubt(&self) -> bool {
+        self.lock().doubt.in_doubt()
+    }
+
+    /// A page of the statement of deposits: those of up to `limit` accounts, beginning with `from`.
+    pub fn statement(&self, from: u64, limit: usize) -> Result<DepositStatementPage, DepositServiceError> {
+        // Every change is written before the lock is released.
+        let books = self.lock();
+        let accounts = accounts_from(&*self.store, from, limit)?;
+        let row = |account| (account, books.deposits.get(account), books.doubt.correction(account));
+        Ok(DepositStatementPage {
+            since: books.doubt.in_doubt().then(|| books.doubt.since()),
+            revision: books.doubt.revision(),
+            height: books.height,
+            corrected: books.doubt.totals(),
+            deposits: accounts.into_iter().map(row).collect(),
+        })
+    }
+
+    /// Accepts the deposits as the statement of a revision shows them, with these balances set: deposits are no longer
+    /// in doubt. Durable when it returns. False if they were not in doubt: nothing is done.
+    ///
+    /// # Errors
+    /// `DEPOSITS_IN_DOUBT` if something has changed since that statement; `DEPOSIT_TOO_LARGE`.
+    pub async fn accept_deposits(&self, revision: u64, balances: Vec<(AccountId, Amount)>) -> Result<bool, Outcome> {
+        self.ask(|answer| Job::AcceptDeposits { revision, balances, answer }).await
+    }
+
+    /// Whether a block of this time is to be searched for commands that went through this bank
+    /// ([`Effect::RanElsewhere`]).
+    pub fn searches_for_life(&self, time: Timestamp) -> bool {
+        self.last_alive.searches(time)
+    }
+
+    /// Notes in the store that the node runs.
+    pub fn note_alive(&self) {
+        if let Err(error) = self.last_alive.note(&*self.store, wall_clock()) {
+            tracing::warn!(%error, "the time could not be noted in the data folder");
+        }
     }
 
     /// Whether a wallet of another bank has a deposit here.
@@ -385,7 +472,16 @@ impl DepositService {
         released: &mut Vec<(Entry, Release)>,
     ) -> Result<(), DepositServiceError> {
         let (key, command, ordered) = match effect {
-            Effect::Arrived { account, amount } => return Ok(books.deposits.arrived(batch, *account, *amount)?),
+            Effect::Arrived { account, amount } => {
+                books.deposits.arrived(batch, *account, *amount)?;
+                books.doubt.moved(batch, *account);
+                return Ok(());
+            }
+            Effect::RanElsewhere { height } => {
+                self.last_alive.found(batch);
+                self.begin_doubt(books, batch, *height);
+                return Ok(());
+            }
             Effect::OwnSequenceUsed { sequence, command, ordered } => {
                 books.requests.number_used(&*self.store, batch, (*sequence, command), *ordered)?;
                 (OutboxKey::Own { sequence: *sequence }, command, ordered)
@@ -399,13 +495,94 @@ impl DepositService {
                 (OutboxKey::Customer { account: *account, sequence: *sequence }, command, ordered)
             }
         };
-        let Some(entry) = books.outbox.get(&key) else { return Ok(()) };
-        let release = if entry.command == *command {
-            Release::Ordered(*ordered)
-        } else {
-            Release::GivenBack(Reason::SequenceConflict)
+        let is_known = match books.outbox.get(&key) {
+            Some(entry) if entry.command == *command => {
+                return self.release(books, batch, key, Release::Ordered(*ordered), released);
+            }
+            found => found.is_some(),
         };
-        self.release(books, batch, key, release, released)
+        if is_known {
+            self.release(books, batch, key, Release::GivenBack(Reason::SequenceConflict), released)?;
+        }
+        match key {
+            OutboxKey::Own { sequence } => self.book_unknown(books, batch, (sequence, command), *ordered, released),
+            OutboxKey::Customer { .. } => Ok(()),
+        }
+    }
+
+    /// Books a command of this bank's own that is not in the outbox: a settled funding or top-up was made on another
+    /// data folder, so its debit is made up for here.
+    fn book_unknown(
+        &self,
+        books: &mut Books,
+        batch: &mut WriteBatch,
+        (sequence, command): (u64, &Bytes),
+        ordered: OrderedOutcome,
+        released: &mut Vec<(Entry, Release)>,
+    ) -> Result<(), DepositServiceError> {
+        if !ordered.outcome.is_settled() {
+            return Ok(());
+        }
+        let (account, amount) = match Command::from_bytes(command) {
+            Ok(Command::Payment(fund)) if fund.record.kind == PaymentKind::Fund => {
+                let Payment { to: account, amount, reference: request, .. } = fund.record;
+                self.learn_funding(
+                    books,
+                    batch,
+                    &request,
+                    Funding { account, amount, sequence, ordered: Some(ordered) },
+                    released,
+                )?;
+                (account, amount)
+            }
+            Ok(Command::ReverseWaterfall(order)) => {
+                (order.record.transfer.record.from, ordered.outcome.charges().reverse_waterfall)
+            }
+            _ => return Ok(()),
+        };
+        self.begin_doubt(books, batch, ordered.height);
+        if amount == Amount::ZERO {
+            return Ok(());
+        }
+        let shortfall = books.deposits.debit_settled(batch, account, amount);
+        books.doubt.corrected(batch, account, amount, shortfall);
+        tracing::warn!(
+            target: "security", %account, %amount, %shortfall, sequence, height = %ordered.height,
+            "a funding or top-up that settled is not in this data folder; its deposit is debited now"
+        );
+        Ok(())
+    }
+
+    /// Keeps a funding that the chain shows under its request's id, so that a repetition finds its outcome. One that
+    /// this folder has begun under the id had been given back before that one was signed: it is given back here too.
+    fn learn_funding(
+        &self,
+        books: &mut Books,
+        batch: &mut WriteBatch,
+        request: &RequestId,
+        funding: Funding,
+        released: &mut Vec<(Entry, Release)>,
+    ) -> Result<(), DepositServiceError> {
+        match funding_of(&*self.store, request)? {
+            Some(Funding { ordered: Some(_), .. }) => return Ok(()),
+            Some(Funding { sequence, .. }) => {
+                let key = OutboxKey::Own { sequence };
+                if books.outbox.get(&key).is_some_and(|entry| entry.request == *request) {
+                    self.release(books, batch, key, Release::GivenBack(Reason::SequenceUsed), released)?;
+                }
+            }
+            None => {}
+        }
+        put_funding(batch, request, &funding);
+        Ok(())
+    }
+
+    fn begin_doubt(&self, books: &mut Books, batch: &mut WriteBatch, height: Height) {
+        if books.doubt.begin(batch, height) {
+            self.metrics.deposits_in_doubt(true);
+            self.metrics.security_events(1);
+            warn_of_doubt(&books.doubt);
+        }
     }
 
     /// Removes an entry from the outbox and settles its amount in transit.
@@ -460,6 +637,7 @@ impl DepositService {
             }
         };
         books.deposits.end_transit(batch, account, amount, arrived.unwrap_or_default())?;
+        books.doubt.moved(batch, account);
         if let Release::GivenBack(reason) = release {
             let what = if entry.payload.topped_up().is_some() { "top-up" } else { "funding" };
             tracing::warn!(%account, %amount, sequence, %reason, "a {what} will never settle; its amount is back on the deposit");
@@ -478,6 +656,24 @@ impl DepositService {
     fn tell(&self, released: Vec<(Entry, Release)>) {
         released.into_iter().for_each(|(entry, release)| entry.release(release));
     }
+}
+
+impl Books {
+    /// Refuses while deposits are in doubt.
+    fn certain(&self) -> Result<(), Outcome> {
+        match self.doubt.in_doubt() {
+            true => Err(Outcome::refused(Reason::DepositsInDoubt, self.doubt.since().0, self.height.0)),
+            false => Ok(()),
+        }
+    }
+}
+
+fn warn_of_doubt(doubt: &DepositDoubt) {
+    tracing::error!(
+        target: "security", since = %doubt.since(),
+        "this data folder is older than what this bank has done since: deposits are in doubt, and none is shown or moved \
+        until the back office has compared them (cbdc bank deposits) and accepted them (cbdc bank accept-deposits)"
+    );
 }
 
 /// Whether a command in the outbox settles only while a holder's sequence number is unused.
@@ -566,6 +762,10 @@ impl Group<'_> {
                 self.rejected(&id)?;
                 self.reply(answer, Ok(()));
             }
+            Job::AcceptDeposits { revision, balances, answer } => {
+                let accepted = self.accept_deposits(revision, &balances);
+                self.reply(answer, accepted);
+            }
             Job::GiveBack { key, reason } => self.release(key, Release::GivenBack(reason))?,
             Job::OrderedOutcome { key, ordered } => self.release(key, Release::Ordered(ordered))?,
         }
@@ -588,6 +788,9 @@ impl Group<'_> {
             Some(earlier) => Some(*earlier),
             None => credit_of(&*self.service.store, request)?,
         };
+        if let Err(refusal) = self.books.certain() {
+            return Ok(Err(refusal));
+        }
         if let Some(earlier) = earlier {
             return Ok(if earlier == credit {
                 Ok(self.books.deposits.get(credit.account))
@@ -616,6 +819,9 @@ impl Group<'_> {
         };
         if let Some(earlier) = earlier {
             return Ok(self.repeated(earlier, account, amount));
+        }
+        if let Err(refusal) = self.books.certain() {
+            return Ok(Err(refusal));
         }
         if !may_begin {
             return Ok(Err(Outcome::refused(Reason::Unavailable, 0, 0)));
@@ -677,6 +883,7 @@ impl Group<'_> {
             let is_same = matches!(&entry.payload, OutboxPayload::TopUp(order) if order.record.transfer == *transfer);
             return if is_same { self.waiting(&key) } else { Err(Outcome::refused(Reason::SequenceConflict, 0, 0)) };
         }
+        self.books.certain()?;
         if !top_up.may_begin {
             return Err(Outcome::refused(Reason::Unavailable, 0, 0));
         }
@@ -764,6 +971,31 @@ impl Group<'_> {
             self.requests.insert(*id, rejected);
         }
         Ok(())
+    }
+
+    fn accept_deposits(&mut self, revision: u64, balances: &[(AccountId, Amount)]) -> Result<bool, Outcome> {
+        if !self.books.doubt.in_doubt() {
+            return Ok(false);
+        }
+        if !self.books.doubt.allows(revision, balances.iter().map(|(account, _)| *account)) {
+            return self.books.certain().map(|()| false);
+        }
+        if let Some((_, balance)) = balances.iter().find(|(_, balance)| *balance > BALANCE_MAX) {
+            return Err(Outcome::refused(Reason::DepositTooLarge, BALANCE_MAX.minor(), balance.minor()));
+        }
+        let Books { deposits, doubt, .. } = &mut *self.books;
+        for (account, balance) in balances {
+            tracing::warn!(
+                target: "security", %account, before = %deposits.get(*account).balance, after = %balance,
+                "the back office sets a deposit"
+            );
+            deposits.set_balance(&mut self.batch, *account, *balance);
+        }
+        let (corrected, shortfall) = doubt.totals();
+        tracing::warn!(target: "security", revision, corrected, shortfall, "the back office has accepted the deposits");
+        doubt.end(&mut self.batch);
+        self.service.metrics.deposits_in_doubt(false);
+        Ok(true)
     }
 
     fn accept(&mut self, payment: Signed<Payment>) -> Result<(), Outcome> {

@@ -23,6 +23,8 @@
 //! | 1, request id (16) | a credit: account (8), amount (8) |
 //! | 2, request id (16) | a funding: account (8), amount (8), sequence (8), then, once its outcome is known, height (8), index (4), outcome (24) |
 //! | 3, request id (16) | what the back office asked for (`request_book`) |
+//! | 4, or 4 and an account | deposits in doubt (`deposit_doubt`) |
+//! | 5 | the folder's last sign of life (`last_alive`) |
 //!
 //! Ids are kept as long as the book.
 
@@ -212,6 +214,21 @@ impl DepositBook {
         Ok(())
     }
 
+    /// Books money that settled from the deposit into the wallet although the book did not know it. Returns what the
+    /// balance did not cover.
+    pub fn debit_settled(&mut self, batch: &mut WriteBatch, account: AccountId, amount: Amount) -> Amount {
+        let deposit = self.get(account);
+        let balance = deposit.balance.minus_or_zero(amount);
+        self.store(batch, account, Deposit { balance, ..deposit });
+        amount.minus_or_zero(deposit.balance)
+    }
+
+    /// Sets a balance, as the back office's own books have it.
+    pub fn set_balance(&mut self, batch: &mut WriteBatch, account: AccountId, balance: Amount) {
+        let deposit = self.get(account);
+        self.store(batch, account, Deposit { balance, ..deposit });
+    }
+
     /// Books money that arrived from the wallet: a settled defund, or a waterfall.
     pub fn arrived(&mut self, batch: &mut WriteBatch, account: AccountId, amount: Amount) -> Result<(), DepositError> {
         let deposit = self.get(account);
@@ -240,6 +257,31 @@ pub(crate) fn damaged(key: &[u8], reason: impl std::fmt::Display) -> DepositErro
 /// Reads a sealed record of the books.
 pub(crate) fn open<'a>(key: &[u8], record: &'a [u8]) -> Result<Reader<'a>, DepositError> {
     sealed::open(key, record).map(|bytes| Reader::new("deposit record", bytes)).map_err(|damage| damaged(key, damage))
+}
+
+/// Up to `limit` accounts that have a deposit, in order, beginning with `from`.
+pub fn accounts_from(store: &dyn Store, from: u64, limit: usize) -> Result<Vec<AccountId>, DepositError> {
+    let mut first = [ACCOUNT; 9];
+    first[1..].copy_from_slice(&from.to_be_bytes());
+    let mut accounts = Vec::new();
+    let mut failed = None;
+    store.scan(
+        Column::Deposits,
+        &KeyRange::between(first, [ACCOUNT + 1]),
+        Direction::Forward,
+        &mut |key, record| {
+            match decode_deposit(key, record) {
+                _ if accounts.len() == limit => return ControlFlow::Break(()),
+                Ok((account, _)) => accounts.push(account),
+                Err(error) => {
+                    failed = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        },
+    )?;
+    failed.map_or(Ok(accounts), Err)
 }
 
 fn decode_deposit(key: &[u8], record: &[u8]) -> Result<(AccountId, Deposit), DepositError> {

@@ -62,7 +62,10 @@ impl Dispatcher {
                 () = self.deposits.outbox_changed.notified() => {}
                 changed = reachable.changed() => if changed.is_err() { return },
                 Some(answered) = submitted.next(), if !submitted.is_empty() => self.answered(answered).await,
-                _ = tick.tick() => self.expire().await,
+                _ = tick.tick() => {
+                    self.deposits.note_alive();
+                    self.expire().await;
+                }
                 () = stop.cancelled() => return,
             }
         }

@@ -26,6 +26,7 @@
 //! | `sessions` | holders' challenges and bearer tokens, without stored state |
 //! | `deposit_service` | deposits and outbox, which change together |
 //! | `deposits`, `outbox` | the deposit book; commands whose outcome is awaited |
+//! | `deposit_doubt`, `last_alive` | a deposit book that is older than what the bank has done; the sign by which it is found |
 //! | `request_book` | what the back office asked for under its ids: reserves, issuance |
 //! | `dispatch` | sending the commands of the outbox |
 //! | `own_sequence`, `signing` | the bank's own sequence numbers and signatures |
@@ -41,11 +42,13 @@
 mod central_bank_client;
 mod central_bank_keys;
 pub mod config;
+mod deposit_doubt;
 mod deposit_service;
 mod deposits;
 mod dispatch;
 mod follower;
 mod history;
+mod last_alive;
 mod metrics;
 pub mod node;
 mod outbox;

@@ -32,6 +32,7 @@ pub struct Metrics {
     relay_queue: Gauge,
     reconnects: Counter,
     outbox: Gauge,
+    deposits_in_doubt: Gauge,
     height: Gauge,
     apply: Histogram,
     reachable: Gauge,
@@ -47,6 +48,7 @@ impl Metrics {
         describe_gauge!("cbdc_bank_relay_queue", "Commands waiting or in flight to the central bank");
         describe_counter!("cbdc_bank_relay_reconnects_total", "Streams opened to the central bank");
         describe_gauge!("cbdc_bank_outbox_entries", "Commands in the durable outbox");
+        describe_gauge!("cbdc_bank_deposits_in_doubt", "1 while the back office has deposits to accept");
         describe_gauge!("cbdc_bank_replica_height", "The height that the replica has reached");
         describe_histogram!("cbdc_bank_replica_apply_seconds", "Verifying, applying and storing a block");
         describe_gauge!("cbdc_bank_central_bank_reachable", "1 while a stream to the central bank is open");
@@ -65,6 +67,7 @@ impl Metrics {
             relay_queue: gauge!("cbdc_bank_relay_queue", "bank" => label.clone()),
             reconnects: counter!("cbdc_bank_relay_reconnects_total", "bank" => label.clone()),
             outbox: gauge!("cbdc_bank_outbox_entries", "bank" => label.clone()),
+            deposits_in_doubt: gauge!("cbdc_bank_deposits_in_doubt", "bank" => label.clone()),
             height: gauge!("cbdc_bank_replica_height", "bank" => label.clone()),
             apply: histogram!("cbdc_bank_replica_apply_seconds", "bank" => label.clone()),
             reachable: gauge!("cbdc_bank_central_bank_reachable", "bank" => label.clone()),
@@ -123,6 +126,10 @@ impl Metrics {
 
     pub fn outbox(&self, entries: usize) {
         self.outbox.set(entries as f64);
+    }
+
+    pub fn deposits_in_doubt(&self, in_doubt: bool) {
+        self.deposits_in_doubt.set(f64::from(u8::from(in_doubt)));
     }
 
     pub fn block_applied(&self, height: Height, elapsed: Duration) {

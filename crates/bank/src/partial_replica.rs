@@ -24,6 +24,7 @@ use cbdc_storage::WriteBatch;
 use crate::deposit_service::{Effect, arrivals_of, effects_of};
 use crate::deposits::OrderedOutcome;
 use crate::history::HistoryUpdate;
+use crate::last_alive::went_through;
 use crate::replica::{BlockError, ReplayError, Replica, replay_each};
 
 /// Follows the archive's blocks above the ledger's height, checking each filtered block again. Returns the number of
@@ -78,6 +79,11 @@ impl Replica {
             let watches_holders = self.deposits.watches_holders();
             Archive::put_filtered_block(&mut batch, header, &message.filtered_block);
             self.put_membership_change(&mut batch, header, &followed.changes);
+            if self.deposits.searches_for_life(header.header.time)
+                && followed.commands.iter().any(|own| went_through(self.bank, &own.command))
+            {
+                effects.push(Effect::RanElsewhere { height });
+            }
             history.begin(height, followed.commands.len(), &followed.changes.entries);
             for commands in followed.commands.chunks(PREFETCH_BATCH) {
                 history.prefetch(commands.iter().map(|own| &own.command));

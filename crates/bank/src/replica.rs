@@ -43,6 +43,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::deposit_service::{DepositService, DepositServiceError, Effect, arrivals_of, effects_of};
 use crate::deposits::OrderedOutcome;
 use crate::history::{History, HistoryUpdate};
+use crate::last_alive::went_through;
 use crate::metrics::Metrics;
 
 /// The reason why a block was not applied.
@@ -342,6 +343,11 @@ impl Replica {
         let height = block.header.height;
         let watches_holders = self.deposits.watches_holders();
         let mut effects = Vec::new();
+        if self.deposits.searches_for_life(block.header.time)
+            && proposal.commands.iter().any(|command| went_through(self.bank, command))
+        {
+            effects.push(Effect::RanElsewhere { height });
+        }
         let mut offset = PROPOSAL_HEAD_BYTES;
         for (at, (command, outcome)) in proposal.commands.iter().zip(&block.outcomes).enumerate() {
             if at.is_multiple_of(PREFETCH_BATCH) {

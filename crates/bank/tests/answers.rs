@@ -113,7 +113,7 @@ macro_rules! decided {
 
 decided! {
     v1::BankStatus v1::BeginSessionResponse v1::OpenSessionResponse v1::Wallet v1::Quote v1::ConsentResponse
-    v1::ListHoldsResponse v1::Deposit v1::Receipt v1::ListPaymentsResponse v1::Treasury v1::PolicySet
+    v1::ListHoldsResponse v1::ListDepositsResponse v1::AcceptDepositsResponse v1::Deposit v1::Receipt v1::ListPaymentsResponse v1::Treasury v1::PolicySet
     v1::ListPolicyVersionsResponse v1::BalanceSheet v1::Aggregates v1::ProfitAndLoss v1::ListProgrammesResponse
     v1::Supply v1::ListMembersResponse v1::ListProposalsResponse v1::ListIssuanceRequestsResponse
     v1::RejectIssuanceRequestResponse v1::ClockState v1::AcceptClockResponse v1::Genesis v1::SignedHeader v1::Block
@@ -434,6 +434,22 @@ async fn back_office_calls(running: &Running, table: &mut Table) {
     }
     table.row("Bank.VoidHold", "outcome UNKNOWN_HOLD", office.void_hold(v1::VoidHoldRequest { hold: 999 }).await);
     table.row("Bank.ReportDeposits", "outcome SETTLED", office.report_deposits(v1::ReportDepositsRequest {}).await);
+    for (page_size, page_token, expected) in [(1, "", "-"), (501, "", "status MALFORMED"), (1, "x", "status MALFORMED")]
+    {
+        let request = v1::ListDepositsRequest { page_size, page_token: page_token.to_owned() };
+        table.row("Bank.ListDeposits", expected, office.list_deposits(request).await);
+    }
+    for (accounts, expected) in [
+        (vec![], "-"),
+        (vec![alice], "-"),
+        (vec![alice, alice], "status MALFORMED"),
+        (vec![nobody], "status UNKNOWN_ACCOUNT"),
+        (vec![elsewhere], "status MALFORMED"),
+    ] {
+        let balance = |account: &AccountId| v1::DepositBalance { account: account.to_string(), balance_minor: 1 };
+        let request = v1::AcceptDepositsRequest { statement: 0, balances: accounts.iter().map(balance).collect() };
+        table.row("Bank.AcceptDeposits", expected, office.accept_deposits(request).await);
+    }
     for (to, amount_minor, id, expected) in [
         (2, 1, 11, "outcome SETTLED"),
         (2, 1, 11, "outcome SETTLED"),

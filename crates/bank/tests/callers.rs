@@ -86,6 +86,8 @@ const TABLE: &[(&str, &str)] = &[
     ("CaptureHold",             "xxx+xxx"),
     ("VoidHold",                "xxx+xxx"),
     ("ReportDeposits",          "xxx+xxx"),
+    ("ListDeposits",            "xxx+xxx"),
+    ("AcceptDeposits",          "xxx+xxx"),
     ("TransferReserves",        "xxx+xxx"),
     ("CloseWallet",             "xxx+xxx"),
     ("GetTreasury",             "xxx+xxx"),
@@ -180,6 +182,8 @@ async fn call(running: &Running, caller: &Caller, row: &str) -> Result<(), Statu
         "CaptureHold" => made!(capture_hold, v1::CaptureHoldRequest { hold: 999, amount_minor }),
         "VoidHold" => made!(void_hold, v1::VoidHoldRequest { hold: 999 }),
         "ReportDeposits" => made!(report_deposits, v1::ReportDepositsRequest {}),
+        "ListDeposits" => made!(list_deposits, v1::ListDepositsRequest::default()),
+        "AcceptDeposits" => made!(accept_deposits, v1::AcceptDepositsRequest::default()),
         "TransferReserves" => made!(
             transfer_reserves,
             v1::TransferReservesRequest { to: 2, amount_minor, request_id: vec![6; 16].into() }

@@ -380,6 +380,11 @@ fn a_bank_reports_its_deposits_pays_reserves_and_closes_an_empty_wallet() {
     assert_eq!(code(dir, &["bank", "close-wallet", "alice"]), 3, "there is money on it");
     assert_eq!(code(dir, &["wallet", "defund", "alice", "1000"]), 0);
     assert_eq!(minor(&object(dir, &["bank", "report-deposits", "--bank", "1"]), "deposits_minor"), 100_000);
+    let deposits = object(dir, &["bank", "deposits", "--bank", "1"]);
+    assert_eq!((&deposits["in_doubt"], &deposits["deposits"][0]["balance_minor"]), (&false.into(), &100_000.into()));
+    let accept = ["bank", "accept-deposits", "--bank", "1", "--statement", "7", "--set"];
+    assert_eq!(object(dir, &[&accept[..], &["alice=5"]].concat())["accepted"], false, "nothing is in doubt");
+    assert_eq!(code(dir, &[&accept[..], &["alice"]].concat()), 2, "no amount");
     assert_eq!(minor(&sheet()["banks"][0], "deposits_reported_minor"), 100_000);
     assert_eq!(object(dir, &["bank", "close-wallet", "alice"])["open"], false);
     assert_eq!(code(dir, &["bank", "close-wallet", "alice"]), 1, "there is no such open wallet any more");

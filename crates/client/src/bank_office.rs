@@ -125,6 +125,35 @@ impl BankOffice {
         Ok((self.status(&outcome)?, Amount::from_minor(answer.deposits_minor)))
     }
 
+    /// A page of the statement of deposits, by account, also while they are in doubt. `page_size` is at most 500;
+    /// `from` is an earlier page's token.
+    pub async fn deposits(
+        &self,
+        page_size: u32,
+        from: Option<String>,
+    ) -> Result<v1::ListDepositsResponse, ClientError> {
+        let page_token = from.unwrap_or_default();
+        let request = self.connection.request(v1::ListDepositsRequest { page_size, page_token });
+        self.connection.ask(self.connection.bank().list_deposits(request)).await
+    }
+
+    /// Accepts the deposits in doubt as the statement with this number shows them, with these balances set. Refused
+    /// with `DEPOSITS_IN_DOUBT` if something has changed since. False if they were not in doubt: nothing is done, so
+    /// that it is safe to repeat.
+    pub async fn accept_deposits(
+        &self,
+        statement: u64,
+        balances: impl IntoIterator<Item = (AccountId, Amount)>,
+    ) -> Result<bool, ClientError> {
+        let balance = |(account, balance): (AccountId, Amount)| v1::DepositBalance {
+            account: account.to_string(),
+            balance_minor: balance.minor(),
+        };
+        let balances = balances.into_iter().map(balance).collect();
+        let request = self.connection.request(v1::AcceptDepositsRequest { statement, balances });
+        Ok(self.connection.ask(self.connection.bank().accept_deposits(request)).await?.accepted)
+    }
+
     /// Transfers reserves of this bank to another. Asks again until the status is known. Safe to repeat with the same
     /// `request_id`.
     pub async fn transfer_reserves(

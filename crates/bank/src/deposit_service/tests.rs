@@ -16,6 +16,12 @@ use super::*;
 const BANK: BankId = BankId(1);
 const REQUEST: RequestId = [7; 16];
 
+impl DepositService {
+    fn deposit(&self, account: AccountId) -> Deposit {
+        self.lock().deposits.get(account)
+    }
+}
+
 fn account() -> AccountId {
     AccountId::new(BANK, 1)
 }
@@ -383,4 +389,132 @@ async fn after_a_failed_write_promise_and_command_are_both_there_or_neither_is()
         let service = crash(&store, service);
         assert_eq!((service.deposit(account()), service.outbox_len()), (left, commands), "{fault:?}");
     }
+}
+
+/// A funding of this bank's that it made on another data folder.
+fn funding_elsewhere(request: RequestId, minor: u64, sequence: u64) -> Bytes {
+    let head = Head { flags: 0, key_version: 0, sequence, valid_until: Timestamp(5_000) };
+    let (kind, from, to) = (PaymentKind::Fund, AccountId::treasury(BANK), account());
+    Payment { kind, head, from, to, amount: amount(minor), max_fee: Amount::ZERO, reference: request }
+        .sign(NetworkId([0; 32]), &key())
+        .to_bytes()
+        .into()
+}
+
+/// What the chain has corrected of the account: debited, shortfall; and the number of the statement.
+fn corrected(service: &DepositService) -> (u64, u64, u64) {
+    let page = service.statement(0, 10).unwrap();
+    let (_, _, found) = page.deposits.iter().find(|(found, ..)| *found == account()).unwrap();
+    (found.debited.minor(), found.shortfall.minor(), page.revision)
+}
+
+#[tokio::test]
+async fn a_settled_funding_that_the_book_does_not_know_is_debited_and_puts_deposits_in_doubt() {
+    let store = Arc::new(MemoryStore::new());
+    let service = credited(&store, 100).await;
+    let refusal = Outcome::refused(Reason::HoldingLimit, 1, 2);
+    block(&service, &[(funding_elsewhere([8; 16], 30, 1), refusal)], &[]);
+    assert!(!service.deposits_in_doubt(), "a refused one took nothing from the deposit");
+    block(&service, &[(funding_elsewhere([9; 16], 70, 2), Outcome::settled())], &[]);
+    assert_eq!((service.deposit(account()), service.deposits_in_doubt()), (deposit(30, 0), true));
+    block(&service, &[(funding_elsewhere([10; 16], 50, 3), Outcome::settled())], &[]);
+    assert_eq!(service.deposit(account()), deposit(0, 0));
+    let (debited, shortfall, _) = corrected(&service);
+    assert_eq!((debited, shortfall), (120, 20));
+    // Its request finds its outcome.
+    let again = service.fund([9; 16], account(), amount(70), true).await.unwrap();
+    assert!(matches!(again, FundingState::OrderedOutcome(found) if found.outcome.is_settled()), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_settled_top_up_that_the_book_does_not_know_debits_what_it_drew() {
+    let made = credited(&Arc::new(MemoryStore::new()), 100).await;
+    let _released = made.top_up(topping_up(transfer(account(), 80, 5))).await.unwrap();
+    let service = credited(&Arc::new(MemoryStore::new()), 100).await;
+    block(&service, &[(sent(&made).1, drew(30))], &[movement(BANK, account(), 30, DepositDirection::FromDeposit)]);
+    assert_eq!((service.deposit(account()), service.deposits_in_doubt()), (deposit(70, 0), true));
+    assert_eq!(corrected(&service).0, 30);
+}
+
+#[tokio::test]
+async fn a_request_that_was_signed_again_elsewhere_is_debited_once() {
+    let service = credited(&Arc::new(MemoryStore::new()), 100).await;
+    let released = begin(&service, 40).await;
+    let (_, first) = sent(&service);
+    // The first record was given back there, and the request signed again with another number.
+    block(&service, &[(funding_elsewhere(REQUEST, 40, 2), Outcome::settled())], &[]);
+    assert_eq!(released.await.unwrap(), Release::GivenBack(Reason::SequenceUsed));
+    assert_eq!((service.deposit(account()), service.outbox_len()), (deposit(60, 0), 0));
+    let again = service.fund(REQUEST, account(), amount(40), true).await.unwrap();
+    assert!(matches!(again, FundingState::OrderedOutcome(found) if found.outcome.is_settled()), "{again:?}");
+    // Should the first record settle against all expectation, its money has left the deposit as well.
+    block(&service, &[(first, Outcome::settled())], &[]);
+    assert_eq!(service.deposit(account()), deposit(20, 0));
+}
+
+#[tokio::test]
+async fn a_number_that_another_funding_used_gives_back_the_one_and_debits_the_other() {
+    let service = credited(&Arc::new(MemoryStore::new()), 100).await;
+    let _released = begin(&service, 40).await;
+    block(&service, &[(funding_elsewhere([8; 16], 25, 1), Outcome::settled())], &[]);
+    assert_eq!((service.deposit(account()), service.outbox_len()), (deposit(75, 0), 0));
+}
+
+#[tokio::test]
+async fn what_this_folder_gave_back_and_what_it_booked_is_not_debited_again() {
+    let store = Arc::new(MemoryStore::new());
+    let service = credited(&store, 100).await;
+    let released = begin(&service, 40).await;
+    let (key, command) = sent(&service);
+    service.give_back(key, Reason::Expired).await;
+    assert_eq!(released.await.unwrap(), Release::GivenBack(Reason::Expired));
+    let _released = begin(&service, 40).await;
+    follow(&service, &command, Outcome::settled());
+    assert_eq!((service.deposit(account()), service.deposits_in_doubt()), (deposit(60, 0), false));
+}
+
+#[tokio::test]
+async fn deposits_in_doubt_move_for_nobody_until_they_are_accepted_as_they_are_stated() {
+    let store = Arc::new(MemoryStore::new());
+    let service = credited(&store, 100).await;
+    block(&service, &[(funding_elsewhere([9; 16], 150, 1), Outcome::settled())], &[]);
+    let in_doubt = |refused: Outcome| assert_eq!(refused.reason, Reason::DepositsInDoubt);
+    in_doubt(service.credit([1; 16], account(), amount(100)).await.unwrap_err());
+    in_doubt(service.credit([2; 16], account(), amount(1)).await.unwrap_err());
+    in_doubt(service.fund([3; 16], account(), amount(1), true).await.unwrap_err());
+    in_doubt(service.top_up(topping_up(transfer(account(), 80, 5))).await.unwrap_err());
+    in_doubt(service.certain_deposit(account()).unwrap_err());
+    in_doubt(service.certain_totals().unwrap_err());
+    let (debited, shortfall, statement) = corrected(&service);
+    assert_eq!((debited, shortfall, service.outbox_len()), (150, 50, 0));
+
+    // A defund arrives meanwhile: what is set was not compared with it.
+    block(&service, &[], &[movement(BANK, account(), 10, DepositDirection::ToDeposit)]);
+    in_doubt(service.accept_deposits(statement, vec![(account(), amount(7))]).await.unwrap_err());
+    in_doubt(service.accept_deposits(0, vec![]).await.unwrap_err());
+    assert_eq!((service.deposit(account()), service.deposits_in_doubt()), (deposit(10, 0), true));
+
+    let (.., statement) = corrected(&service);
+    assert_eq!(service.accept_deposits(statement, vec![(account(), amount(17))]).await, Ok(true));
+    let service = crash(&store, service);
+    assert_eq!(service.certain_deposit(account()), Ok(deposit(17, 0)));
+    assert_eq!(service.accept_deposits(statement, vec![(account(), amount(99))]).await, Ok(false));
+    assert_eq!(service.credit([2; 16], account(), amount(1)).await, Ok(deposit(18, 0)));
+    let (debited, shortfall, _) = corrected(&service);
+    assert_eq!((debited, shortfall), (0, 0));
+}
+
+#[tokio::test]
+async fn a_command_that_went_through_this_bank_before_its_folder_was_begun_puts_deposits_in_doubt() {
+    let store = Arc::new(MemoryStore::new());
+    let service = open(&store);
+    assert!(service.searches_for_life(Timestamp(100_000)) && !service.searches_for_life(wall_clock()));
+    let effect = Effect::RanElsewhere { height: Height(1) };
+    service.follow_block(WriteBatch::new(), &[effect], (Height(1), Timestamp(100_000))).unwrap();
+    assert!(service.deposits_in_doubt() && !service.searches_for_life(Timestamp(100_000)));
+    let page = service.statement(0, 10).unwrap();
+    assert_eq!((page.since, page.corrected), (Some(Height(1)), (0, 0)));
+    assert_eq!(service.accept_deposits(page.revision, vec![]).await, Ok(true));
+    let service = crash(&store, service);
+    assert!(!service.deposits_in_doubt());
 }

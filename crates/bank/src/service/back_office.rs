@@ -1,20 +1,28 @@
-//! The bank's own back office: money paid in, issuance, statements of deposits, reserves paid to other banks, closing
-//! wallets, the treasury.
+//! The bank's own back office: money paid in, issuance, statements of deposits and accepting them, reserves paid to
+//! other banks, closing wallets, the treasury.
+
+use std::collections::BTreeMap;
 
 use cbdc_ledger::command::{CloseWallet, DepositStatement, IssuanceKind};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{AccountId, Amount, BankId, MemberId, Outcome, Reason};
 use cbdc_node::Membership;
+use cbdc_node::views::wallet;
 use cbdc_proto::convert::{exact, number_u16, outcome_to_message};
-use cbdc_proto::status::{invalid, not_authorised, of_refusal};
+use cbdc_proto::status::{invalid, not_authorised, not_found, of_reason, of_refusal, unavailable};
 use cbdc_proto::v1;
 use tonic::{Request, Status};
 
-use super::context::{BankContext, positive_amount, status_unknown};
+use super::context::{BankContext, deposit_message, positive_amount, status_unknown};
 use super::own_command::OwnCommands;
 use super::own_request::OwnRequestSender;
+use crate::deposit_doubt::Correction;
+use crate::deposits::Deposit;
 use crate::request_book::Intent;
 use crate::signing::SHORT_VALIDITY;
+
+/// The number of deposits on a page if none is asked for, and the most.
+const DEPOSITS_PAGE: (u32, u32) = (50, 500);
 
 /// Serves the bank's own back office.
 pub struct BackOfficeService {
@@ -40,8 +48,9 @@ impl BackOfficeService {
         let amount = positive_amount(request.amount_minor)?;
         let id = exact("request_id", &request.request_id)?;
         self.context.require_open_wallet(account)?;
-        self.context.deposits.credit(id, account, amount).await.map_err(|refusal| of_refusal(&refusal))?;
-        Ok(self.context.deposit_of(account))
+        let credited = self.context.deposits.credit(id, account, amount).await;
+        let deposit = credited.map_err(|refusal| of_refusal(&refusal))?;
+        Ok(deposit_message(account, &deposit))
     }
 
     pub async fn request_issuance(
@@ -65,7 +74,8 @@ impl BackOfficeService {
 
     /// Reports the deposit book's own sum. Money in transit is owed to customers until it has arrived.
     pub async fn report_deposits(&self) -> Result<v1::ReportDepositsResponse, Status> {
-        let (balances, in_transit) = self.context.deposits.totals();
+        let totals = self.context.deposits.certain_totals();
+        let (balances, in_transit) = totals.map_err(|refusal| of_refusal(&refusal))?;
         let deposits = Amount::from_minor(minor(balances + in_transit));
         let make = |head| DepositStatement { head, bank: self.context.bank, deposits };
         let answer = self.own_commands.settle(SHORT_VALIDITY, make).await?;
@@ -73,6 +83,76 @@ impl BackOfficeService {
             outcome: Some(outcome_to_message(&answer.outcome, answer.height, answer.index)),
             deposits_minor: deposits.minor(),
         })
+    }
+
+    /// A page of the statement of deposits.
+    pub async fn list_deposits(&self, request: &v1::ListDepositsRequest) -> Result<v1::ListDepositsResponse, Status> {
+        let size = match request.page_size {
+            0 => DEPOSITS_PAGE.0,
+            size if size <= DEPOSITS_PAGE.1 => size,
+            size => return Err(invalid("page_size", format!("expected at most {}, found {size}", DEPOSITS_PAGE.1))),
+        } as usize;
+        // A token is the account that comes next.
+        let from: u64 = match request.page_token.as_str() {
+            "" => 0,
+            token => token.parse().map_err(|_| invalid("page_token", "expected it as the last answer gave it"))?,
+        };
+        let deposits = self.context.deposits.clone();
+        let read = tokio::task::spawn_blocking(move || deposits.statement(from, size + 1)).await;
+        let statement = read.map_err(|_| unavailable("the node is stopping"))?;
+        let mut statement = statement.map_err(|error| {
+            tracing::error!(%error, "the deposit book cannot be read");
+            Status::data_loss(error.to_string())
+        })?;
+        let next_page_token = match statement.deposits.len() > size {
+            true => statement.deposits.pop().map_or_else(String::new, |(next, ..)| next.to_u64().to_string()),
+            false => String::new(),
+        };
+        let line = |(account, deposit, correction): &(AccountId, Deposit, Correction)| v1::DepositLine {
+            deposit: Some(deposit_message(*account, deposit)),
+            debited_minor: correction.debited.minor(),
+            shortfall_minor: correction.shortfall.minor(),
+        };
+        let (corrected, shortfall) = statement.corrected;
+        Ok(v1::ListDepositsResponse {
+            in_doubt: statement.since.is_some(),
+            since_height: statement.since.unwrap_or_default().0,
+            statement: statement.revision,
+            height: statement.height.0,
+            corrected,
+            shortfall_minor: minor(shortfall),
+            deposits: statement.deposits.iter().map(line).collect(),
+            next_page_token,
+        })
+    }
+
+    /// Accepts the deposits as a statement shows them, with the balances set that are given.
+    pub async fn accept_deposits(
+        &self,
+        request: &v1::AcceptDepositsRequest,
+    ) -> Result<v1::AcceptDepositsResponse, Status> {
+        let mut balances = BTreeMap::new();
+        for v1::DepositBalance { account, balance_minor } in &request.balances {
+            let account = self.context.deposit_account("account", account)?;
+            if self.context.ledger.read(|ledger| wallet(ledger, account).is_none()) {
+                return Err(not_found(format!("there is no wallet {account}, and so no deposit beside it")));
+            }
+            if balances.insert(account, Amount::from_minor(*balance_minor)).is_some() {
+                return Err(invalid("balances", format!("expected one balance of {account}, found two")));
+            }
+        }
+        let accepted = self.context.deposits.accept_deposits(request.statement, balances.into_iter().collect()).await;
+        let accepted = accepted.map_err(|refusal| match refusal.reason {
+            Reason::DepositsInDoubt => of_reason(
+                Reason::DepositsInDoubt,
+                format!(
+                    "deposits have changed since statement {}: nothing was accepted; compare a new statement",
+                    request.statement
+                ),
+            ),
+            _ => of_refusal(&refusal),
+        })?;
+        Ok(v1::AcceptDepositsResponse { accepted })
     }
 
     /// Pays reserves to another bank, once for each request id.
@@ -95,6 +175,7 @@ impl BackOfficeService {
     pub fn treasury(&self) -> Result<v1::Treasury, Status> {
         let id = AccountId::treasury(self.context.bank);
         let (deposits, in_transit) = self.context.deposits.totals();
+        let deposits_in_doubt = self.context.deposits.deposits_in_doubt();
         self.context.ledger.read(|ledger| {
             let account =
                 ledger.account(id).ok_or_else(|| of_refusal(&Outcome::refused(Reason::UnknownMember, 0, 0)))?;
@@ -105,6 +186,7 @@ impl BackOfficeService {
                 in_transit_minor: minor(in_transit),
                 reserves_minor: ledger.books().bank(self.context.bank).reserves.minor(),
                 height: ledger.height().0,
+                deposits_in_doubt,
             })
         })
     }

@@ -15,6 +15,7 @@ use cbdc_proto::v1;
 use tonic::Status;
 
 use crate::deposit_service::DepositService;
+use crate::deposits::Deposit;
 use crate::relay::Relay;
 
 /// The longest wait for the outcome of a command.
@@ -77,13 +78,12 @@ impl BankContext {
     }
 
     /// A wallet's deposit, as a message.
-    pub fn deposit_of(&self, id: AccountId) -> v1::Deposit {
-        let deposit = self.deposits.deposit(id);
-        v1::Deposit {
-            account: id.to_string(),
-            balance_minor: deposit.balance.minor(),
-            in_transit_minor: deposit.in_transit.minor(),
-        }
+    ///
+    /// # Errors
+    /// `DEPOSITS_IN_DOUBT`.
+    pub fn deposit_of(&self, id: AccountId) -> Result<v1::Deposit, Status> {
+        let deposit = self.deposits.certain_deposit(id).map_err(|refusal| of_refusal(&refusal))?;
+        Ok(deposit_message(id, &deposit))
     }
 
     /// The longest wait for the outcome of a command that is relayed now.
@@ -96,6 +96,15 @@ impl BankContext {
         let mut announced = self.ledger.announced();
         let reached = announced.wait_for(|reached| *reached >= height);
         matches!(tokio::time::timeout(REPLICA_TIMEOUT, reached).await, Ok(Ok(_)))
+    }
+}
+
+/// A deposit, as a message.
+pub fn deposit_message(id: AccountId, deposit: &Deposit) -> v1::Deposit {
+    v1::Deposit {
+        account: id.to_string(),
+        balance_minor: deposit.balance.minor(),
+        in_transit_minor: deposit.in_transit.minor(),
     }
 }
 

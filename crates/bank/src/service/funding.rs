@@ -64,7 +64,8 @@ impl FundingService {
     fn answer(&self, account: AccountId, ordered: &OrderedOutcome) -> v1::FundResponse {
         v1::FundResponse {
             outcome: Some(outcome_to_message(&ordered.outcome, ordered.height, ordered.index)),
-            deposit: Some(self.context.deposit_of(account)),
+            // Not shown while it is in doubt.
+            deposit: self.context.deposit_of(account).ok(),
         }
     }
 }

@@ -210,6 +210,22 @@ impl v1::bank_server::Bank for BankService {
         self.back_office.report_deposits().await.map(Response::new)
     }
 
+    async fn list_deposits(
+        &self,
+        request: Request<v1::ListDepositsRequest>,
+    ) -> Result<Response<v1::ListDepositsResponse>, Status> {
+        self.back_office.require(&request)?;
+        self.back_office.list_deposits(&request.into_inner()).await.map(Response::new)
+    }
+
+    async fn accept_deposits(
+        &self,
+        request: Request<v1::AcceptDepositsRequest>,
+    ) -> Result<Response<v1::AcceptDepositsResponse>, Status> {
+        self.back_office.require(&request)?;
+        self.back_office.accept_deposits(&request.into_inner()).await.map(Response::new)
+    }
+
     async fn transfer_reserves(
         &self,
         request: Request<v1::TransferReservesRequest>,

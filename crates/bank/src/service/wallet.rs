@@ -178,7 +178,7 @@ impl WalletService {
         if self.context.ledger.read(|ledger| wallet(ledger, id).is_none()) {
             return Err(not_found(format!("there is no wallet {id}, and so no deposit beside it")));
         }
-        Ok(self.context.deposit_of(id))
+        self.context.deposit_of(id)
     }
 
     /// The costs of a transfer and whether it would settle now. A partial replica does not know the payee's side and

@@ -135,6 +135,8 @@ fn wrong_command_lines_are_refused() {
         "cbdc policy propose --as 1",
         "cbdc node bank",
         "cbdc bank report-deposits",
+        "cbdc bank deposits",
+        "cbdc bank accept-deposits --bank 1",
         "cbdc bank transfer-reserves 5 --from 1",
         "cbdc bank transfer-reserves 5 --from 0 --to 1",
         "cbdc bank close-wallet",

@@ -224,6 +224,8 @@ impl Bank for Service {
         capture_hold: v1::CaptureHoldRequest => v1::Outcome,
         void_hold: v1::VoidHoldRequest => v1::Outcome,
         report_deposits: v1::ReportDepositsRequest => v1::ReportDepositsResponse,
+        list_deposits: v1::ListDepositsRequest => v1::ListDepositsResponse,
+        accept_deposits: v1::AcceptDepositsRequest => v1::AcceptDepositsResponse,
         transfer_reserves: v1::TransferReservesRequest => v1::Outcome,
         close_wallet: v1::CloseWalletRequest => v1::Outcome,
         get_treasury: v1::GetTreasuryRequest => v1::Treasury,

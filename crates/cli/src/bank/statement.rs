@@ -1,0 +1,162 @@
+//! `cbdc bank deposits` and `cbdc bank accept-deposits`.
+
+use cbdc_client::{AccountId, Amount, Anchor, BankId};
+use cbdc_devnet::Network;
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use serde_json::json;
+
+use crate::exit::Usage;
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields, money, table};
+
+/// List customers' deposits, with what was corrected from the chain while they are in doubt
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc bank deposits --bank 1
+  cbdc bank deposits --bank 1 --count 500 --json
+
+Deposits are in doubt if the bank's data folder is older than what the bank has done since. Fundings and defunds are then
+booked from the chain, and what only the bank knew (credits) may be missing. Compare with the bank's own books and accept:
+cbdc bank accept-deposits.")]
+pub struct Deposits {
+    /// The bank's number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    bank: u16,
+    /// Deposits on the page
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = RangedU64ValueParser::<u32>::new().range(1..=500))]
+    count: u32,
+    /// Continue from here: `next_page_token` of an earlier answer
+    #[arg(long, value_name = "TOKEN")]
+    page: Option<String>,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Deposits {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let anchor = network.anchor().clone();
+        let office = network.bank_office(BankId(self.bank))?;
+        let answer = office.deposits(self.count, self.page).await?;
+        let next = Some(&answer.next_page_token).filter(|token| !token.is_empty());
+        let lines: Vec<_> = answer
+            .deposits
+            .iter()
+            .map(|line| {
+                let deposit = line.deposit.clone().unwrap_or_default();
+                json!({
+                    "account": deposit.account,
+                    "balance_minor": deposit.balance_minor,
+                    "in_transit_minor": deposit.in_transit_minor,
+                    "debited_minor": line.debited_minor,
+                    "shortfall_minor": line.shortfall_minor,
+                })
+            })
+            .collect();
+        let object = json!({
+            "bank": self.bank,
+            "in_doubt": answer.in_doubt,
+            "since_height": answer.in_doubt.then_some(answer.since_height),
+            "statement": answer.statement,
+            "height": answer.height,
+            "corrected": answer.corrected,
+            "shortfall_minor": answer.shortfall_minor,
+            "deposits": lines,
+            "next_page_token": next,
+        });
+        output.print(object, || {
+            let state = match answer.in_doubt {
+                true => format!("yes, since block {}", answer.since_height),
+                false => "no".to_owned(),
+            };
+            let mut text = fields(&[
+                ("in doubt", state),
+                ("statement", answer.statement.to_string()),
+                ("as of block", answer.height.to_string()),
+                ("corrected", answer.corrected.to_string()),
+                ("shortfall", money(&anchor, answer.shortfall_minor)),
+            ]);
+            let rows: Vec<_> = answer
+                .deposits
+                .iter()
+                .map(|line| {
+                    let deposit = line.deposit.clone().unwrap_or_default();
+                    let amounts =
+                        [deposit.balance_minor, deposit.in_transit_minor, line.debited_minor, line.shortfall_minor];
+                    let amounts = amounts.map(|minor| money(&anchor, minor));
+                    std::iter::once(deposit.account).chain(amounts).collect()
+                })
+                .collect();
+            if !rows.is_empty() {
+                text.push('\n');
+                text.push_str(&table(&["account", ">balance", ">in transit", ">debited", ">shortfall"], &rows));
+            }
+            let (bank, suffix) = (self.bank, self.network.suffix());
+            if let Some(token) = next {
+                text.push_str(&format!(
+                    "\nmore: cbdc bank deposits --bank {bank} --count {} --page {token}{suffix}\n",
+                    self.count
+                ));
+            }
+            if answer.in_doubt {
+                text.push_str(&format!(
+                    "\naccept: cbdc bank accept-deposits --bank {bank} --statement {}{suffix}\n",
+                    answer.statement
+                ));
+            }
+            text
+        });
+        Ok(())
+    }
+}
+
+/// Accept deposits in doubt, as a statement shows them or with balances set: they are served again
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc bank accept-deposits --bank 1 --statement 7
+  cbdc bank accept-deposits --bank 1 --statement 7 --set alice=400 --set bob=12.50
+
+The number of the statement is on the first page of cbdc bank deposits. If a deposit was corrected since then, or one that is
+set has moved, nothing is done: compare a new statement. Safe to repeat: once deposits are not in doubt, nothing is done.")]
+pub struct AcceptDeposits {
+    /// The bank's number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    bank: u16,
+    /// The number of the statement that was compared
+    #[arg(long, value_name = "NUMBER")]
+    statement: u64,
+    /// The balance of a deposit by the bank's own books: a wallet's name or an account number, and major units
+    #[arg(long, value_name = "ACCOUNT=AMOUNT")]
+    set: Vec<String>,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl AcceptDeposits {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let anchor = network.anchor().clone();
+        let balances = self.set.iter().map(|text| balance(&network, &anchor, text));
+        let balances = balances.collect::<anyhow::Result<Vec<_>>>()?;
+        let office = network.bank_office(BankId(self.bank))?;
+        let accepted = office.accept_deposits(self.statement, balances.iter().copied()).await?;
+        let set = if accepted { balances.len() } else { 0 };
+        output.print(json!({ "bank": self.bank, "accepted": accepted, "set": set }), || match accepted {
+            true => fields(&[
+                ("accepted", format!("statement {}", self.statement)),
+                ("bank", self.bank.to_string()),
+                ("balances set", set.to_string()),
+            ]),
+            false => format!("The deposits of bank {} are not in doubt: nothing was done.\n", self.bank),
+        });
+        Ok(())
+    }
+}
+
+fn balance(network: &Network, anchor: &Anchor, text: &str) -> anyhow::Result<(AccountId, Amount)> {
+    let (account, amount) = text
+        .rsplit_once('=')
+        .ok_or_else(|| Usage(format!("--set: expected ACCOUNT=AMOUNT, such as alice=400, found {text:?}")))?;
+    Ok((network.account_of(account)?, anchor.parse(amount)?))
+}
