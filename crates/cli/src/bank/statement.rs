@@ -17,8 +17,8 @@ use crate::output::{Output, fields, money, table};
   cbdc bank deposits --bank 1 --count 500 --json
 
 Deposits are in doubt if the bank's data folder is older than what the bank has done since. Fundings and defunds are then
-booked from the chain, and what only the bank knew (credits) may be missing. Compare with the bank's own books and accept:
-cbdc bank accept-deposits.")]
+booked from the chain, and what only the bank knew (credits) may be missing. Compare with the bank's own books, and accept
+them with accept-deposits.")]
 pub struct Deposits {
     /// The bank's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
