@@ -919,6 +919,10 @@ impl Group<'_> {
             }
             _ => {}
         }
+        // A folder that is older than the bank does not know what was asked for under this id since.
+        if let Err(doubt) = self.books.certain() {
+            return Ok(Err(doubt));
+        }
         let signer = &self.service.signer;
         let signed = match intent {
             Intent::TransferReserves { to, amount } => {
@@ -938,7 +942,7 @@ impl Group<'_> {
         signer.sequence.unknown(head.sequence, head.valid_until);
         let request = OwnRequest::new(intent, &head, record);
         put_own_request(&mut self.batch, id, &request);
-        self.books.requests.begin(&request, *id);
+        self.books.requests.begin(&mut self.batch, &request, *id);
         self.requests.insert(*id, request.clone());
         Ok(Ok(BegunRequest { request, is_new: true }))
     }

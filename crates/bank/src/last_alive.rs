@@ -105,8 +105,12 @@ fn read(store: &dyn Store) -> Result<Option<Record>, DepositError> {
     Ok(Some(Record { alive_at: time()?, from: time()?, to: time()? }))
 }
 
-/// Whether a command came to the central bank through this bank: it is the bank's own, or its customer's.
+/// Whether a command came to the central bank through this bank: it is the bank's own, or its customer's. One that
+/// carries another bank's consent, such as a customer's who leaves this one, came through that bank.
 pub fn went_through(bank: BankId, command: &Command) -> bool {
+    if command.consented().is_some_and(|(statement, _)| statement.bank != bank) {
+        return false;
+    }
     match command.signer() {
         Signer::Member(Role::Bank, id) => id.0 == bank.0,
         Signer::Holder(account) => account.bank == bank,

@@ -152,6 +152,7 @@ pub struct Node {
     threads: Vec<Thread<()>>,
     budget: Budget,
     unanswered: Arc<Unanswered>,
+    relay: Relay,
     store: Arc<dyn Store>,
 }
 
@@ -185,7 +186,7 @@ impl Node {
 
     /// Stops gracefully: open requests are answered first, for a few seconds at most.
     pub async fn shutdown(self) {
-        let Node { ledger, stop, serving, halt, tasks, threads, unanswered, store, .. } = self;
+        let Node { ledger, stop, serving, halt, tasks, threads, unanswered, relay, store, .. } = self;
         ledger.close();
         stop.cancel();
         let ended = async {
@@ -210,9 +211,12 @@ impl Node {
             waited += CLOSING / 100;
         }
         let times = ledger.read(|ledger| (ledger.tip().time, latest_valid_until(ledger)));
+        // What was answered at a height that the replica has not reached would look as if it were never ordered.
+        let has_seen_answers = ledger.read(Ledger::height) >= relay.answered_up_to();
         let flushed = tokio::task::spawn_blocking(move || {
-            // Nothing is sent any more, and all that was is answered or noted.
+            // Nothing is sent any more, and all that was is answered, and seen to be, or noted.
             if has_ended
+                && has_seen_answers
                 && unanswered.is_complete()
                 && let Err(error) = unanswered.mark(&*store, times)
             {
@@ -439,7 +443,7 @@ impl Launch {
         let precheck = directory
             .filter(|_| config.precheck_signatures)
             .map(|directory| Arc::new(SignaturePrecheck::new(genesis.network(), directory)));
-        let context = BankContext { bank, ledger: ledger.clone(), deposits, relay };
+        let context = BankContext { bank, ledger: ledger.clone(), deposits, relay: relay.clone() };
         let own_commands = OwnCommands { context: context.clone(), signer };
         let records = Records::new(context.clone(), history.clone(), left, tip.0 == Height(0));
         let unanswered = records.unanswered.clone();
@@ -521,6 +525,7 @@ impl Launch {
             threads,
             budget,
             unanswered,
+            relay,
             folder_gone: Box::pin(std::future::pending()),
             store,
         })

@@ -109,8 +109,14 @@ impl OpenRequests {
         failed.map_or(Ok(open), Err)
     }
 
-    pub fn begin(&mut self, request: &OwnRequest, id: RequestId) {
-        self.0.insert(request.sequence, id);
+    /// Notes a request that was just signed. Another one that had its sequence number is past its end and never
+    /// settles: its id may begin anew.
+    pub fn begin(&mut self, batch: &mut WriteBatch, request: &OwnRequest, id: RequestId) {
+        if let Some(earlier) = self.0.insert(request.sequence, id)
+            && earlier != id
+        {
+            batch.delete(Column::Deposits, request_key(OWN_REQUEST, &earlier));
+        }
     }
 
     /// Books that the chain used one of the bank's sequence numbers: for a request that is open, which now has its
@@ -238,7 +244,7 @@ mod tests {
         for (command, expected) in [(b"a record".as_slice(), Some(Progress::Ordered(ordered))), (b"another", None)] {
             let (mut open, mut batch) = (OpenRequests::default(), WriteBatch::new());
             put_own_request(&mut batch, &id, &request);
-            open.begin(&request, id);
+            open.begin(&mut batch, &request, id);
             store.write(batch, Durability::Buffered).unwrap();
             let mut batch = WriteBatch::new();
             open.number_used(&*store, &mut batch, (12, command), ordered).unwrap();
@@ -247,5 +253,20 @@ mod tests {
             store.write(batch, Durability::Buffered).unwrap();
             assert_eq!(own_request_of(&*store, &id).unwrap().map(|found| found.progress), expected);
         }
+    }
+
+    #[test]
+    fn an_id_whose_number_was_signed_with_again_may_begin_anew() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let (first, second, request) = ([5; 16], [6; 16], request(intents()[0]));
+        let mut open = OpenRequests::default();
+        for id in [first, second] {
+            let mut batch = WriteBatch::new();
+            put_own_request(&mut batch, &id, &request);
+            open.begin(&mut batch, &request, id);
+            store.write(batch, Durability::Buffered).unwrap();
+        }
+        assert_eq!(own_request_of(&*store, &first).unwrap(), None);
+        assert_eq!(own_request_of(&*store, &second).unwrap(), Some(request));
     }
 }

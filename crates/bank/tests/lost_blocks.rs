@@ -145,6 +145,12 @@ async fn a_central_bank_restored_from_an_older_copy_seals_nothing_until_it_has_t
         bank.shutdown().await;
         central_bank.shutdown().await;
     }
+    // It is not forgotten where no bank is there to show it again.
+    let config = cbdc_central_bank::Config { wait_for_banks_ms: 0, ..central_bank_config(&network) };
+    let central_bank = cbdc_central_bank::start(config).await.unwrap();
+    assert_eq!(open_wallet(&network, 9).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(central_bank.height().0, 3, "nothing is sealed");
+    central_bank.shutdown().await;
     let findings = audit(&network);
     assert!(findings.iter().any(|finding| finding.starts_with("block 8")), "{findings:?}");
 

@@ -97,8 +97,9 @@ fn default_checkpoint_every_blocks() -> u64 {
     5_000
 }
 
+/// Longer than a bank takes to try the central bank again.
 fn default_wait_for_banks_ms() -> u64 {
-    3_000
+    6_000
 }
 
 fn default_clock_gap_max_h() -> u32 {

@@ -247,6 +247,7 @@ async fn start_with(
         Recovery { address, identity: &identity, ledger, ordering, applied }.run().await?;
         parts.ledger.read(|ledger| parts.clock.resume_after((ledger.height(), ledger.tip().time)));
     }
+    parts.witnesses.recall()?;
     // The thread of the sequencer's timer starts here: a node that cannot have it does not start.
     async_io::Timer::after(std::time::Duration::from_micros(1)).await;
     tokio::spawn(pipeline.sequencer.run(pipeline.verified));

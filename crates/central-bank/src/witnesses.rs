@@ -18,9 +18,11 @@ use cbdc_ledger::encoding::hex;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Height, Ledger, MemberId, SignedHeader, Timestamp};
 use cbdc_node::chain::Witness;
-use cbdc_node::{Archive, LedgerHandle, evidence};
+use cbdc_node::evidence::{self, Unresolved};
+use cbdc_node::{Archive, LedgerHandle};
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::v1;
+use cbdc_storage::StoreError;
 use metrics::counter;
 use tokio::sync::watch;
 use tonic::Status;
@@ -31,8 +33,8 @@ use crate::metrics::SECURITY;
 /// The proof that this node has lost blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// The bank that showed it.
-    pub bank: BankId,
+    /// The bank that showed it, where it did so since this node started.
+    pub bank: Option<BankId>,
     /// The header that the bank has.
     pub height: Height,
     pub hash: [u8; 32],
@@ -45,10 +47,11 @@ impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Lost { bank, height, hash, own_height, own_hash } = self;
         let (hash, own_hash) = (hex(hash), hex(own_hash));
+        let bank = bank.map_or_else(|| "a bank".to_owned(), |bank| format!("bank {bank}"));
         if height > own_height {
             write!(
                 f,
-                "this node has lost blocks {} to {height}: its chain ends at block {own_height} ({own_hash}), and bank \
+                "this node has lost blocks {} to {height}: its chain ends at block {own_height} ({own_hash}), and \
                  {bank} has block {height} ({hash}), which a node of the central bank signed. Nothing is sealed until \
                  the blocks are recovered: stop the node and start it with --recover-from and the address of a bank \
                  that keeps whole blocks",
@@ -57,9 +60,9 @@ impl fmt::Display for Lost {
         } else {
             write!(
                 f,
-                "two blocks {height} were signed: {own_hash} here, and {hash} at bank {bank}. Nothing is sealed. Decide \
+                "two blocks {height} were signed: {own_hash} here, and {hash} at {bank}. Nothing is sealed. Decide \
                  which chain the network keeps. If it is the banks', start this node on an empty folder with --new and \
-                 --recover-from and a bank's address; if it is this one, bank {bank} starts on an empty folder"
+                 --recover-from and a bank's address; if it is this one, {bank} starts on an empty folder"
             )
         }
     }
@@ -93,6 +96,22 @@ impl Witnesses {
     /// The proof that this node has lost blocks, if there is one: it may seal none then.
     pub fn lost(&self) -> Option<Lost> {
         self.lost.borrow().clone()
+    }
+
+    /// Recalls the evidence in the store that still holds: a restart does not make up for what is missing.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn recall(&self) -> Result<(), StoreError> {
+        let (tip_height, tip_hash) = self.ledger.read(|ledger| (ledger.height(), ledger.tip_hash()));
+        for Unresolved { shown, own } in evidence::unresolved(self.archive.store(), &self.archive)? {
+            let (height, hash) = (shown.header.height, shown.header.hash());
+            let (own_height, own_hash) = own.map_or((tip_height, tip_hash), |own| (height, own));
+            let lost = Lost { bank: None, height, hash, own_height, own_hash };
+            tracing::error!(target: "security", "{lost}");
+            self.lost.send_replace(Some(lost));
+        }
+        Ok(())
     }
 
     /// The testimonies since the node started.
@@ -167,7 +186,7 @@ impl Witnesses {
                 "header {height} of bank {bank} is not of this chain: {error}"
             )));
         }
-        let lost = Lost { bank, height, hash, own_height, own_hash };
+        let lost = Lost { bank: Some(bank), height, hash, own_height, own_hash };
         self.keep(&lost, known);
         Err(refusal(&lost))
     }
