@@ -29,9 +29,9 @@ use super::unanswered::{SentCopy, Unanswered};
 use crate::history::{History, PastCommand, RowsLeft, Sought, payment_of};
 use crate::relay::Relayed;
 
-/// The number of attempts to judge a record whose deciding block this replica or its history lacks, and the pause
-/// between them.
-const LOOKS: usize = 40;
+/// The time in which a record is judged whose deciding block this replica or its history lacks, and the pause between
+/// attempts. After it the status is unknown.
+const JUDGED_WITHIN: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Gathers the facts about records.
@@ -71,8 +71,8 @@ impl Records {
     /// Records that a whole batch of payments is sent; those for which it is [told](SentBatch::answered) no answer stay
     /// unanswered.
     pub fn sent_batch(&self, commands: Bytes) -> SentBatch {
-        self.unanswered.batch_begins();
-        SentBatch { records: self.clone(), commands }
+        let number = self.unanswered.batch_begins(commands.clone());
+        SentBatch { records: self.clone(), number, commands }
     }
 
     /// The answer to a record that was refused before ordering: what the chain says, the refusal if that may stand, or
@@ -83,22 +83,22 @@ impl Records {
     pub async fn answer_refusal(&self, command: &Command, refusal: Outcome, by: RefusedBy) -> Result<Answer, Status> {
         let Some(id) = RecordId::of(command) else { return Err(of_refusal(&refusal)) };
         let mut verdict = Verdict::NotYet(refusal);
-        for look in 0..LOOKS {
-            if look > 0 {
-                tokio::time::sleep(PAUSE).await;
-            }
-            let before = read_before_the_chain(&self.looking(1), &[Refused { command, id, refusal, by }]);
-            self.context.replica_at(before.answered_up_to).await;
+        let deadline = tokio::time::Instant::now() + JUDGED_WITHIN;
+        while matches!(verdict, Verdict::NotYet(_)) && tokio::time::Instant::now() < deadline {
+            let before = read_before_the_chain(&self.looking(1, None), &[Refused { command, id, refusal, by }]);
+            // One that lags is looked at as it is.
+            let _ = tokio::time::timeout_at(deadline, self.context.replica_at(before.answered_up_to)).await;
             let (records, command) = (self.clone(), command.clone());
-            let looked =
-                look_up(move || judge(&records.looking(1), &[Refused { command: &command, id, refusal, by }], &before));
+            let looked = look_up(move || {
+                judge(&records.looking(1, None), &[Refused { command: &command, id, refusal, by }], &before)
+            });
             // A history that cannot be read does not say that the record was refused.
             verdict = match looked.await {
                 Ok(verdicts) => verdicts[0],
                 Err(_) => Verdict::Unknown(refusal),
             };
-            if !matches!(verdict, Verdict::NotYet(_)) {
-                break;
+            if matches!(verdict, Verdict::NotYet(_)) {
+                tokio::time::sleep(PAUSE).await;
             }
         }
         match verdict {
@@ -143,11 +143,12 @@ impl Records {
         let unsettled = unsettled(&sent.commands, packed);
         let refused = as_refused(&unsettled, by);
         // The replica is usually a moment behind the central bank, and must reach the block read before.
-        let before = read_before_the_chain(&self.looking(refused.len()), &refused);
+        let before = read_before_the_chain(&self.looking(refused.len(), Some(sent.number)), &refused);
         self.context.replica_at(before.answered_up_to).await;
         let (records, packed) = (self.clone(), packed.clone());
         let looked = look_up(move || {
-            let verdicts = judge(&records.looking(unsettled.len()), &as_refused(&unsettled, by), &before)?;
+            let verdicts =
+                judge(&records.looking(unsettled.len(), Some(sent.number)), &as_refused(&unsettled, by), &before)?;
             let mut completed = packed.to_vec();
             for (unsettled, verdict) in unsettled.iter().zip(verdicts) {
                 let answer = records.told(unsettled, verdict);
@@ -187,9 +188,9 @@ impl Records {
         })
     }
 
-    /// This bank's knowledge for a call about so many records.
-    fn looking(&self, count: usize) -> Looking<'_> {
-        Looking { records: self, rows_left: RefCell::new(RowsLeft::of_many(count)) }
+    /// This bank's knowledge for a call about so many records, which were refused in `batch`, if in one.
+    fn looking(&self, count: usize, batch: Option<u64>) -> Looking<'_> {
+        Looking { records: self, batch, rows_left: RefCell::new(RowsLeft::of_many(count)) }
     }
 }
 
@@ -239,6 +240,8 @@ pub fn latest_valid_until(ledger: &Ledger) -> Timestamp {
 /// This bank's knowledge, with a bound on what is read of the history.
 struct Looking<'a> {
     records: &'a Records,
+    /// The batch in which they were refused.
+    batch: Option<u64>,
     rows_left: RefCell<RowsLeft>,
 }
 
@@ -250,13 +253,16 @@ impl Knowledge for Looking<'_> {
         let time = context.ledger.read(|ledger| ledger.tip().time);
         let deposits = &context.deposits;
         let watches = deposits.watches_holders();
-        let is_unanswered = |refused: &Refused<'_>| {
+        let is_noted = |refused: &Refused<'_>| {
             let id = &refused.id;
             refused.by == RefusedBy::CentralBank(OtherCopies::MayBeOrdered)
                 || unanswered.holds(id, time)
                 || watches && deposits.has_in_outbox(id.account, id.sequence)
         };
-        refused.iter().map(is_unanswered).collect()
+        // The batches first: a record that is noted when its batch ends is then seen in one place or the other.
+        let names = |refused: &Refused<'_>| (refused.id.account, refused.id.sequence);
+        let in_flight = unanswered.in_batches(&refused.iter().map(names).collect(), self.batch);
+        refused.iter().map(|refused| in_flight.contains(&names(refused)) || is_noted(refused)).collect()
     }
 
     fn answered_up_to(&self) -> Height {
@@ -277,6 +283,8 @@ impl Knowledge for Looking<'_> {
 /// node stops, each of its records stays unanswered.
 pub struct SentBatch {
     records: Records,
+    /// Its number among the batches in flight.
+    number: u64,
     /// Empty once it is answered.
     commands: Bytes,
 }
@@ -291,7 +299,7 @@ impl Drop for SentBatch {
     fn drop(&mut self) {
         let commands = self.commands.chunks_exact(SIGNED_PAYMENT_BYTES).map(Command::from_bytes);
         commands.flatten().for_each(|command| self.records.gave_up(&command));
-        self.records.unanswered.batch_ended();
+        self.records.unanswered.batch_ended(self.number);
     }
 }
 

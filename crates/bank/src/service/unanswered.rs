@@ -1,8 +1,8 @@
 //! Copies of records that were sent to the central bank and not answered.
 //!
 //! A copy is noted when it is sent and crossed out when it is answered; one whose caller gave up, whose answer did not
-//! come in time or whose stream broke stays, until the chain has decided its record. Batches of a stream are noted only
-//! when they end without an answer.
+//! come in time or whose stream broke stays, until the chain has decided its record. The records of a stream's batch are
+//! noted only when it ends without an answer; until then the batch itself is kept, and searched where it matters.
 //!
 //! # Bounds
 //! An account has [`LINES_MAX`] lines, as many as its window has numbers, and where a further record of it is sent, all
@@ -15,10 +15,11 @@
 //! Without one nothing is known of what the process before had sent, and every record is in doubt for as long as one
 //! may be valid.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+use cbdc_ledger::command::packed::PackedPayment;
 use cbdc_ledger::{AccountId, Timestamp};
 use cbdc_storage::{Column, Durability, Store, StoreError, WriteBatch, sealed};
 
@@ -38,8 +39,14 @@ const MARK: &[u8] = b"unanswered_at_stop";
 /// The unanswered copies of this process.
 pub struct Unanswered {
     table: Mutex<Table>,
-    /// Batches that were sent, and neither answered nor noted yet.
-    batches: AtomicUsize,
+    batches: Mutex<Batches>,
+}
+
+/// Batches that were sent, and neither answered nor noted yet, by number.
+#[derive(Default)]
+struct Batches {
+    in_flight: BTreeMap<u64, Bytes>,
+    next: u64,
 }
 
 #[derive(Default)]
@@ -86,7 +93,7 @@ impl Unanswered {
     }
 
     fn of(table: Table) -> Unanswered {
-        Unanswered { table: Mutex::new(table), batches: AtomicUsize::new(0) }
+        Unanswered { table: Mutex::new(table), batches: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -114,19 +121,45 @@ impl Unanswered {
         time <= table.all_until || table.accounts.get(&id.account).is_some_and(of_account)
     }
 
-    /// Notes that a batch is sent, until its records are answered or noted.
-    pub fn batch_begins(&self) {
-        self.batches.fetch_add(1, Ordering::SeqCst);
+    /// Notes that a batch of payments is sent, until its records are answered or noted. Returns its number.
+    pub fn batch_begins(&self, payments: Bytes) -> u64 {
+        let mut batches = self.batches();
+        let number = batches.next;
+        batches.next += 1;
+        batches.in_flight.insert(number, payments);
+        number
     }
 
     /// Notes that a batch was answered, or its records noted.
-    pub fn batch_ended(&self) {
-        self.batches.fetch_sub(1, Ordering::SeqCst);
+    pub fn batch_ended(&self, number: u64) {
+        self.batches().in_flight.remove(&number);
+    }
+
+    /// The payments among those sought, by payer and sequence number, of which a copy is in a batch in flight other
+    /// than `besides`. Reads every payment in flight.
+    pub fn in_batches(&self, sought: &HashSet<(AccountId, u64)>, besides: Option<u64>) -> HashSet<(AccountId, u64)> {
+        if sought.is_empty() {
+            return HashSet::new();
+        }
+        let others = self
+            .batches()
+            .in_flight
+            .iter()
+            .filter(|(number, _)| Some(**number) != besides)
+            .map(|(_, it)| it.clone())
+            .collect::<Vec<_>>();
+        let payments = others.iter().flat_map(|batch| PackedPayment::each(batch));
+        let names = payments.filter_map(|payment| Some((payment.payer()?, payment.sequence())));
+        names.filter(|name| sought.contains(name)).collect()
+    }
+
+    fn batches(&self) -> MutexGuard<'_, Batches> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether all that was sent is answered or noted.
     pub fn is_complete(&self) -> bool {
-        self.batches.load(Ordering::SeqCst) == 0
+        self.batches().in_flight.is_empty()
     }
 
     /// Leaves a mark for the next process: the accounts whose records are in doubt at a `time` of the chain. Nothing
@@ -248,7 +281,8 @@ impl SentCopy<'_> {
 
 #[cfg(test)]
 mod tests {
-    use cbdc_ledger::BankId;
+    use cbdc_ledger::command::{Head, Payment, PaymentKind};
+    use cbdc_ledger::{Amount, BankId, Signature, Signed};
     use cbdc_storage::MemoryStore;
 
     use super::*;
@@ -280,6 +314,28 @@ mod tests {
         drop(copy());
         copy().answered();
         assert!(holds(&unanswered, 1, 1, 1_000));
+    }
+
+    #[test]
+    fn a_payment_in_another_batch_in_flight_is_found_until_that_batch_ends() {
+        let packed = |serial, sequence| {
+            let (from, to) = (AccountId::new(BankId(1), serial), AccountId::new(BankId(2), 9));
+            let head = Head { flags: 0, key_version: 0, sequence, valid_until: Timestamp(5) };
+            let (amount, max_fee) = (Amount::from_minor(1), Amount::ZERO);
+            let record = Payment { kind: PaymentKind::Transfer, head, from, to, amount, max_fee, reference: [0; 16] };
+            Signed { record, signature: Signature([0; 64]) }.to_bytes()
+        };
+        let name = |serial, sequence| (AccountId::new(BankId(1), serial), sequence);
+        let unanswered = Unanswered::new(Timestamp(0));
+        let first = unanswered.batch_begins([packed(1, 1), packed(2, 1)].concat().into());
+        let second = unanswered.batch_begins(packed(1, 2).into());
+        let sought = HashSet::from([name(1, 1), name(1, 2), name(2, 2)]);
+        assert_eq!(unanswered.in_batches(&sought, None), HashSet::from([name(1, 1), name(1, 2)]));
+        assert_eq!(unanswered.in_batches(&sought, Some(second)), HashSet::from([name(1, 1)]));
+        unanswered.batch_ended(first);
+        assert!(!unanswered.is_complete() && unanswered.in_batches(&sought, Some(second)).is_empty());
+        unanswered.batch_ended(second);
+        assert!(unanswered.is_complete() && unanswered.in_batches(&sought, None).is_empty());
     }
 
     #[test]

@@ -42,6 +42,14 @@ impl<'a> PackedPayment<'a> {
         u16::from_le_bytes([self.0[2], self.0[3]]) & !Head::flags_of(kind) == 0
     }
 
+    /// The sequence number.
+    #[inline]
+    pub fn sequence(&self) -> u64 {
+        let mut sequence = [0; 8];
+        sequence.copy_from_slice(&self.0[HEAD_BYTES - 16..HEAD_BYTES - 8]);
+        u64::from_le_bytes(sequence)
+    }
+
     /// The payer's account; `None` if the bytes are not an account id.
     #[inline]
     pub fn payer(&self) -> Option<AccountId> {
