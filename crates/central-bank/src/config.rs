@@ -97,9 +97,9 @@ fn default_checkpoint_every_blocks() -> u64 {
     5_000
 }
 
-/// Longer than a bank takes to try the central bank again.
+/// Longer than a bank pauses before it tries the central bank again, and shorter than customers wait for an answer.
 fn default_wait_for_banks_ms() -> u64 {
-    6_000
+    4_000
 }
 
 fn default_clock_gap_max_h() -> u32 {

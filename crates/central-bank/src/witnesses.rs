@@ -122,12 +122,12 @@ impl Witnesses {
     /// Waits until the node of each active bank has testified, for `longest` at most. A node with no block yet has none
     /// to lose, and waits for nobody.
     pub async fn hear_all(&self, longest: Duration) {
-        if self.ledger.read(Ledger::height) == Height(0) {
+        if self.ledger.read(Ledger::height) == Height(0) || self.lost().is_some() {
             return;
         }
         let mut heard = self.heard.subscribe();
         let all = async { while !self.unheard().is_empty() && heard.changed().await.is_ok() {} };
-        if tokio::time::timeout(longest, all).await.is_err() {
+        if tokio::time::timeout(longest, all).await.is_err() && self.lost().is_none() {
             let unheard = self.unheard().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             tracing::warn!(banks = %unheard, waited_ms = longest.as_millis() as u64, "banks have not said what they know of the chain; sealing begins without them");
         }

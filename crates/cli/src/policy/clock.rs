@@ -59,7 +59,7 @@ impl AcceptClock {
                 ),
                 (None, false) => "The clock has not jumped: there is nothing to accept.".to_owned(),
             };
-            format!("{}\n\n{ending}", table(&anchor, &state, &due))
+            format!("{}\n\n{ending}", table(&anchor, &state, &due).trim_end())
         });
         Ok(())
     }
