@@ -96,7 +96,7 @@ fn random_id() -> Bytes {
 }
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    cbdc_devnet::free_address().unwrap().port()
 }
 
 fn now_ms() -> u64 {

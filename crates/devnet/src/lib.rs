@@ -22,5 +22,6 @@ mod spec;
 pub use error::NetworkError;
 pub use in_process::InProcess;
 pub use network::Network;
+pub use ports::free_address;
 pub use processes::Processes;
 pub use spec::{NetworkSpec, Ports, SequencerSpec};

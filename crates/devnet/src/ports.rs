@@ -32,26 +32,26 @@ pub(super) fn choose(ports: Ports, nodes: u16) -> Result<Vec<NodePorts>, Network
 const FREE_FROM: u16 = 20_000;
 const FREE_COUNT: u16 = 12_000;
 
-/// Finds free ports, each given out once by this process, which begins at its own offset. Another program might take
-/// one before the node does; the node then reports it.
 fn free(nodes: usize) -> std::io::Result<Vec<NodePorts>> {
+    (0..nodes).map(|_| Ok(NodePorts { listen: free_address()?, metrics: free_address()? })).collect()
+}
+
+/// A free address on loopback, given out once by this process, which begins at its own offset. Another program might
+/// take it before it is listened on; whoever listens then reports it.
+///
+/// # Errors
+/// No port of the range is free.
+pub fn free_address() -> std::io::Result<SocketAddr> {
     static GIVEN_OUT: AtomicU32 = AtomicU32::new(0);
     let own_offset = std::process::id().wrapping_mul(7_919);
-    let mut ports = Vec::with_capacity(2 * nodes);
     for _ in 0..FREE_COUNT {
-        if ports.len() == 2 * nodes {
-            break;
-        }
         let offset = own_offset.wrapping_add(GIVEN_OUT.fetch_add(1, Ordering::Relaxed)) % u32::from(FREE_COUNT);
         let address = loopback(FREE_FROM + offset as u16);
         if TcpListener::bind(address).is_ok() {
-            ports.push(address);
+            return Ok(address);
         }
     }
-    if ports.len() < 2 * nodes {
-        return Err(std::io::Error::other(format!("expected {} free ports, found {}", 2 * nodes, ports.len())));
-    }
-    Ok(ports.chunks_exact(2).map(|pair| NodePorts { listen: pair[0], metrics: pair[1] }).collect())
+    Err(std::io::Error::other(format!("expected a free port from {FREE_FROM} to {}", FREE_FROM + FREE_COUNT - 1)))
 }
 
 /// Fails if a node's port is taken, before anything starts.
