@@ -1,8 +1,8 @@
 //! Copies of records that were sent to the central bank and not answered.
 //!
 //! A copy is noted when it is sent and crossed out when it is answered; one whose caller gave up, whose answer did not
-//! come in time or whose stream broke stays, until the chain has decided its record. The records of a stream's batch are
-//! noted only when it ends without an answer; until then the batch itself is kept, and searched where it matters.
+//! come in time or whose stream broke stays, until the chain has decided its record. The records of a stream's batch
+//! are noted only when it ends without an answer; until then the batch itself is kept, and searched where it matters.
 //!
 //! # Bounds
 //! An account has [`LINES_MAX`] lines, as many as its window has numbers, and where a further record of it is sent, all
