@@ -97,9 +97,9 @@ fn default_checkpoint_every_blocks() -> u64 {
     5_000
 }
 
-/// Longer than a bank pauses before it tries the central bank again, and shorter than customers wait for an answer.
+/// Longer than a bank pauses before it tries the central bank again, and shorter than it waits for an answer.
 fn default_wait_for_banks_ms() -> u64 {
-    4_000
+    2_500
 }
 
 fn default_clock_gap_max_h() -> u32 {
