@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{PoisonError, RwLock};
 
-use cbdc_ledger::member::{Members, Role};
+use cbdc_ledger::member::Role;
 use cbdc_ledger::membership_change::FollowedMembership;
 use cbdc_ledger::{Height, PublicKey};
 use cbdc_node::LedgerHandle;
@@ -36,10 +36,11 @@ impl CentralBankKeys {
 
 impl FollowedKeys for CentralBankKeys {
     fn keys(&self) -> Vec<PublicKey> {
-        let (height, mut keys) = self.ledger.read(|ledger| (ledger.height(), node_keys(ledger.members())));
+        let (height, mut keys) =
+            self.ledger.read(|ledger| (ledger.height(), ledger.members().node_keys(Role::CentralBank)));
         self.ahead(|ahead| {
             if ahead.height() > height {
-                keys.extend(node_keys(ahead.members()));
+                keys.extend(ahead.members().node_keys(Role::CentralBank));
             }
         });
         keys
@@ -72,9 +73,4 @@ impl FollowedKeys for CentralBankKeys {
             height > before
         })
     }
-}
-
-fn node_keys(members: &Members) -> Vec<PublicKey> {
-    let nodes = members.seats().filter(|seat| seat.active && seat.member.role == Role::CentralBank);
-    nodes.filter_map(|seat| seat.member.node_key).collect()
 }

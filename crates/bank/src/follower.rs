@@ -104,12 +104,6 @@ pub struct Follower {
     silence_log: LogLimit,
 }
 
-/// The node keys of the active members in a role.
-pub fn node_keys(ledger: &Ledger, role: Role) -> Vec<PublicKey> {
-    let active = ledger.members().seats().filter(|seat| seat.active && seat.member.role == role);
-    active.filter_map(|seat| seat.member.node_key).collect()
-}
-
 /// The replica thread is gone: the node stops.
 struct Gone;
 
@@ -287,7 +281,7 @@ impl Follower {
     }
 
     fn to_peer(&self, address: &str) -> Result<Channel, Status> {
-        let keys = self.ledger.read(|ledger| node_keys(ledger, Role::Bank));
+        let keys = self.ledger.read(|ledger| ledger.members().node_keys(Role::Bank));
         let keys = keys.into_iter().filter(|key| *key != self.own_key).collect();
         let channel = connect(address, Some(&self.central_bank.identity), &ServerTrust::AnyOf(keys));
         channel.map_err(|error| Status::unavailable(error.to_string()))

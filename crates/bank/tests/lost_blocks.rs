@@ -2,7 +2,6 @@
 
 mod running;
 
-use std::path::Path;
 use std::time::Duration;
 
 use cbdc_client::NodeName;
@@ -18,7 +17,7 @@ use cbdc_proto::wall_clock::wall_clock;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use running::{bank_config, central_bank_config, until};
+use running::{bank_config, central_bank_config, copy_folder, until};
 
 /// A network of two banks, of which the second keeps a partial replica.
 fn network() -> (Network, tempfile::TempDir) {
@@ -84,18 +83,6 @@ async fn health(network: &Network) -> tonic_health::pb::health_check_response::S
     health.check(request).await.unwrap().into_inner().status()
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
-        }
-    }
-}
-
 /// What an audit of the central bank's folder finds.
 fn audit(network: &Network) -> Vec<String> {
     let data = central_bank_config(network).data_dir;
@@ -115,7 +102,7 @@ async fn a_central_bank_restored_from_an_older_copy_seals_nothing_until_it_has_t
         assert!(open_wallet(&network, number).await.unwrap().settled);
     }
     nodes.stop().await;
-    copy(&data, &older);
+    copy_folder(&data, &older);
     let nodes = Nodes::start(&network).await;
     for number in 4..=8 {
         assert!(open_wallet(&network, number).await.unwrap().settled);
@@ -124,7 +111,7 @@ async fn a_central_bank_restored_from_an_older_copy_seals_nothing_until_it_has_t
     until("both banks follow", || nodes.banks.iter().all(|bank| bank.height().0 == 8)).await;
     nodes.stop().await;
     std::fs::remove_dir_all(&data).unwrap();
-    copy(&older, &data);
+    copy_folder(&older, &data);
 
     // Each bank shows what is missing, whichever kind of replica it keeps.
     for witness in [1, 2] {

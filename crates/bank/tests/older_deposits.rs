@@ -4,28 +4,14 @@
 mod customers;
 mod running;
 
-use std::path::Path;
-
 use cbdc_client::{Amount, ClientError, SubmissionStatus, Wallet, random_id};
 use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::Reason;
 use cbdc_ledger::command::IssuanceKind;
 use customers::{BANK, open};
-use running::{bank_config, central_bank_config, until};
+use running::{bank_config, central_bank_config, copy_folder, until};
 
 const FUNDED: [u8; 16] = [9; 16];
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
-        }
-    }
-}
 
 fn amount(minor: u64) -> Amount {
     Amount::from_minor(minor)
@@ -64,7 +50,7 @@ async fn older_folder(full_replicas: u16, from_a_copy: bool) {
     office.credit_deposit(alice.account(), amount(2_000), random_id()).await.unwrap();
     alice.fund(amount(1_000), random_id()).await.unwrap().settled().unwrap();
     bank.shutdown().await;
-    copy(&data, &older);
+    copy_folder(&data, &older);
 
     let bank = cbdc_bank::start(bank_config(&network, 1)).await.unwrap();
     office.credit_deposit(alice.account(), amount(500), random_id()).await.unwrap();
@@ -75,7 +61,7 @@ async fn older_folder(full_replicas: u16, from_a_copy: bool) {
     bank.shutdown().await;
     std::fs::remove_dir_all(&data).unwrap();
     match from_a_copy {
-        true => copy(&older, &data),
+        true => copy_folder(&older, &data),
         false => cbdc_bank::prepare_data_folder(&bank_config(&network, 1), false).unwrap(),
     }
 

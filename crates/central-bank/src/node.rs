@@ -321,7 +321,7 @@ async fn report_health(health: Health, clock: Arc<Clock>, witnesses: Arc<Witness
             _ = every.tick() => {}
             () = stop.cancelled() => return,
         }
-        let is_serving = witnesses.lost().is_none() && clock.stamp().is_ok();
+        let is_serving = !witnesses.has_lost_blocks() && clock.stamp().is_ok();
         if is_serving != was_serving {
             health.set(is_serving).await;
             was_serving = is_serving;

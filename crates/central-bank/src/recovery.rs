@@ -7,7 +7,7 @@
 
 use cbdc_ledger::block::ProofError;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BlockProposal, Height, Ledger, PublicKey, SignedHeader};
+use cbdc_ledger::{BlockProposal, Height, Ledger, SignedHeader};
 use cbdc_node::LedgerHandle;
 use cbdc_node::archive::decode_outcomes;
 use cbdc_ordering::{Ordering, Position, ProposeError};
@@ -80,10 +80,7 @@ impl Recovery<'_> {
     }
 
     fn connect(&self) -> Result<ChainClient<tonic::transport::Channel>, RecoveryError> {
-        let keys: Vec<PublicKey> = self.ledger.read(|ledger| {
-            let banks = ledger.members().seats().filter(|seat| seat.active && seat.member.role == Role::Bank);
-            banks.filter_map(|seat| seat.member.node_key).collect()
-        });
+        let keys = self.ledger.read(|ledger| ledger.members().node_keys(Role::Bank));
         let channel = connect(self.address, Some(self.identity), &ServerTrust::AnyOf(keys));
         let channel = channel
             .map_err(|error| RecoveryError::Peer { address: self.address.to_owned(), reason: error.to_string() })?;

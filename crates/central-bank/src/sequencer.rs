@@ -189,7 +189,7 @@ impl Sequencer {
     }
 
     fn is_something_due(&self) -> bool {
-        if self.witnesses.lost().is_some() {
+        if self.witnesses.has_lost_blocks() {
             return false;
         }
         if self.checkpoint_wanted.load(MemoryOrdering::Acquire) {
@@ -201,7 +201,7 @@ impl Sequencer {
 
     /// Stamps and proposes; `permit` is given back when the block proposal is durable. `Err` when ordering has stopped.
     async fn cut(&self, mut open: Open, permit: Option<OwnedSemaphorePermit>) -> Result<(), ()> {
-        if self.witnesses.lost().is_some() {
+        if self.witnesses.has_lost_blocks() {
             open.answer_all(Outcome::refused(Reason::Unavailable, 0, 0));
             return Ok(());
         }

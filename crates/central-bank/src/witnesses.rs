@@ -98,6 +98,11 @@ impl Witnesses {
         self.lost.borrow().clone()
     }
 
+    /// Whether there is such a proof.
+    pub fn has_lost_blocks(&self) -> bool {
+        self.lost.borrow().is_some()
+    }
+
     /// Recalls the evidence in the store that still holds: a restart does not make up for what is missing.
     ///
     /// # Errors
@@ -122,12 +127,12 @@ impl Witnesses {
     /// Waits until the node of each active bank has testified, for `longest` at most. A node with no block yet has none
     /// to lose, and waits for nobody.
     pub async fn hear_all(&self, longest: Duration) {
-        if self.ledger.read(Ledger::height) == Height(0) || self.lost().is_some() {
+        if self.ledger.read(Ledger::height) == Height(0) || self.has_lost_blocks() {
             return;
         }
         let mut heard = self.heard.subscribe();
         let all = async { while !self.unheard().is_empty() && heard.changed().await.is_ok() {} };
-        if tokio::time::timeout(longest, all).await.is_err() && self.lost().is_none() {
+        if tokio::time::timeout(longest, all).await.is_err() && !self.has_lost_blocks() {
             let unheard = self.unheard().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             tracing::warn!(banks = %unheard, waited_ms = longest.as_millis() as u64, "banks have not said what they know of the chain; sealing begins without them");
         }
@@ -143,8 +148,7 @@ impl Witnesses {
 
     fn active_banks(&self) -> Vec<BankId> {
         self.ledger.read(|ledger| {
-            let seats = ledger.members().seats().filter(|seat| seat.active && seat.member.role == Role::Bank);
-            let with_node = seats.filter(|seat| seat.member.node_key.is_some());
+            let with_node = ledger.members().active_in(Role::Bank).filter(|seat| seat.member.node_key.is_some());
             with_node.map(|seat| BankId(seat.member.id.0)).collect()
         })
     }

@@ -180,9 +180,19 @@ impl Members {
         self.seats.values()
     }
 
+    /// The seats of the active members in a role, by number.
+    pub fn active_in(&self, role: Role) -> impl Iterator<Item = &Seat> {
+        self.seats.values().filter(move |seat| seat.active && seat.member.role == role)
+    }
+
     /// The number of active members in a role.
     pub fn count_active(&self, role: Role) -> usize {
-        self.seats.values().filter(|seat| seat.active && seat.member.role == role).count()
+        self.active_in(role).count()
+    }
+
+    /// The keys in the TLS certificates of the active members in a role.
+    pub fn node_keys(&self, role: Role) -> Vec<PublicKey> {
+        self.active_in(role).filter_map(|seat| seat.member.node_key).collect()
     }
 
     /// The number of committee members who must approve a proposal.
@@ -208,7 +218,7 @@ impl Members {
     /// Whether a member may have this signing key. Two nodes of the central bank may not share one, since one key would
     /// then count as two signatures of a header.
     pub(crate) fn may_sign_with(&self, role: Role, id: MemberId, signing_key: &PublicKey) -> bool {
-        let mut nodes = self.seats.values().filter(|seat| seat.active && seat.member.role == Role::CentralBank);
+        let mut nodes = self.active_in(Role::CentralBank);
         role != Role::CentralBank || !nodes.any(|seat| seat.member.id != id && seat.member.signing_key == *signing_key)
     }
 

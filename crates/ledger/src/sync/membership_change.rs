@@ -93,7 +93,7 @@ struct Signers {
 
 impl Signers {
     fn of(above: Height, members: &Members) -> Signers {
-        let nodes = members.seats().filter(|seat| seat.active && seat.member.role == Role::CentralBank);
+        let nodes = members.active_in(Role::CentralBank);
         let keys = nodes.map(|seat| (seat.member.id, seat.member.signing_key)).collect();
         Signers { above, required: members.header_signatures(), keys }
     }
