@@ -546,8 +546,8 @@ fn holdings(results: &Results, number: usize) -> String {
     let rows: Vec<Bar> = results.holdings_of_limit.iter().enumerate().map(bar).collect();
     format!(
         "<figure class=\"card plot\"><figcaption><h3>Wallets by how full they are, at the end</h3></figcaption>{}\
-         <p class=\"note\">CBDC of a household against the holding limit in force. Above it are those who held more when \
-         the limit was lowered, or received interest.</p></figure>",
+         <p class=\"note\">CBDC of a household against the holding limit in force. Above it are those who held more \
+         when the limit was lowered, or received interest.</p></figure>",
         bars(number, "Wallets by share of the limit", "Wallets by tenths of the holding limit.", 130.0, &rows)
     )
 }
@@ -557,8 +557,8 @@ fn events(html: &mut String, results: &Results) {
         return;
     }
     html.push_str(
-        "<section class=\"card\"><h2>Events</h2><div class=\"scroll\"><table><caption>Numbers are those of the marks in the \
-         plots</caption><thead><tr><th scope=\"col\">#</th><th scope=\"col\">date</th><th scope=\"col\">by</th>\
+        "<section class=\"card\"><h2>Events</h2><div class=\"scroll\"><table><caption>Numbers are those of the marks \
+         in the plots</caption><thead><tr><th scope=\"col\">#</th><th scope=\"col\">date</th><th scope=\"col\">by</th>\
          <th scope=\"col\">what</th><th scope=\"col\" class=\"number\">proposal</th>\
          <th scope=\"col\" class=\"number\">policy version</th></tr></thead><tbody>",
     );
@@ -603,8 +603,8 @@ fn ledger(html: &mut String, results: &Results) {
 
 fn policy(html: &mut String, scenario: &Scenario) {
     html.push_str(
-        "<section class=\"card\"><details><summary>Policy at the start, as the ledger enforces it</summary><div class=\"scroll\">\
-         <table><tbody>",
+        "<section class=\"card\"><details><summary>Policy at the start, as the ledger enforces it</summary>\
+         <div class=\"scroll\"><table><tbody>",
     );
     for provision in scenario.values.policy.listed() {
         let _ = write!(
@@ -620,8 +620,8 @@ fn policy(html: &mut String, scenario: &Scenario) {
 
 fn sources(html: &mut String, scenario: &Scenario) {
     html.push_str(
-        "<section class=\"card\"><h2>Behaviours in force</h2><p class=\"note\">[S] read in the source or a report of it, \
-         [A] abstract or report only, [K] known and not checked, [C] computed.</p>",
+        "<section class=\"card\"><h2>Behaviours in force</h2><p class=\"note\">[S] read in the source or a report of \
+         it, [A] abstract or report only, [K] known and not checked, [C] computed.</p>",
     );
     for behaviour in explain(scenario) {
         let _ = write!(
@@ -652,13 +652,13 @@ fn repeat(html: &mut String, scenario: &Scenario, results: &Results, command: &s
     let last = results.macro_rows.last().cloned().unwrap_or_default();
     let _ = write!(
         html,
-        "<section class=\"card\"><h2>Repeat it</h2><pre><code>{}</code></pre><dl><dt>Scenario</dt><dd>{}</dd><dt>Scenario hash</dt>\
-         <dd><code>{}</code></dd><dt>Seed</dt><dd>{}</dd><dt>Digest of all results</dt><dd><code>{}</code></dd>\
-         <dt>Last header of the ledger</dt><dd><code>{}</code></dd><dt>Version</dt><dd>{}</dd><dt>Time</dt><dd>{wall_s:.1} s</dd>\
-         <dt>At the end</dt><dd>deposits EUR {}, CBDC EUR {}, loans EUR {}</dd></dl>\
+        "<section class=\"card\"><h2>Repeat it</h2><pre><code>{}</code></pre><dl><dt>Scenario</dt><dd>{}</dd>\
+         <dt>Scenario hash</dt><dd><code>{}</code></dd><dt>Seed</dt><dd>{}</dd><dt>Digest of all results</dt>\
+         <dd><code>{}</code></dd><dt>Last header of the ledger</dt><dd><code>{}</code></dd><dt>Version</dt><dd>{}</dd>\
+         <dt>Time</dt><dd>{wall_s:.1} s</dd><dt>At the end</dt><dd>deposits EUR {}, CBDC EUR {}, loans EUR {}</dd></dl>\
          <details><summary>The scenario with every default written out</summary><pre><code>{}</code></pre></details>\
-         <p class=\"note\">The same scenario hash and seed give the same digest on any machine and with any number of threads. One run \
-         is one draw: a sweep shows the spread over seeds.</p></section>",
+         <p class=\"note\">The same scenario hash and seed give the same digest on any machine and with any number of \
+         threads. One run is one draw: a sweep shows the spread over seeds.</p></section>",
         escape(command),
         escape(scenario.file()),
         results.scenario_hash,
