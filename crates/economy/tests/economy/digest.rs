@@ -1,8 +1,6 @@
 //! One scenario and one seed give one digest.
 
-mod support;
-
-use support::{run, scenario};
+use crate::support::{run, scenario};
 
 const TEXT: &str = "
 [households]

@@ -1,9 +1,7 @@
 //! Behaviour of the economy: payments, limits, conservation, outage, failure, policy.
 
-mod support;
-
+use crate::support::{run, scenario, settled};
 use cbdc_economy::Results;
-use support::{run, scenario, settled};
 
 const TEXT: &str = "
 [households]
@@ -411,7 +409,7 @@ fn amounts_that_outgrow_the_count_end_the_run_with_a_reason() {
             ("time.days", "36525"),
         ],
     );
-    let error = support::try_run(&scenario).unwrap_err().to_string();
+    let error = crate::support::try_run(&scenario).unwrap_err().to_string();
     assert!(error.contains("200000000000000000 either way is the most"), "{error}");
 }
 
