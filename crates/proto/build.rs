@@ -1,4 +1,4 @@
-//! Compiles `proto/cbdc/v1` with protox: no `protoc` is needed.
+//! Compiles `proto/cbdc/v1` and `proto/cbdc/internal/v1` with protox: no `protoc` is needed.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files =
         ["types", "bank", "settlement", "policy", "chain"].map(|name| root.join(format!("cbdc/v1/{name}.proto")));
     println!("cargo:rerun-if-changed={}", root.display());
-    let descriptors = protox::compile(files, [root])?;
+    let descriptors = protox::compile(files, [root.clone()])?;
     let descriptor_path = PathBuf::from(std::env::var("OUT_DIR")?).join("cbdc_descriptor.bin");
     std::fs::write(descriptor_path, prost_encode(&descriptors))?;
     tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    // Not in the descriptor set: reflection shows the public contract only.
+    let internal = protox::compile([root.join("cbdc/internal/v1/ordering.proto")], [root])?;
+    tonic_prost_build::configure().bytes(".").compile_fds(internal)?;
     Ok(())
 }
 

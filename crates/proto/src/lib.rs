@@ -1,6 +1,7 @@
 //! The public contract: generated gRPC code, every conversion to and from it, and its transport.
 //!
 //! * [`v1`]: what `proto/cbdc/v1` generates.
+//! * [`internal`]: what `proto/cbdc/internal/v1` generates, between nodes of the central bank only.
 //! * [`convert`]: every conversion between messages and the ledger's types, each failing with a sentence.
 //! * [`answers`]: the answers to a batch.
 //! * [`bounded_file`]: reading a file up to a size.
@@ -31,4 +32,10 @@ pub mod v1 {
 
     /// The descriptor set, for gRPC reflection.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cbdc_descriptor.bin"));
+}
+
+/// Generated from `proto/cbdc/internal/v1`: the members that order, among themselves. No contract with anybody else.
+#[allow(clippy::doc_markdown, missing_docs)]
+pub mod internal {
+    tonic::include_proto!("cbdc.internal.v1");
 }
