@@ -5,16 +5,18 @@
 //! 2. Entries that openraft applies later wait for the gate, then are sent after those. So the order is the log's, and
 //!    nothing is sent twice.
 //! 3. The channel is bounded: when the caller is slow, applying waits, and proposers wait with it.
+//! 4. A checkpoint that was installed instead of log entries takes their place in the order.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cbdc_storage::CheckpointManifest;
 use openraft::EntryPayload;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::error::{Failure, OrderingError};
 use crate::log_store::LogStore;
-use crate::types::{Entry, Position, Proposal, position_of};
+use crate::types::{Entry, MemberId, Position, Proposal, position_of};
 
 /// One committed proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +25,25 @@ pub struct Committed {
     pub position: Position,
     /// The proposal's bytes.
     pub proposal: Bytes,
+    /// Whether this member was the leader that proposed it, so that whoever waits for its outcome waits here. Never of
+    /// what is delivered again after a start.
+    pub is_leader: bool,
+}
+
+/// The next step of the caller's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivered {
+    /// A committed proposal, to be applied.
+    Proposal(Committed),
+    /// A checkpoint from the leader, which is now the newest in the store. It replaces the caller's state: the
+    /// proposals between what was delivered before and its position are not delivered.
+    Checkpoint(CheckpointManifest),
 }
 
 /// The committed proposals, in order.
 #[derive(Debug)]
 pub struct CommittedReceiver {
-    receiver: mpsc::Receiver<Committed>,
+    receiver: mpsc::Receiver<Delivered>,
     failure: Failure,
 }
 
@@ -37,12 +52,9 @@ impl CommittedReceiver {
     ///
     /// # Errors
     /// The reason why this member stopped, unless it was on purpose. Proposals received before are committed all the
-    /// same.
+    /// same. [`OrderingError::CheckpointInstalled`] at a checkpoint, which only [`Self::recv_delivered`] hands out.
     pub async fn recv(&mut self) -> Result<Option<Committed>, OrderingError> {
-        match self.receiver.recv().await {
-            Some(committed) => Ok(Some(committed)),
-            None => self.end(),
-        }
+        self.recv_delivered().await.and_then(proposal)
     }
 
     /// [`Self::recv`] for a thread of its own, such as settlement's.
@@ -50,30 +62,63 @@ impl CommittedReceiver {
     /// # Panics
     /// If called from an async task.
     pub fn blocking_recv(&mut self) -> Result<Option<Committed>, OrderingError> {
-        match self.receiver.blocking_recv() {
-            Some(committed) => Ok(Some(committed)),
+        self.blocking_recv_delivered().and_then(proposal)
+    }
+
+    /// The next committed proposal or checkpoint; `None` when ordering was shut down.
+    ///
+    /// # Errors
+    /// The reason why this member stopped, unless it was on purpose.
+    pub async fn recv_delivered(&mut self) -> Result<Option<Delivered>, OrderingError> {
+        match self.receiver.recv().await {
+            Some(delivered) => Ok(Some(delivered)),
             None => self.end(),
         }
     }
 
-    fn end(&self) -> Result<Option<Committed>, OrderingError> {
+    /// [`Self::recv_delivered`] for a thread of its own.
+    ///
+    /// # Panics
+    /// If called from an async task.
+    pub fn blocking_recv_delivered(&mut self) -> Result<Option<Delivered>, OrderingError> {
+        match self.receiver.blocking_recv() {
+            Some(delivered) => Ok(Some(delivered)),
+            None => self.end(),
+        }
+    }
+
+    fn end(&self) -> Result<Option<Delivered>, OrderingError> {
         self.failure.get().map_or(Ok(None), |failure| Err(failure.clone()))
+    }
+}
+
+fn proposal(delivered: Option<Delivered>) -> Result<Option<Committed>, OrderingError> {
+    match delivered {
+        Some(Delivered::Proposal(committed)) => Ok(Some(committed)),
+        Some(Delivered::Checkpoint(manifest)) => Err(OrderingError::CheckpointInstalled { height: manifest.height }),
+        None => Ok(None),
     }
 }
 
 /// The sender's side.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
+    member: MemberId,
     /// The sender, behind the gate, which is held during replay.
-    sender: Arc<Mutex<mpsc::Sender<Committed>>>,
+    sender: Arc<Mutex<mpsc::Sender<Delivered>>>,
     /// Changes, or closes, when the member stops: from then on nothing waits for a slow caller.
     stop: watch::Receiver<()>,
 }
 
-/// A delivery and its receiver. `capacity` is the number of proposals that may wait for the caller.
-pub(crate) fn channel(capacity: usize, failure: Failure, stop: watch::Receiver<()>) -> (Delivery, CommittedReceiver) {
+/// The delivery of `member` and its receiver. `capacity` is the number of proposals that may wait for the caller.
+pub(crate) fn channel(
+    member: MemberId,
+    capacity: usize,
+    failure: Failure,
+    stop: watch::Receiver<()>,
+) -> (Delivery, CommittedReceiver) {
     let (sender, receiver) = mpsc::channel(capacity.max(1));
-    (Delivery { sender: Arc::new(Mutex::new(sender)), stop }, CommittedReceiver { receiver, failure })
+    (Delivery { member, sender: Arc::new(Mutex::new(sender)), stop }, CommittedReceiver { receiver, failure })
 }
 
 impl Delivery {
@@ -87,10 +132,21 @@ impl Delivery {
         }
     }
 
+    /// Sends an installed checkpoint; `false` as above.
+    pub(crate) async fn send_checkpoint(&self, manifest: CheckpointManifest) -> bool {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            sent = async { self.sender.lock().await.send(Delivered::Checkpoint(manifest)).await.is_ok() } => sent,
+            _ = stop.changed() => false,
+        }
+    }
+
     async fn send_all(&self, entries: Vec<Entry>) -> bool {
         let sender = self.sender.lock().await;
         for entry in entries {
-            if !send_one(&sender, entry).await {
+            let is_leader = entry.log_id.leader_id.node_id == self.member;
+            if !send_one(&sender, entry, is_leader).await {
                 return false;
             }
         }
@@ -124,7 +180,7 @@ impl Delivery {
                 };
                 next += entries.len() as u64;
                 for entry in entries {
-                    if !send_one(&sender, entry).await {
+                    if !send_one(&sender, entry, false).await {
                         return;
                     }
                 }
@@ -134,10 +190,12 @@ impl Delivery {
     }
 }
 
-async fn send_one(sender: &mpsc::Sender<Committed>, entry: Entry) -> bool {
+async fn send_one(sender: &mpsc::Sender<Delivered>, entry: Entry, is_leader: bool) -> bool {
     let position = position_of(&entry.log_id);
     match entry.payload {
-        EntryPayload::Normal(Proposal(proposal)) => sender.send(Committed { position, proposal }).await.is_ok(),
+        EntryPayload::Normal(Proposal { bytes: proposal, .. }) => {
+            sender.send(Delivered::Proposal(Committed { position, proposal, is_leader })).await.is_ok()
+        }
         EntryPayload::Blank | EntryPayload::Membership(_) => true,
     }
 }

@@ -12,11 +12,13 @@ pub(crate) type Failure = Arc<OnceLock<OrderingError>>;
 /// The reason why a proposal was not acknowledged.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProposeError {
-    /// Another member leads. The proposal was not ordered.
-    #[error("this member does not lead the network, so the proposal was not ordered; propose to {}", leader_text(*.leader))]
+    /// Another member leads, or is about to. The proposal was not ordered, and never will be.
+    #[error("this member does not lead the network (term {term}), so the proposal was not ordered; propose to {}", leader_text(*.leader))]
     NotLeader {
         /// The leader, as far as this member knows.
         leader: Option<MemberId>,
+        /// The current term, as far as this member knows.
+        term: u64,
     },
 
     /// The proposal may or may not be ordered; nobody knows.
@@ -93,6 +95,15 @@ pub enum OrderingError {
         expected: Position,
         /// The entry found there.
         found: String,
+    },
+
+    /// The leader's checkpoint was installed, and the receiver does not take checkpoints.
+    #[error(
+        "the leader's checkpoint of height {height} was installed instead of log entries; start the node again, which loads it"
+    )]
+    CheckpointInstalled {
+        /// The height of the checkpoint.
+        height: u64,
     },
 
     /// The configuration is inconsistent.

@@ -17,12 +17,21 @@
 //! | file | idea |
 //! |---|---|
 //! | [`ordering`](Ordering) | start, propose, state, stop |
+//! | [`members`] | the internal service by which several members agree, and their connections |
+//! | `elections` | who stands for leadership, and when |
+//! | `hearing` | what a member knows from hearing its leader, and says to candidates |
+//! | `failure_detector` | whether the leader may have failed |
+//! | `hand_over` | the planned hand-over of leadership |
+//! | `membership` | admitting and dismissing members |
+//! | `leadership` | who leads, to be watched |
+//! | [`environment`] | clock, timers and randomness |
+//! | `runtime` | the runtime for openraft |
 //! | `delivery` | committed proposals to the caller through a bounded channel, replay first |
 //! | `log_store` | openraft's log on the store: layout, one sync per proposal, the purge marker |
 //! | `log_record` | the bytes of one log entry |
 //! | `state_machine` | the state machine for openraft: delivery, and the ledger's checkpoint as its snapshot |
 //! | [`snapshot`] | the trait that reads and installs checkpoints, and their stream |
-//! | `network` | connections to other members: none yet |
+//! | `network` | the network of a member that orders alone |
 //! | [`error`] | errors |
 //!
 //! # Promises
@@ -43,23 +52,35 @@
 
 #![forbid(unsafe_code)]
 
+pub mod environment;
 pub mod error;
+pub mod members;
 pub mod snapshot;
 
 mod delivery;
+mod elections;
+mod failure_detector;
+mod hand_over;
+mod hearing;
 #[cfg(test)]
 mod in_process;
+mod leadership;
 mod log_record;
 mod log_store;
+mod membership;
 mod network;
 mod ordering;
+mod runtime;
 mod state_machine;
 #[cfg(test)]
 mod tests;
 mod types;
 
-pub use delivery::{Committed, CommittedReceiver};
+pub use delivery::{Committed, CommittedReceiver, Delivered};
 pub use error::{OrderingError, ProposeError};
+pub use hand_over::{HandOverError, HandedOver};
+pub use leadership::{Leadership, Role};
+pub use membership::{MemberState, MembershipError};
 pub use ordering::{Ordering, OrderingConfig, OrderingState, PendingProposal};
 pub use types::{MemberId, Position};
 
@@ -74,7 +95,7 @@ pub fn read_logged_proposal(
 ) -> Result<Option<bytes::Bytes>, OrderingError> {
     let Some(record) = store.get(cbdc_storage::Column::Log, &log_record::key(index))? else { return Ok(None) };
     Ok(match log_record::decode(index, &record)?.payload {
-        openraft::EntryPayload::Normal(types::Proposal(bytes)) => Some(bytes),
+        openraft::EntryPayload::Normal(proposal) => Some(proposal.bytes),
         _ => None,
     })
 }

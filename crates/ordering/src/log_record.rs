@@ -31,12 +31,32 @@ pub(crate) fn index_of(key: &[u8]) -> Result<u64, OrderingError> {
     Ok(u64::from_be_bytes(bytes))
 }
 
-/// The record of `entry`.
-pub(crate) fn encode(entry: &Entry) -> Vec<u8> {
+/// The record of `entry`: the one that it came in, if there is one.
+pub(crate) fn record_of(entry: &Entry) -> Bytes {
+    match &entry.payload {
+        EntryPayload::Normal(Proposal { record: Some(record), .. }) => record.clone(),
+        _ => encode(entry).into(),
+    }
+}
+
+/// The entry with its record, so that it is not encoded again. The proposal then shares the record's memory.
+pub(crate) fn with_record(entry: Entry, record: &Bytes) -> Entry {
+    match entry.payload {
+        EntryPayload::Normal(proposal) => {
+            let bytes = record.slice(PREFIX_BYTES..PREFIX_BYTES + proposal.bytes.len());
+            let proposal = Proposal { bytes, record: Some(record.clone()), appended: proposal.appended };
+            Entry { payload: EntryPayload::Normal(proposal), ..entry }
+        }
+        _ => entry,
+    }
+}
+
+/// The record of `entry`, encoded.
+fn encode(entry: &Entry) -> Vec<u8> {
     let membership;
     let (kind, payload): (u8, &[u8]) = match &entry.payload {
         EntryPayload::Blank => (BLANK, &[]),
-        EntryPayload::Normal(Proposal(bytes)) => (PROPOSAL, bytes),
+        EntryPayload::Normal(proposal) => (PROPOSAL, &proposal.bytes),
         EntryPayload::Membership(members) => {
             membership =
                 serde_json::to_vec(members).expect("a membership has only numbers and strings, which JSON can hold");
@@ -75,7 +95,7 @@ pub(crate) fn decode(index: u64, record: &Bytes) -> Result<Entry, OrderingError>
     let payload = record.slice(PREFIX_BYTES..opened);
     let payload = match record[PREFIX_BYTES - 1] {
         BLANK => EntryPayload::Blank,
-        PROPOSAL => EntryPayload::Normal(Proposal(payload)),
+        PROPOSAL => EntryPayload::Normal(Proposal { bytes: payload, record: Some(record.clone()), appended: None }),
         MEMBERSHIP => {
             EntryPayload::Membership(serde_json::from_slice(&payload).map_err(|error| damaged(error.to_string()))?)
         }
@@ -98,8 +118,8 @@ mod tests {
         let members = crate::types::Membership::new(vec![BTreeSet::from([1, 2])], None);
         for payload in [
             EntryPayload::Blank,
-            EntryPayload::Normal(Proposal(Bytes::new())),
-            EntryPayload::Normal(Proposal(Bytes::from_static(b"proposal"))),
+            EntryPayload::Normal(Proposal::new(Bytes::new())),
+            EntryPayload::Normal(Proposal::new(Bytes::from_static(b"proposal"))),
             EntryPayload::Membership(members),
         ] {
             let entry = entry(payload);
@@ -116,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_layout_is_pinned() {
-        let record = encode(&entry(EntryPayload::Normal(Proposal(Bytes::from_static(b"AB")))));
+        let record = encode(&entry(EntryPayload::Normal(Proposal::new(Bytes::from_static(b"AB")))));
         assert_eq!(record[..20], [1, 3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1, b'A', b'B']);
         assert_eq!(record.len(), 20 + sealed::SEAL_BYTES);
     }

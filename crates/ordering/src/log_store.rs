@@ -67,10 +67,20 @@ pub(crate) struct LogStore {
 pub(crate) struct Shared {
     store: Arc<dyn Store>,
     failure: Failure,
+    use_among: UseAmong,
     /// `None` only while the last clone is being dropped.
     writer: Option<std::sync::mpsc::Sender<Work>>,
     writer_thread: Option<JoinHandle<()>>,
     known: Mutex<Known>,
+}
+
+/// Whether one member uses the log, or several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UseAmong {
+    One,
+    /// Entries stay with their records, to be sent as they are. A member that led when it stopped does not lead again
+    /// without an election: an entry of that term may be with others and not be here.
+    Several,
 }
 
 impl Drop for Shared {
@@ -130,14 +140,14 @@ impl Known {
 
 fn payload_bytes(entry: &Entry) -> usize {
     match &entry.payload {
-        EntryPayload::Normal(Proposal(bytes)) => bytes.len(),
+        EntryPayload::Normal(proposal) => proposal.bytes.len(),
         _ => 0,
     }
 }
 
 impl LogStore {
     /// The log in `store`. Reads its known state and starts the writer thread.
-    pub(crate) fn open(store: Arc<dyn Store>, failure: Failure) -> Result<Self, OrderingError> {
+    pub(crate) fn open(store: Arc<dyn Store>, failure: Failure, use_among: UseAmong) -> Result<Self, OrderingError> {
         let purged: Option<LogId> = read_record(store.as_ref(), PURGED)?;
         let committed: Option<LogId> = read_record(store.as_ref(), COMMITTED)?;
         let last = last_entry(store.as_ref())?.map(|entry| entry.log_id);
@@ -154,6 +164,7 @@ impl LogStore {
         let shared = Shared {
             store,
             failure,
+            use_among,
             writer: Some(writer),
             writer_thread: Some(writer_thread),
             known: Mutex::new(known),
@@ -271,10 +282,10 @@ impl LogStore {
     }
 
     /// Runs `work` on the writer thread and waits for it.
-    async fn on_writer(
+    async fn on_writer<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Store) -> Result<(), StoreError> + Send + 'static,
-    ) -> Result<(), OrderingError> {
+        work: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, OrderingError> {
         let (answer, answered) = oneshot::channel();
         let work: Work = Box::new(move |store| {
             let _ = answer.send(work(store));
@@ -454,8 +465,12 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, RaftStorageError> {
-        let vote = read_record(self.shared.store.as_ref(), VOTE);
-        vote.map_err(|error| RaftIoError::read_vote(AnyError::new(&error)).into())
+        let vote: Result<Option<Vote>, _> = read_record(self.shared.store.as_ref(), VOTE);
+        let mut vote = vote.map_err(|error| RaftIoError::read_vote(AnyError::new(&error)))?;
+        if let (Some(vote), UseAmong::Several) = (&mut vote, self.shared.use_among) {
+            vote.committed = false;
+        }
+        Ok(vote)
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), RaftStorageError> {
@@ -474,15 +489,26 @@ impl RaftLogStorage<Types> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries: Vec<Entry> = entries.into_iter().collect();
+        let mut entries: Vec<Entry> = entries.into_iter().collect();
+        for entry in &entries {
+            if let EntryPayload::Normal(Proposal { appended: Some(appended), .. }) = &entry.payload {
+                appended.store(true, std::sync::atomic::Ordering::Release);
+            }
+        }
         let written = entries.clone();
+        let keeps_records = self.shared.use_among == UseAmong::Several;
         let mut committed = self.take_committed();
         let begun = std::time::Instant::now();
         let appended = self
             .on_writer(move |store| {
+                let mut records = Vec::new();
                 for entry in &written {
                     let mut batch = WriteBatch::new();
-                    batch.put(Column::Log, log_record::key(entry.log_id.index), log_record::encode(entry));
+                    let record = log_record::record_of(entry);
+                    if keeps_records {
+                        records.push(record.clone());
+                    }
+                    batch.put(Column::Log, log_record::key(entry.log_id.index), record);
                     if let EntryPayload::Membership(membership) = &entry.payload {
                         put_membership(&mut batch, &entry.log_id, membership);
                     }
@@ -491,12 +517,20 @@ impl RaftLogStorage<Types> for LogStore {
                     }
                     store.write(batch, Durability::Synced)?;
                 }
-                Ok(())
+                Ok(records)
             })
             .await;
-        if let Err(error) = appended {
-            callback.log_io_completed(Err(std::io::Error::other(error.to_string())));
-            return Err(write_failed(error));
+        match appended {
+            Ok(records) => {
+                if keeps_records {
+                    let pairs = entries.into_iter().zip(&records);
+                    entries = pairs.map(|(entry, record)| log_record::with_record(entry, record)).collect();
+                }
+            }
+            Err(error) => {
+                callback.log_io_completed(Err(std::io::Error::other(error.to_string())));
+                return Err(write_failed(error));
+            }
         }
         metrics::histogram!("cbdc_ordering_append_seconds").record(begun.elapsed().as_secs_f64());
         metrics::counter!("cbdc_ordering_entries_appended_total").increment(entries.len() as u64);

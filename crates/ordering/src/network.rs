@@ -1,4 +1,4 @@
-//! Connections to other members: none yet. One member needs none; those of three and five will be gRPC, in this module.
+//! The network of a member that orders alone. That of several is [`crate::members`].
 
 use openraft::error::{InstallSnapshotError, RPCError, RaftError, Unreachable};
 use openraft::network::RPCOption;
@@ -16,7 +16,7 @@ pub(crate) struct NoPeers;
 
 /// The result of a call to a peer.
 #[derive(Debug, thiserror::Error)]
-#[error("member {0} cannot be reached: this program has no network between members yet")]
+#[error("member {0} cannot be reached: this member orders alone")]
 struct NoSuchPeer(MemberId);
 
 /// The connection to one peer that cannot be reached.

@@ -6,10 +6,19 @@
 //! 2. Begin to replay that to the caller, from after `resume_after`.
 //! 3. Start openraft. Every member initialises a new network with the same list. A single member elects itself at once,
 //!    and `start` returns when it leads; replay may still be in progress.
+//! 4. Among several ([`Ordering::start_among`]): start the elections, and return; who leads is to be watched
+//!    ([`Ordering::leadership`]).
+//!
+//! # A proposal among several
+//! openraft 0.9 may never answer a proposal whose leader was deposed: an entry that a snapshot overtakes, for one. And
+//! when another leader's entry takes its place it says "forward to the leader", although a third member may still have
+//! the entry and make it count. So each proposal has a time limit and watches the leader, and every outcome but one is
+//! *unknown*: only a proposal that never reached this member's log was certainly not ordered.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering as MemoryOrdering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,8 +30,16 @@ use openraft::{BasicNode, Config, RaftNetworkFactory, ServerState, SnapshotPolic
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::delivery::{self, CommittedReceiver};
+use crate::elections::{Elections, Heartbeats, Standing};
+use crate::environment::{self, Environment, SystemEnvironment};
 use crate::error::{Failure, OrderingError, ProposeError};
-use crate::log_store::LogStore;
+use crate::failure_detector::Bounds;
+use crate::hand_over::{HandOver, HandOverError, HandedOver, Pause};
+use crate::hearing::Hearing;
+use crate::leadership::{Leadership, LeadershipWatch};
+use crate::log_store::{LogStore, UseAmong};
+use crate::members::{Members, MembersServer, MembersService, Peers, Serving};
+use crate::membership::{self, Change, MemberState, MembershipError};
 use crate::network::NoPeers;
 use crate::snapshot::{CheckpointSnapshots, SnapshotSource};
 use crate::state_machine::StateMachine;
@@ -39,15 +56,16 @@ pub struct OrderingConfig {
     /// This member.
     pub member: MemberId,
     /// All members of a new network with their addresses, the same on each; ignored once the network exists. Just this
-    /// member by default.
+    /// member by default. Empty for a member that joins a network: it waits until it is admitted.
     pub members: BTreeMap<MemberId, String>,
     /// Committed proposals that may wait for the caller; beyond that, applying waits.
     pub delivery_capacity: usize,
     /// Proposals that may be in flight at once; beyond that, proposing waits.
     pub in_flight_max: usize,
-    /// Time between a leader's heartbeats.
+    /// Time between the heartbeats of openraft's leader. Several members have [`Members::watching`] instead.
     pub heartbeat_ms: u64,
-    /// Shortest and longest silence of a leader before a member stands for election.
+    /// Shortest and longest silence of openraft's leader before a member stands for election. Several members have
+    /// [`Members::watching`] instead.
     pub election_timeout_ms: (u64, u64),
     /// Log entries before the checkpoint that may still be sent to followers instead of the whole checkpoint.
     pub entries_kept_for_followers: u64,
@@ -85,6 +103,8 @@ pub struct OrderingState {
     pub applied: Option<Position>,
     /// The last entry that the newest known checkpoint includes.
     pub checkpoint: Option<Position>,
+    /// Index of the last entry that agreement needs no more: a follower without it gets the checkpoint instead.
+    pub purged: Option<u64>,
     /// The members that vote.
     pub voters: Vec<MemberId>,
     /// The reason why this member stopped, if it did.
@@ -99,8 +119,22 @@ pub struct Ordering {
     in_flight: Arc<Semaphore>,
     last_position: Option<Position>,
     replay: Option<tokio::task::JoinHandle<()>>,
-    /// Dropped to stop delivery.
+    leadership: watch::Receiver<Leadership>,
+    /// `None` for a member that orders alone.
+    among: Option<Among>,
+    /// Dropped to stop delivery and the tasks of this member.
     stop: watch::Sender<()>,
+}
+
+/// The parts of a member that orders together with others.
+struct Among {
+    member: MemberId,
+    members: Members,
+    peers: Peers,
+    in_flight_max: u32,
+    pausing: watch::Sender<Pause>,
+    /// Held while leadership is handed over or the membership changes: one at a time.
+    changing: tokio::sync::Mutex<()>,
 }
 
 impl Ordering {
@@ -116,24 +150,119 @@ impl Ordering {
         resume_after: Option<Position>,
     ) -> Result<(Ordering, CommittedReceiver), OrderingError> {
         if config.members.keys().any(|member| *member != config.member) {
-            let reason = "it lists other members, and this program has no network between members yet; list one member";
+            let reason = "it lists other members, and a member that orders alone has no connections to others";
             return Err(OrderingError::Configuration(reason.into()));
         }
         let source = Arc::new(CheckpointSnapshots::new(store.clone()));
-        Ordering::start_with(config, store, resume_after, NoPeers, source).await
+        Ordering::start_with(config, store, UseAmong::One, resume_after, NoPeers, source).await
+    }
+
+    /// Starts this member together with others, as [`Self::start`] does. The service is for the routes of the node's
+    /// server; `source` reads, verifies and installs checkpoints. Returns without waiting for a leader.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_among(
+        config: OrderingConfig,
+        members: Members,
+        store: Arc<dyn Store>,
+        resume_after: Option<Position>,
+        source: Arc<dyn SnapshotSource>,
+    ) -> Result<(Ordering, CommittedReceiver, MembersServer), OrderingError> {
+        let (member, in_flight_max) = (config.member, config.in_flight_max.max(1));
+        let environment = members.environment.clone();
+        let peers = Peers::new(member, members.channels.clone(), members.deadlines, environment.clone());
+        let watching = members.watching;
+        let config = OrderingConfig {
+            heartbeat_ms: millis(watching.heartbeat),
+            // Elections are ours; openraft takes the second number as the lease.
+            election_timeout_ms: (millis(watching.heartbeat) + 1, millis(watching.heartbeat) + 2),
+            ..config
+        };
+        let lease = Duration::from_millis(config.election_timeout_ms.1);
+        let bounds = Bounds { min: watching.silence.0, max: watching.silence.1 };
+        let hearing = Arc::new(Hearing::new(environment.clone(), bounds, watching.heartbeat));
+        let (mut ordering, receiver) = Ordering::start_raft(
+            (config, UseAmong::Several, Some(hearing.clone()), environment.clone()),
+            store,
+            resume_after,
+            peers.clone(),
+            source.clone(),
+        )
+        .await?;
+
+        let (pausing, paused) = watch::channel(Pause::default());
+        let (standing, stand) = Standing::new();
+        let raft = ordering.raft.clone();
+        let elections = Elections {
+            raft: raft.clone(),
+            peers: peers.clone(),
+            hearing: hearing.clone(),
+            environment: environment.clone(),
+            watching,
+            stand,
+            stopping: ordering.stop.subscribe(),
+        };
+        let heartbeats = Heartbeats {
+            raft: raft.clone(),
+            peers: peers.clone(),
+            environment,
+            watching,
+            pausing: paused,
+            stopping: ordering.stop.subscribe(),
+        };
+        tokio::spawn(elections.run());
+        tokio::spawn(heartbeats.run());
+        let service = MembersService::server(Serving {
+            member,
+            members: members.clone(),
+            raft,
+            hearing,
+            standing,
+            source,
+            lease,
+            receiving: tokio::sync::Mutex::new(()),
+            stopping: ordering.stop.subscribe(),
+        });
+        ordering.among = Some(Among {
+            member,
+            members,
+            peers,
+            in_flight_max: u32::try_from(in_flight_max).unwrap_or(u32::MAX),
+            pausing,
+            changing: tokio::sync::Mutex::new(()),
+        });
+        Ok((ordering, receiver, service))
     }
 
     /// [`Self::start`] with a given network and source of snapshots.
     pub(crate) async fn start_with(
         config: OrderingConfig,
         store: Arc<dyn Store>,
+        use_among: UseAmong,
         resume_after: Option<Position>,
         network: impl RaftNetworkFactory<Types>,
         source: Arc<dyn SnapshotSource>,
     ) -> Result<(Ordering, CommittedReceiver), OrderingError> {
-        let raft_config = raft_config(&config)?;
+        let environment = Arc::new(SystemEnvironment);
+        Ordering::start_raft((config, use_among, None, environment), store, resume_after, network, source).await
+    }
+
+    async fn start_raft(
+        (config, use_among, hearing, environment): (
+            OrderingConfig,
+            UseAmong,
+            Option<Arc<Hearing>>,
+            Arc<dyn Environment>,
+        ),
+        store: Arc<dyn Store>,
+        resume_after: Option<Position>,
+        network: impl RaftNetworkFactory<Types>,
+        source: Arc<dyn SnapshotSource>,
+    ) -> Result<(Ordering, CommittedReceiver), OrderingError> {
+        let raft_config = raft_config(&config, hearing.is_none())?;
         let failure: Failure = Arc::new(OnceLock::new());
-        let log = LogStore::open(store, failure.clone())?;
+        let log = LogStore::open(store, failure.clone(), use_among)?;
 
         let committed = known_committed(&log, config.member, resume_after)?;
         let membership = match committed {
@@ -142,7 +271,8 @@ impl Ordering {
         };
 
         let (stop, stopping) = watch::channel(());
-        let (delivery, receiver) = delivery::channel(config.delivery_capacity, failure.clone(), stopping);
+        let (delivery, receiver) =
+            delivery::channel(config.member, config.delivery_capacity, failure.clone(), stopping);
         let first = resume_after.map_or(0, |position| position.index + 1);
         let (mut replay, mut last_position) = (None, None);
         if let Some(committed) = committed.filter(|committed| committed.index >= first) {
@@ -150,12 +280,23 @@ impl Ordering {
             replay = Some(delivery.replay(log.clone(), first, committed.index, failure.clone()).await);
         }
 
-        let machine = StateMachine::new(delivery, log.clone(), source, committed, membership);
+        let (leadership_sender, leadership) = watch::channel(Leadership::unknown());
+        let leadership_sender = Arc::new(leadership_sender);
+        let machine =
+            StateMachine::new(delivery, log.clone(), source, committed, membership, leadership_sender.clone());
         let raft = Raft::new(config.member, raft_config, network, log.clone(), machine)
             .await
             .map_err(|error| failure.get().cloned().unwrap_or_else(|| OrderingError::Stopped(error.to_string())))?;
+        let watch = LeadershipWatch {
+            raft: raft.clone(),
+            sender: leadership_sender,
+            environment,
+            hearing,
+            stopping: stop.subscribe(),
+        };
+        tokio::spawn(watch.run());
         let in_flight = Arc::new(Semaphore::new(config.in_flight_max.max(1)));
-        let ordering = Ordering { raft, log, failure, in_flight, last_position, replay, stop };
+        let ordering = Ordering { raft, log, failure, in_flight, last_position, replay, leadership, among: None, stop };
         ordering.join(&config).await?;
         let state = ordering.state();
         tracing::info!(member = state.member, term = state.term, last_index = ?state.last_index, ?resume_after, "ordering started");
@@ -164,7 +305,7 @@ impl Ordering {
 
     /// Initialises a new network; lets a single member lead at once.
     async fn join(&self, config: &OrderingConfig) -> Result<(), OrderingError> {
-        if !self.raft.is_initialized().await.map_err(|error| self.stopped(error))? {
+        if !config.members.is_empty() && !self.raft.is_initialized().await.map_err(|error| self.stopped(error))? {
             let members: BTreeMap<MemberId, BasicNode> =
                 config.members.iter().map(|(member, address)| (*member, BasicNode::new(address))).collect();
             match self.raft.initialize(members).await {
@@ -212,11 +353,121 @@ impl Ordering {
     /// proposed, without waiting for one another's fsync. The returned future resolves to the answer; dropping it does
     /// not withdraw the proposal.
     pub async fn propose_pipelined(&self, proposal: Bytes) -> Result<PendingProposal, ProposeError> {
+        self.check_takes_proposals()?;
         let permit = self.in_flight.clone().acquire_owned().await.map_err(|_| ProposeError::Stopped)?;
+        // The wait may have been for a hand-over.
+        self.check_takes_proposals()?;
         metrics::counter!("cbdc_ordering_proposals_total").increment(1);
-        let answer =
-            self.raft.client_write_ff(Proposal(proposal)).await.map_err(|error| refused(&self.failure, error))?;
-        Ok(PendingProposal { answer, failure: self.failure.clone(), _permit: permit })
+        let mut proposal = Proposal::new(proposal);
+        let watched = self.among.as_ref().map(|among| {
+            let appended = Arc::new(AtomicBool::new(false));
+            proposal.appended = Some(appended.clone());
+            Watched { appended, given_up: self.given_up(among) }
+        });
+        let answer = self.raft.client_write_ff(proposal).await.map_err(|error| refused(&self.failure, error))?;
+        let leadership = self.leadership.clone();
+        Ok(PendingProposal { answer, watched, leadership, failure: self.failure.clone(), _permit: permit })
+    }
+
+    /// Among several: refuses proposals where another member leads or is about to.
+    fn check_takes_proposals(&self) -> Result<(), ProposeError> {
+        let Some(among) = &self.among else { return Ok(()) };
+        let leadership = *self.leadership.borrow();
+        if among.pausing.borrow().takes_no_proposals {
+            return Err(ProposeError::NotLeader { leader: None, term: leadership.term });
+        }
+        if leadership.is_leader() || self.failure.get().is_some() {
+            return Ok(());
+        }
+        Err(ProposeError::NotLeader { leader: leadership.leader, term: leadership.term })
+    }
+
+    /// Ends when the answer to a proposal is no longer waited for, with the reason.
+    fn given_up(&self, among: &Among) -> GivenUp {
+        let (environment, limit) = (among.members.environment.clone(), among.members.proposal_timeout);
+        let mut leadership = self.leadership.clone();
+        let term = leadership.borrow().term;
+        Box::pin(async move {
+            let deposed = leadership.wait_for(|known| !known.is_leader() || known.term != term);
+            match environment::within(environment.as_ref(), limit, deposed).await {
+                Some(Ok(known)) => format!(
+                    "this member led in term {term} until it was answered, and {}",
+                    match known.leader {
+                        Some(leader) => format!("member {leader} leads in term {}", known.term),
+                        None => "nobody is known to lead now".to_owned(),
+                    }
+                ),
+                Some(Err(_)) => "ordering stopped while the proposal was in flight".to_owned(),
+                None => format!("it was not answered within {} ms", limit.as_millis()),
+            }
+        })
+    }
+
+    /// Who leads, as this member knows it: to be looked at, and to be watched.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.clone()
+    }
+
+    /// Hands leadership over to `successor`, or to the voter that is furthest. What was taken is answered first; from
+    /// now on proposals are refused with [`ProposeError::NotLeader`]. Gives up, and leads on, if answering them or a
+    /// successor's log takes longer than `limit`.
+    ///
+    /// # Errors
+    /// [`HandOverError`]: this member still leads, if it led.
+    pub async fn hand_over(&self, successor: Option<MemberId>, limit: Duration) -> Result<HandedOver, HandOverError> {
+        let Some(among) = &self.among else {
+            return Err(HandOverError::NoSuccessor("this member orders alone".into()));
+        };
+        let _one_at_a_time = among.changing.lock().await;
+        let hand_over = HandOver {
+            member: among.member,
+            raft: &self.raft,
+            peers: &among.peers,
+            members: &among.members,
+            in_flight: &self.in_flight,
+            in_flight_max: among.in_flight_max,
+            leadership: self.leadership.clone(),
+            pausing: &among.pausing,
+        };
+        let outcome = hand_over.run(successor, limit).await;
+        match &outcome {
+            Ok(done) => tracing::info!(successor = done.successor, term = done.term, "leadership was handed over"),
+            Err(error) => tracing::warn!(%error, "leadership was not handed over"),
+        }
+        outcome
+    }
+
+    /// The members, their parts, and on the leader how far each of them is behind.
+    pub fn members(&self) -> Vec<MemberState> {
+        membership::states(&self.raft)
+    }
+
+    /// Admits a member: it learns, and votes once it has caught up, for which this waits up to `limit`. On the leader
+    /// only; safe to repeat.
+    ///
+    /// # Errors
+    /// [`MembershipError`].
+    pub async fn admit(&self, member: MemberId, address: String, limit: Duration) -> Result<(), MembershipError> {
+        let (change, _one_at_a_time) = self.change().await?;
+        change.admit(member, address, limit).await
+    }
+
+    /// Dismisses a member, other than the leader. On the leader only; safe to repeat.
+    ///
+    /// # Errors
+    /// [`MembershipError`].
+    pub async fn dismiss(&self, member: MemberId) -> Result<(), MembershipError> {
+        let (change, _one_at_a_time) = self.change().await?;
+        change.dismiss(member).await
+    }
+
+    async fn change(&self) -> Result<(Change<'_>, tokio::sync::MutexGuard<'_, ()>), MembershipError> {
+        let Some(among) = &self.among else {
+            return Err(MembershipError::Refused("this member orders alone".into()));
+        };
+        let one_at_a_time = among.changing.lock().await;
+        let leadership = *self.leadership.borrow();
+        Ok((Change { member: among.member, raft: &self.raft, members: &among.members, leadership }, one_at_a_time))
     }
 
     /// The last proposal that replay delivers: the caller serves once it has applied it. `None` if there is nothing to
@@ -253,7 +504,7 @@ impl Ordering {
     /// [`OrderingError::DamagedEntry`] naming the index.
     pub fn read_proposal(&self, index: u64) -> Result<Option<Bytes>, OrderingError> {
         Ok(self.log.entry(index)?.and_then(|entry| match entry.payload {
-            openraft::EntryPayload::Normal(Proposal(bytes)) => Some(bytes),
+            openraft::EntryPayload::Normal(proposal) => Some(proposal.bytes),
             _ => None,
         }))
     }
@@ -275,6 +526,7 @@ impl Ordering {
             last_index: metrics.last_log_index,
             applied: metrics.last_applied.as_ref().map(position_of),
             checkpoint: metrics.snapshot.as_ref().map(position_of),
+            purged: metrics.purged.map(|purged| purged.index),
             voters: metrics.membership_config.voter_ids().collect(),
             failure,
         }
@@ -287,6 +539,10 @@ impl Ordering {
             replay.abort();
         }
         let stopped = self.raft.shutdown().await;
+        if self.among.is_some() {
+            // The streams of other members end, and the elections.
+            self.stop.send_replace(());
+        }
         let hint = if self.failure.get().is_none() { self.log.store_committed().await } else { Ok(()) };
         stopped.map_err(|error| OrderingError::Stopped(error.to_string()))?;
         hint
@@ -295,7 +551,8 @@ impl Ordering {
     /// Stops this member: proposals in flight are answered or fail with [`ProposeError::Unknown`], the receiver ends.
     /// When this returns, the store is no longer in use here.
     pub async fn shutdown(self) -> Result<(), OrderingError> {
-        let Ordering { raft, log, failure, replay, stop, .. } = self;
+        let Ordering { raft, log, failure, replay, stop, among, .. } = self;
+        drop(among);
         if let Some(replay) = replay {
             replay.abort();
         }
@@ -324,22 +581,49 @@ impl Ordering {
 
 type WriteAnswer = Result<openraft::raft::ClientWriteResponse<Types>, ClientWriteError<MemberId, BasicNode>>;
 
+type GivenUp = Pin<Box<dyn Future<Output = String> + Send>>;
+
+/// The watch over a proposal among several members.
+struct Watched {
+    /// Whether the proposal reached this member's log.
+    appended: Arc<AtomicBool>,
+    given_up: GivenUp,
+}
+
 /// The answer to a proposal, as a future.
 pub struct PendingProposal {
     answer: oneshot::Receiver<WriteAnswer>,
+    watched: Option<Watched>,
+    leadership: watch::Receiver<Leadership>,
     failure: Failure,
     _permit: OwnedSemaphorePermit,
+}
+
+impl PendingProposal {
+    /// The meaning of "forward to the leader".
+    fn forwarded(&self, leader: Option<MemberId>) -> ProposeError {
+        let term = self.leadership.borrow().term;
+        match &self.watched {
+            Some(watched) if watched.appended.load(MemoryOrdering::Acquire) => {
+                let reason = format!("another leader's entry took its place in this member's log, by term {term}");
+                ProposeError::Unknown { reason }
+            }
+            _ => ProposeError::NotLeader { leader, term },
+        }
+    }
 }
 
 impl Future for PendingProposal {
     type Output = Result<Position, ProposeError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.answer).poll(context).map(|answer| match answer {
+        let Poll::Ready(answer) = Pin::new(&mut self.answer).poll(context) else {
+            let Some(watched) = &mut self.watched else { return Poll::Pending };
+            return watched.given_up.as_mut().poll(context).map(|reason| Err(ProposeError::Unknown { reason }));
+        };
+        Poll::Ready(match answer {
             Ok(Ok(written)) => Ok(position_of(&written.log_id)),
-            Ok(Err(ClientWriteError::ForwardToLeader(forward))) => {
-                Err(ProposeError::NotLeader { leader: forward.leader_id })
-            }
+            Ok(Err(ClientWriteError::ForwardToLeader(forward))) => Err(self.forwarded(forward.leader_id)),
             Ok(Err(ClientWriteError::ChangeMembershipError(error))) => {
                 Err(ProposeError::Unknown { reason: error.to_string() })
             }
@@ -349,6 +633,10 @@ impl Future for PendingProposal {
             }),
         })
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 fn refused(failure: &Failure, error: Fatal<MemberId>) -> ProposeError {
@@ -393,8 +681,10 @@ fn found_text(found: Option<LogId>) -> String {
     }
 }
 
-fn raft_config(config: &OrderingConfig) -> Result<Arc<Config>, OrderingError> {
-    if !config.members.contains_key(&config.member) {
+/// openraft's configuration; `elects` if its own elections are wanted.
+fn raft_config(config: &OrderingConfig, elects: bool) -> Result<Arc<Config>, OrderingError> {
+    let joins = config.members.is_empty() && !elects;
+    if !joins && !config.members.contains_key(&config.member) {
         return Err(OrderingError::Configuration(format!(
             "member {} is not in its own list of members",
             config.member
@@ -408,6 +698,7 @@ fn raft_config(config: &OrderingConfig) -> Result<Arc<Config>, OrderingError> {
         // The caller takes checkpoints: see `checkpoint_taken`.
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: config.entries_kept_for_followers,
+        enable_elect: elects,
         ..Config::default()
     };
     raft_config.validate().map(Arc::new).map_err(|error| OrderingError::Configuration(error.to_string()))

@@ -2,17 +2,27 @@
 //!
 //! A member that is too far behind for the log receives the leader's newest checkpoint as one stream: frames of a
 //! length (u32 little-endian) and that many bytes; the first frame is the manifest, the others are the chunks in order.
-//! Reading takes one chunk at a time from the store. Receiving keeps the stream in memory until it is complete, which
-//! is enough until several members run on ledgers of many gigabytes.
+//! Reading takes one chunk at a time from the store. Receiving writes the frames to a file that has no name, so that
+//! nothing is left of it, in a crash either; once it is complete, [`SnapshotSource::verify`] sees all of it, and only
+//! then [`SnapshotSource::install`].
 
-use std::io::{self, SeekFrom};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition as Position, Store, StoreError};
-use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
+use cbdc_proto::internal as wire;
+use cbdc_storage::{
+    CHUNK_BYTES_MAX, CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition as Position, Store, StoreError,
+};
+use futures::Stream;
+use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+/// The largest manifest of a received snapshot, bytes.
+const MANIFEST_BYTES_MAX: usize = 1 << 20;
 
 /// The source and sink of snapshots.
 pub trait SnapshotSource: Send + Sync + 'static {
@@ -26,8 +36,30 @@ pub trait SnapshotSource: Send + Sync + 'static {
     /// One chunk of a checkpoint.
     fn read_chunk(&self, manifest: &CheckpointManifest, chunk: u32) -> Result<Bytes, StoreError>;
 
-    /// Makes the received checkpoint this node's newest, durably, before returning. Delivery continues after
-    /// `manifest.position`: the caller must load the checkpoint when it sees that position passed.
+    /// Checks a checkpoint from the leader before anything of it is installed: whether it is whole, and whether it is
+    /// the network's. By itself this only counts chunks and bytes; a ledger knows more.
+    ///
+    /// # Errors
+    /// The reason why it is refused. The member goes on as it is, and the leader sends it again.
+    fn verify(
+        &self,
+        manifest: &CheckpointManifest,
+        chunks: &mut dyn Iterator<Item = Result<Bytes, StoreError>>,
+    ) -> Result<(), String> {
+        let (mut count, mut bytes) = (0u64, 0u64);
+        for chunk in chunks {
+            count += 1;
+            bytes += chunk.map_err(|error| error.to_string())?.len() as u64;
+        }
+        if (count, bytes) == (u64::from(manifest.chunk_count), manifest.total_bytes) {
+            return Ok(());
+        }
+        let expected = (manifest.chunk_count, manifest.total_bytes);
+        Err(format!("expected {} chunks of {} bytes, found {count} of {bytes}", expected.0, expected.1))
+    }
+
+    /// Makes the received checkpoint this node's newest, durably, before returning. It is delivered
+    /// ([`Delivered::Checkpoint`](crate::Delivered)) between what came before and the proposals after it.
     fn install(
         &self,
         manifest: &CheckpointManifest,
@@ -88,9 +120,15 @@ pub struct SnapshotStream {
 enum Content {
     Stored { source: Arc<dyn SnapshotSource>, manifest: CheckpointManifest, next_frame: u32, rest_of_frame: Bytes },
     Received(Vec<u8>),
+    ReceivedFile(ReceivedFile),
 }
 
 impl SnapshotStream {
+    /// A snapshot that was received whole and verified.
+    pub(crate) fn received(file: ReceivedFile) -> Self {
+        SnapshotStream { content: Content::ReceivedFile(file), position: 0 }
+    }
+
     pub(crate) fn stored(source: Arc<dyn SnapshotSource>, manifest: CheckpointManifest) -> Self {
         let content = Content::Stored { source, manifest, next_frame: 0, rest_of_frame: Bytes::new() };
         SnapshotStream { content, position: 0 }
@@ -107,6 +145,10 @@ impl SnapshotStream {
                 let mut chunks = (0..manifest.chunk_count).map(|chunk| source.read_chunk(&manifest, chunk));
                 target.install(&manifest, &mut chunks)?;
                 Ok(manifest)
+            }
+            Content::ReceivedFile(file) => {
+                target.install(&file.manifest, &mut file.chunks()?)?;
+                Ok(file.manifest)
             }
             Content::Received(bytes) => {
                 let mut frames = frames(bytes.into())?.into_iter();
@@ -126,11 +168,129 @@ impl SnapshotStream {
     }
 }
 
+/// A snapshot as the leader sends it: the head, then each frame. It ends early if the checkpoint cannot be read to its
+/// end; the receiver then refuses it.
+pub(crate) fn parts(head: wire::SnapshotHead, stream: SnapshotStream) -> impl Stream<Item = wire::SnapshotPart> {
+    use wire::snapshot_part::Part;
+    let part = |part| wire::SnapshotPart { part: Some(part) };
+    let head = futures::stream::iter([part(Part::Head(head))]);
+    let frames = futures::stream::unfold((stream, 0), move |(stream, number)| async move {
+        let Content::Stored { source, manifest, .. } = &stream.content else { return None };
+        let frame = match number {
+            0 => Bytes::from(manifest.to_bytes()),
+            number if number <= manifest.chunk_count => {
+                let (source, manifest) = (source.clone(), manifest.clone());
+                let read = tokio::task::spawn_blocking(move || source.read_chunk(&manifest, number - 1)).await;
+                match read.map_err(|error| error.to_string()).and_then(|read| read.map_err(|error| error.to_string())) {
+                    Ok(chunk) => chunk,
+                    Err(error) => {
+                        tracing::warn!(%error, chunk = number - 1, "a checkpoint that is being sent cannot be read");
+                        return None;
+                    }
+                }
+            }
+            _ => return None,
+        };
+        Some((part(Part::Frame(frame)), (stream, number + 1)))
+    });
+    futures::StreamExt::chain(head, frames)
+}
+
+/// A snapshot that is being received.
+pub(crate) struct ReceivingFile {
+    file: tokio::fs::File,
+    manifest: Option<CheckpointManifest>,
+    chunks: u32,
+}
+
+impl ReceivingFile {
+    /// An empty one, in `folder`.
+    pub(crate) async fn create(folder: &Path) -> io::Result<Self> {
+        let path = folder.join("snapshot.receiving");
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+        std::fs::remove_file(&path)?;
+        Ok(ReceivingFile { file: file.into(), manifest: None, chunks: 0 })
+    }
+
+    /// Writes the next frame.
+    pub(crate) async fn frame(&mut self, frame: &Bytes) -> Result<(), SnapshotError> {
+        let malformed = |reason: String| Err(SnapshotError::Malformed(reason));
+        let Some(manifest) = &self.manifest else {
+            if frame.len() > MANIFEST_BYTES_MAX {
+                return malformed(format!("its manifest has {} bytes, at most {MANIFEST_BYTES_MAX}", frame.len()));
+            }
+            self.manifest = Some(CheckpointManifest::from_bytes(frame).map_err(SnapshotError::Malformed)?);
+            return Ok(());
+        };
+        if self.chunks == manifest.chunk_count {
+            return malformed(format!("its manifest says {} chunks, and there are more", manifest.chunk_count));
+        }
+        if frame.len() > CHUNK_BYTES_MAX {
+            return malformed(format!("a chunk has {} bytes, at most {CHUNK_BYTES_MAX}", frame.len()));
+        }
+        self.chunks += 1;
+        self.file.write_all(&(frame.len() as u32).to_le_bytes()).await?;
+        self.file.write_all(frame).await?;
+        Ok(())
+    }
+
+    /// The complete snapshot.
+    pub(crate) async fn finish(mut self) -> Result<ReceivedFile, SnapshotError> {
+        self.file.flush().await?;
+        let manifest = self.manifest.ok_or_else(|| SnapshotError::Malformed("it is empty".into()))?;
+        if self.chunks != manifest.chunk_count {
+            let reason = format!("its manifest says {} chunks, found {}", manifest.chunk_count, self.chunks);
+            return Err(SnapshotError::Malformed(reason));
+        }
+        Ok(ReceivedFile { file: self.file.into_std().await, manifest })
+    }
+}
+
+/// A snapshot that was received whole.
+pub(crate) struct ReceivedFile {
+    file: File,
+    manifest: CheckpointManifest,
+}
+
+impl ReceivedFile {
+    pub(crate) fn manifest(&self) -> &CheckpointManifest {
+        &self.manifest
+    }
+
+    /// Has `source` verify it.
+    pub(crate) fn verify(&self, source: &dyn SnapshotSource) -> Result<(), String> {
+        let mut chunks = self.chunks().map_err(|error| error.to_string())?;
+        source.verify(&self.manifest, &mut chunks)
+    }
+
+    fn chunks(&self) -> io::Result<impl Iterator<Item = Result<Bytes, StoreError>>> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0))?;
+        let mut reader = BufReader::with_capacity(1 << 20, file);
+        Ok((0..self.manifest.chunk_count).map(move |_| {
+            let mut read = || {
+                let mut length = [0; 4];
+                reader.read_exact(&mut length)?;
+                let mut chunk = vec![0; u32::from_le_bytes(length) as usize];
+                reader.read_exact(&mut chunk)?;
+                Ok(Bytes::from(chunk))
+            };
+            read().map_err(|error: io::Error| StoreError::Io {
+                path: std::path::PathBuf::new(),
+                doing: "reading a received snapshot".into(),
+                reason: error.to_string(),
+            })
+        }))
+    }
+}
+
 /// The reason why a snapshot could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SnapshotError {
     #[error("the received snapshot is malformed: {0}")]
     Malformed(String),
+    #[error("the received snapshot cannot be kept: {0}")]
+    Disk(#[from] io::Error),
     #[error(transparent)]
     Storage(#[from] StoreError),
 }
@@ -183,12 +343,14 @@ impl Content {
                 sink(&read);
                 Ok(read.len())
             }
+            Content::ReceivedFile(_) => Err(io::Error::other("a received snapshot is only installed")),
         }
     }
 
     fn length(&self) -> u64 {
         match self {
             Content::Received(bytes) => bytes.len() as u64,
+            Content::ReceivedFile(file) => file.manifest.total_bytes,
             Content::Stored { manifest, .. } => {
                 4 + manifest.to_bytes().len() as u64 + 4 * u64::from(manifest.chunk_count) + manifest.total_bytes
             }

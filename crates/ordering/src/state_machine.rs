@@ -12,9 +12,11 @@ use std::sync::Arc;
 use cbdc_storage::CheckpointManifest;
 use openraft::storage::RaftStateMachine;
 use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, SnapshotMeta};
+use tokio::sync::watch;
 
 use crate::delivery::Delivery;
 use crate::error::OrderingError;
+use crate::leadership::Leadership;
 use crate::log_store::LogStore;
 use crate::snapshot::{SnapshotSource, SnapshotStream};
 use crate::types::{Entry, LogId, RaftIoError, RaftStorageError, StoredMembership, Types, position_of};
@@ -24,6 +26,7 @@ pub(crate) struct StateMachine {
     snapshots: Snapshots,
     applied: Option<LogId>,
     membership: StoredMembership,
+    leadership: Arc<watch::Sender<Leadership>>,
 }
 
 impl StateMachine {
@@ -34,9 +37,21 @@ impl StateMachine {
         source: Arc<dyn SnapshotSource>,
         applied: Option<LogId>,
         membership: StoredMembership,
+        leadership: Arc<watch::Sender<Leadership>>,
     ) -> Self {
         let snapshots = Snapshots { log, source, applied, membership: membership.clone() };
-        StateMachine { delivery, snapshots, applied, membership }
+        let machine = StateMachine { delivery, snapshots, applied, membership, leadership };
+        machine.show_committed();
+        machine
+    }
+
+    /// Shows how far is applied, without waking those who watch the leadership.
+    fn show_committed(&self) {
+        let committed = self.applied.map(|log_id| log_id.index);
+        self.leadership.send_if_modified(|known| {
+            known.committed = committed;
+            false
+        });
     }
 }
 
@@ -65,6 +80,7 @@ impl RaftStateMachine<Types> for StateMachine {
             return Err(RaftIoError::apply(last, AnyError::new(&gone)).into());
         }
         self.applied = Some(last);
+        self.show_committed();
         Ok(answers)
     }
 
@@ -110,8 +126,12 @@ impl RaftStateMachine<Types> for StateMachine {
             index = manifest.position.index,
             "a checkpoint from the leader was installed"
         );
+        if !self.delivery.send_checkpoint(manifest).await {
+            return Err(failed("nobody receives what is committed any more".into()));
+        }
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
+        self.show_committed();
         Ok(())
     }
 

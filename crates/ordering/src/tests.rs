@@ -10,10 +10,11 @@ use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, Memory
 use openraft::testing::{StoreBuilder, Suite};
 use tokio::sync::watch;
 
-use crate::delivery::{self, CommittedReceiver};
+use crate::delivery::{self, CommittedReceiver, Delivered};
 use crate::error::OrderingError;
 use crate::in_process::Wires;
-use crate::log_store::LogStore;
+use crate::leadership::Leadership;
+use crate::log_store::{LogStore, UseAmong};
 use crate::ordering::{Ordering, OrderingConfig};
 use crate::snapshot::{CheckpointSnapshots, SnapshotSource};
 use crate::state_machine::StateMachine;
@@ -29,13 +30,15 @@ async fn start(store: &Arc<impl Store>, resume_after: Option<Position>) -> (Orde
     Ordering::start(OrderingConfig::default(), store.clone(), resume_after).await.unwrap()
 }
 
-/// The next `count` proposals.
+/// The next `count` proposals. A checkpoint between them is passed over.
 async fn receive(receiver: &mut CommittedReceiver, count: usize) -> Vec<(Position, Bytes)> {
     let mut received = Vec::new();
     while received.len() < count {
-        let next = tokio::time::timeout(TIMEOUT, receiver.recv()).await.expect("a proposal is delivered in time");
-        let committed = next.unwrap().expect("ordering goes on");
-        received.push((committed.position, committed.proposal));
+        let next = tokio::time::timeout(TIMEOUT, receiver.recv_delivered()).await;
+        let next = next.expect("a proposal is delivered in time").unwrap().expect("ordering goes on");
+        if let Delivered::Proposal(committed) = next {
+            received.push((committed.position, committed.proposal));
+        }
     }
     received
 }
@@ -86,12 +89,19 @@ where
     async fn build(&self) -> Result<(Guard, LogStore, StateMachine), RaftStorageError> {
         let (store, folder) = (self.0)();
         let failure = Arc::new(OnceLock::new());
-        let log = LogStore::open(store.clone(), failure.clone())
+        let log = LogStore::open(store.clone(), failure.clone(), UseAmong::One)
             .map_err(|error| RaftIoError::read_logs(openraft::AnyError::new(&error)))?;
         let (stop, stopping) = watch::channel(());
-        let (delivery, receiver) = delivery::channel(1000, failure, stopping);
+        let (delivery, receiver) = delivery::channel(1, 1000, failure, stopping);
         let source = Arc::new(CheckpointAtOnce(store.clone(), CheckpointSnapshots::new(store)));
-        let machine = StateMachine::new(delivery, log.clone(), source, None, Default::default());
+        let machine = StateMachine::new(
+            delivery,
+            log.clone(),
+            source,
+            None,
+            Default::default(),
+            Arc::new(watch::channel(Leadership::unknown()).0),
+        );
         Ok(((folder, receiver, stop), log, machine))
     }
 }
@@ -169,7 +179,9 @@ async fn start_member(
     };
     let source = Arc::new(CheckpointSnapshots::new(store.clone()));
     let (ordering, receiver) =
-        Ordering::start_with(config, store.clone(), resume_after, wires.end_of(member), source).await.unwrap();
+        Ordering::start_with(config, store.clone(), UseAmong::Several, resume_after, wires.end_of(member), source)
+            .await
+            .unwrap();
     wires.connect(member, ordering.raft());
     Member { ordering: Arc::new(ordering), receiver, store }
 }

@@ -1,6 +1,8 @@
 //! The types with which openraft is configured, and our names for them.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use openraft::BasicNode;
@@ -24,25 +26,45 @@ pub(crate) type RaftStorageError = openraft::StorageError<MemberId>;
 pub(crate) type RaftIoError = openraft::StorageIOError<MemberId>;
 
 /// A proposal's bytes: opaque, reference counted, never encoded anew.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Proposal(pub Bytes);
+#[derive(Clone)]
+pub(crate) struct Proposal {
+    pub bytes: Bytes,
+    /// The log record that the bytes lie in, if it is at hand: other members get it as it is.
+    pub record: Option<Bytes>,
+    /// Set when the entry is passed to this member's log; asked by whoever waits for the answer.
+    pub appended: Option<Arc<AtomicBool>>,
+}
+
+impl Proposal {
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        Proposal { bytes, record: None, appended: None }
+    }
+}
+
+impl PartialEq for Proposal {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Proposal {}
 
 impl fmt::Debug for Proposal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Proposal({} bytes)", self.0.len())
+        write!(formatter, "Proposal({} bytes)", self.bytes.len())
     }
 }
 
 // openraft requires serde of everything that may be transferred; the log's own encoding is `log_record`.
 impl Serialize for Proposal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
+        serializer.serialize_bytes(&self.bytes)
     }
 }
 
 impl<'de> Deserialize<'de> for Proposal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::<u8>::deserialize(deserializer).map(|bytes| Proposal(bytes.into()))
+        Vec::<u8>::deserialize(deserializer).map(|bytes| Proposal::new(bytes.into()))
     }
 }
 
@@ -55,7 +77,7 @@ openraft::declare_raft_types!(
         Node = BasicNode,
         Entry = openraft::Entry<Types>,
         SnapshotData = SnapshotStream,
-        AsyncRuntime = openraft::TokioRuntime,
+        AsyncRuntime = crate::runtime::Runtime,
         Responder = openraft::impls::OneshotResponder<Types>,
 );
 

@@ -59,7 +59,9 @@ pub mod sealed;
 pub mod store;
 mod wal_cache;
 
-pub use checkpoint::{CheckpointId, CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition};
+pub use checkpoint::{
+    CHUNK_BYTES_MAX, CheckpointId, CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition,
+};
 pub use column::Column;
 pub use error::StoreError;
 pub use headers::{HeaderStore, StoredHeader};

@@ -238,8 +238,6 @@ impl Economy<'_> {
             }
             self.settle_all()?;
         }
-        // A credit to a new wallet pays the demurrage that its holder still owes.
-        self.take_over_demurrage();
         Ok(())
     }
 

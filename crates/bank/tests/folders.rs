@@ -1,0 +1,226 @@
+//! Data folders: a node starts on its own data alone, and begins a new chain only if told to.
+
+mod running;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cbdc_bank::{Config, StartError};
+use cbdc_client::NodeName;
+use cbdc_devnet::{Network, NetworkError, NetworkSpec};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{BankId, MemberId};
+use cbdc_node::data_folder::NODE_FILE;
+use cbdc_node::{DataFolderError, Owner};
+use cbdc_storage::{Column, Durability, RocksStore, Store, WriteBatch};
+
+use self::running::{bank_config, central_bank_config, network};
+
+/// A network that has run: the central bank, and two banks with a deposit each.
+async fn stopped() -> (Network, tempfile::TempDir) {
+    let (network, folder) = network(2);
+    let central = cbdc_central_bank::start(central_bank_config(&network)).await.unwrap();
+    for bank in [1, 2] {
+        let node = cbdc_bank::start(bank_config(&network, bank)).await.unwrap();
+        let name = format!("of-bank-{bank}");
+        let wallet = network.open_wallet(&name, BankId(bank), cbdc_client::Class::HOUSEHOLD).await.unwrap();
+        let account = wallet.account.unwrap();
+        let office = network.bank_office(BankId(bank)).unwrap();
+        office.credit_deposit(account, cbdc_client::Amount::from_minor(77_700), [1; 16]).await.unwrap();
+        node.shutdown().await;
+    }
+    central.shutdown().await;
+    (network, folder)
+}
+
+async fn refused(config: Config) -> DataFolderError {
+    match cbdc_bank::start(config).await.err().expect("the node does not start") {
+        StartError::DataFolder(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+/// Removes the owner from a folder, as in folders of earlier versions.
+fn forget_owner(folder: &Path) {
+    std::fs::remove_file(folder.join(NODE_FILE)).unwrap();
+    let store = RocksStore::open(folder).unwrap();
+    let mut batch = WriteBatch::new();
+    batch.delete(Column::Meta, b"owner");
+    store.write(batch, Durability::Synced).unwrap();
+    store.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_data_of_another_bank_role_or_network_are_refused_and_stay_as_they_are() {
+    let (network, _folder) = stopped().await;
+    let (one, two, central) = (bank_config(&network, 1), bank_config(&network, 2), central_bank_config(&network));
+    let error = refused(Config { data_dir: one.data_dir.clone(), ..two.clone() }).await;
+    assert!(matches!(error, DataFolderError::OtherOwner { .. }), "{error}");
+    assert!(error.to_string().contains("bank 1 of") && error.to_string().contains("bank 2 of"), "{error}");
+    let on_a_bank = cbdc_central_bank::Config { data_dir: one.data_dir.clone(), ..central.clone() };
+    let error = cbdc_central_bank::start(on_a_bank).await.err().unwrap();
+    assert!(matches!(error, cbdc_central_bank::StartError::DataFolder(DataFolderError::OtherOwner { .. })), "{error}");
+    let error = refused(Config { data_dir: central.data_dir.clone(), ..one.clone() }).await;
+    assert!(matches!(error, DataFolderError::OtherOwner { .. }), "{error}");
+
+    // Another genesis is reported as such, not as damage; the audit says the same.
+    let (other, _other_folder) = running::network(2);
+    let other_genesis = bank_config(&other, 1).genesis;
+    let error = refused(Config { genesis: other_genesis, ..one.clone() }).await;
+    let ids = [&network, &other].map(|network| network.anchor().network().to_string());
+    assert!(ids.iter().all(|id| error.to_string().contains(id)), "{error}");
+    let genesis = other.anchor().genesis().clone();
+    let audited = cbdc_node::audit::audit_data_folder(&one.data_dir, genesis, Vec::new(), |_, _| {});
+    assert!(matches!(audited, Err(cbdc_node::audit::AuditError::OtherNetwork { .. })), "{audited:?}");
+
+    // The store itself names its owner, whatever the file says.
+    let own_file = std::fs::read(one.data_dir.join(NODE_FILE)).unwrap();
+    std::fs::copy(two.data_dir.join(NODE_FILE), one.data_dir.join(NODE_FILE)).unwrap();
+    let error = refused(Config { data_dir: one.data_dir.clone(), ..two.clone() }).await;
+    assert!(matches!(error, DataFolderError::OtherData { .. }), "{error}");
+    std::fs::write(one.data_dir.join(NODE_FILE), own_file).unwrap();
+    cbdc_bank::start(one).await.unwrap().shutdown().await;
+    cbdc_bank::start(two).await.unwrap().shutdown().await;
+    cbdc_central_bank::start(central).await.unwrap().shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_begun_unasked() {
+    let (network, _folder) = stopped().await;
+    let (central, one) = (central_bank_config(&network), bank_config(&network, 1));
+    let elsewhere = network.dir().join("mounted-elsewhere");
+    let start = |config: &cbdc_central_bank::Config| cbdc_central_bank::start(config.clone());
+    std::fs::rename(&central.data_dir, &elsewhere).unwrap();
+    let error = start(&central).await.err().unwrap();
+    assert!(error.to_string().contains("--new") && error.to_string().contains("mount"), "{error}");
+    assert!(!central.data_dir.exists(), "nothing was made");
+    std::fs::create_dir(&central.data_dir).unwrap();
+    let error = start(&central).await.err().unwrap();
+    assert!(error.to_string().contains("--new"), "an empty folder is no first start either: {error}");
+
+    // Told to begin, it does; with data there it is not a first start.
+    cbdc_central_bank::prepare_data_folder(&central, false).unwrap();
+    cbdc_central_bank::prepare_data_folder(&central, false).unwrap();
+    start(&central).await.unwrap().shutdown().await;
+    let error = cbdc_central_bank::prepare_data_folder(&central, false).unwrap_err();
+    assert!(error.to_string().contains("holds data already"), "{error}");
+
+    // The file alone is not the data.
+    for entry in std::fs::read_dir(&one.data_dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if !entry.ends_with(NODE_FILE) {
+            std::fs::remove_file(entry).unwrap();
+        }
+    }
+    let error = refused(one.clone()).await;
+    assert!(matches!(error, DataFolderError::StoreGone { .. }), "{error}");
+    let error = cbdc_bank::prepare_data_folder(&one, false).unwrap_err();
+    assert!(error.to_string().contains("is gone"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_or_damaged_file_is_named_and_mended_only_by_the_right_member() {
+    let (network, _folder) = stopped().await;
+    let (one, two, central) = (bank_config(&network, 1), bank_config(&network, 2), central_bank_config(&network));
+    let file = one.data_dir.join(NODE_FILE);
+    let owner = Owner::new(network.anchor().genesis(), Role::Bank, MemberId(1));
+    let whole = std::fs::read(&file).unwrap();
+    let comment = whole.iter().position(|byte| *byte == b'\n').unwrap();
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&file, damaged).unwrap();
+        let checked = owner.check(network.anchor().genesis(), &one.data_dir);
+        let is_named = matches!(checked, Err(DataFolderError::DamagedFile { .. }));
+        assert!(is_named || (at < comment && checked.is_ok()), "byte {at}: {checked:?}");
+    }
+    for cut in [0, comment + 3, whole.len() - 3] {
+        std::fs::write(&file, &whole[..cut]).unwrap();
+        let error = refused(one.clone()).await;
+        assert!(error.to_string().contains("--adopt"), "cut at {cut}: {error}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    let error = refused(one.clone()).await;
+    assert!(matches!(error, DataFolderError::Unnamed { .. }) && error.to_string().contains("--adopt"), "{error}");
+
+    // So are data of earlier versions, which name no owner: their records are examined.
+    for is_of_before in [false, true] {
+        if is_of_before {
+            forget_owner(&one.data_dir);
+        }
+        let wrong = Config { data_dir: one.data_dir.clone(), ..two.clone() };
+        let error = cbdc_bank::adopt_data_folder(&wrong, false).unwrap_err();
+        assert!(error.to_string().contains("bank 1"), "{error}");
+        let wrong = cbdc_central_bank::Config { data_dir: one.data_dir.clone(), ..central.clone() };
+        assert!(cbdc_central_bank::adopt_data_folder(&wrong, false).is_err());
+        cbdc_bank::adopt_data_folder(&one, false).unwrap();
+        cbdc_bank::start(one.clone()).await.unwrap().shutdown().await;
+    }
+    forget_owner(&central.data_dir);
+    let wrong = Config { data_dir: central.data_dir.clone(), ..one.clone() };
+    assert!(cbdc_bank::adopt_data_folder(&wrong, false).is_err());
+    let (other, _other_folder) = running::network(2);
+    let wrong = cbdc_central_bank::Config { genesis: central_bank_config(&other).genesis, ..central.clone() };
+    let error = cbdc_central_bank::adopt_data_folder(&wrong, false).unwrap_err();
+    assert!(error.to_string().contains("first block"), "{error}");
+    cbdc_central_bank::adopt_data_folder(&central, false).unwrap();
+    cbdc_central_bank::start(central).await.unwrap().shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bank_that_genesis_does_not_name_says_that_it_was_admitted() {
+    let (network, _folder) = network(2);
+    let of = |bank| Config { bank, data_dir: network.dir().join(format!("data-{bank}")), ..bank_config(&network, 1) };
+    for bank in [0, 99] {
+        let error = cbdc_bank::prepare_data_folder(&of(bank), false).unwrap_err().to_string();
+        assert!(error.contains(&format!("bank {bank}")) && error.contains("1, 2"), "{error}");
+        assert!(!of(bank).data_dir.exists());
+        assert!(matches!(refused(of(bank)).await, DataFolderError::NoData { .. }));
+    }
+    assert!(cbdc_bank::prepare_data_folder(&of(0), true).is_err());
+    cbdc_bank::prepare_data_folder(&of(3), true).unwrap();
+    for _ in 0..2 {
+        cbdc_bank::start(of(3)).await.unwrap().shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_network_is_not_replaced() {
+    let (network, _folder) = network(1);
+    let genesis = std::fs::read(network.dir().join("genesis.bin")).unwrap();
+    let replace = || Network::create_or_replace(network.dir(), &NetworkSpec::default());
+    let node = cbdc_bank::start(bank_config(&network, 1)).await.unwrap();
+    let error = replace().err().unwrap();
+    assert!(matches!(error, NetworkError::InUse { node: NodeName::Bank(BankId(1)), .. }), "{error}");
+    assert_eq!(std::fs::read(network.dir().join("genesis.bin")).unwrap(), genesis);
+    node.shutdown().await;
+    replace().unwrap();
+}
+
+/// A store on which a program started a node names its owner as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_given_store_is_compared_too() {
+    let (network, _folder) = network(2);
+    let store: Arc<dyn Store> = Arc::new(cbdc_storage::MemoryStore::new());
+    cbdc_bank::start_on(bank_config(&network, 1), store.clone()).await.unwrap().shutdown().await;
+    let error = cbdc_bank::start_on(bank_config(&network, 2), store).await.err().unwrap();
+    assert!(matches!(error, StartError::DataFolder(DataFolderError::OtherData { .. })), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_node_whose_data_are_gone_stops_and_says_so() {
+    let (network, _folder) = network(1);
+    let (of_central, of_bank) = (central_bank_config(&network), bank_config(&network, 1));
+    let mut central = cbdc_central_bank::start(of_central.clone()).await.unwrap();
+    let mut bank = cbdc_bank::start(of_bank.clone()).await.unwrap();
+    std::fs::remove_file(of_bank.data_dir.join(NODE_FILE)).unwrap();
+    for entry in std::fs::read_dir(&of_central.data_dir).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let within = std::time::Duration::from_secs(30);
+    let stopped = tokio::time::timeout(within, bank.stopped()).await.expect("it stops").unwrap_err().to_string();
+    assert!(stopped.contains("NODE is gone"), "{stopped}");
+    let stopped = tokio::time::timeout(within, central.stopped()).await.expect("it stops").unwrap_err().to_string();
+    assert!(stopped.contains("is gone"), "{stopped}");
+    bank.shutdown().await;
+    central.shutdown().await;
+}

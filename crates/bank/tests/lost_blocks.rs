@@ -1,0 +1,156 @@
+//! A central bank that has lost blocks: the banks prove it, it seals none, and it recovers the blocks from a bank.
+
+mod running;
+
+use std::time::Duration;
+
+use cbdc_client::NodeName;
+use cbdc_devnet::{Network, NetworkSpec, Ports};
+use cbdc_ledger::command::{Head, Record};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{BankId, Class, Command, HolderId, MemberId, SigningKey, Timestamp};
+use cbdc_proto::transport::connect;
+use cbdc_proto::v1;
+use cbdc_proto::v1::chain_client::ChainClient;
+use cbdc_proto::v1::settlement_client::SettlementClient;
+use cbdc_proto::wall_clock::wall_clock;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use running::{bank_config, central_bank_config, copy_folder, until};
+
+/// A network of two banks, of which the second keeps a partial replica.
+fn network() -> (Network, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = NetworkSpec { ports: Ports::Free, banks: 2, full_replicas: 1, ..NetworkSpec::default() };
+    (Network::create(&folder.path().join("net"), &spec).unwrap(), folder)
+}
+
+struct Nodes {
+    central_bank: cbdc_central_bank::Node,
+    banks: Vec<cbdc_bank::Node>,
+}
+
+impl Nodes {
+    async fn start(network: &Network) -> Nodes {
+        let central_bank = cbdc_central_bank::start(central_bank_config(network)).await.unwrap();
+        let mut banks = Vec::new();
+        for bank in [1, 2] {
+            banks.push(cbdc_bank::start(bank_config(network, bank)).await.unwrap());
+        }
+        Nodes { central_bank, banks }
+    }
+
+    async fn stop(self) {
+        for bank in self.banks {
+            bank.shutdown().await;
+        }
+        self.central_bank.shutdown().await;
+    }
+}
+
+fn channel(network: &Network, as_bank: u16) -> Channel {
+    let central_bank = network.central_bank();
+    let trust = network.anchor().trust(central_bank.role(), central_bank.id()).unwrap();
+    let identity = network.identity(Role::Bank, MemberId(as_bank)).unwrap();
+    connect(network.address(central_bank).unwrap(), Some(&identity), &trust).unwrap()
+}
+
+/// Has bank 1 open its `number`th wallet, in one more block.
+async fn open_wallet(network: &Network, number: u8) -> Result<v1::Outcome, Status> {
+    let (key, bank) = (SigningKey::from_seed([number; 32]), MemberId(1));
+    let registrar = network.first_registrar().unwrap();
+    let registration = registrar.register(BankId(1), HolderId([number; 16]), Class::HOUSEHOLD, key.public_key());
+    let valid_until = Timestamp(wall_clock().0 + 60_000);
+    let head = Head { flags: 0, key_version: 0, sequence: number.into(), valid_until };
+    let record = registration.opening(head, &key).unwrap();
+    let bank_key = network.signing_key(Role::Bank, bank).unwrap();
+    let command: Command = record.sign(network.anchor().network(), &bank_key).into();
+    let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
+    let mut settlement = SettlementClient::new(channel(network, 1));
+    let asked = tokio::time::timeout(Duration::from_secs(10), settlement.submit_command(request));
+    Ok(asked.await.expect("an answer comes in time")?.into_inner())
+}
+
+async fn newest(network: &Network) -> v1::SignedHeader {
+    let mut chain = ChainClient::new(channel(network, 1));
+    chain.get_header(v1::GetHeaderRequest { height: None }).await.unwrap().into_inner()
+}
+
+async fn health(network: &Network) -> tonic_health::pb::health_check_response::ServingStatus {
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel(network, 1));
+    let request = tonic_health::pb::HealthCheckRequest { service: String::new() };
+    health.check(request).await.unwrap().into_inner().status()
+}
+
+/// What an audit of the central bank's folder finds.
+fn audit(network: &Network) -> Vec<String> {
+    let data = central_bank_config(network).data_dir;
+    let genesis = network.anchor().genesis().clone();
+    cbdc_node::audit::audit_data_folder(&data, genesis, Vec::new(), |_, _| {}).unwrap().findings
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_central_bank_restored_from_an_older_copy_seals_nothing_until_it_has_the_lost_blocks_from_a_bank() {
+    use tonic_health::pb::health_check_response::ServingStatus;
+    let (network, folder) = network();
+    let data = central_bank_config(&network).data_dir;
+    let older = folder.path().join("older");
+
+    let nodes = Nodes::start(&network).await;
+    for number in 1..=3 {
+        assert!(open_wallet(&network, number).await.unwrap().settled);
+    }
+    nodes.stop().await;
+    copy_folder(&data, &older);
+    let nodes = Nodes::start(&network).await;
+    for number in 4..=8 {
+        assert!(open_wallet(&network, number).await.unwrap().settled);
+    }
+    let expected = newest(&network).await;
+    until("both banks follow", || nodes.banks.iter().all(|bank| bank.height().0 == 8)).await;
+    nodes.stop().await;
+    std::fs::remove_dir_all(&data).unwrap();
+    copy_folder(&older, &data);
+
+    // Each bank shows what is missing, whichever kind of replica it keeps.
+    for witness in [1, 2] {
+        let central_bank = cbdc_central_bank::start(central_bank_config(&network)).await.unwrap();
+        let bank = cbdc_bank::start(bank_config(&network, witness)).await.unwrap();
+        let mut status = ServingStatus::Serving;
+        for _ in 0..200 {
+            status = health(&network).await;
+            if status == ServingStatus::NotServing {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        assert_eq!(status, ServingStatus::NotServing, "bank {witness} has shown what was lost");
+        let refused = open_wallet(&network, 9).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+        assert_eq!(central_bank.height().0, 3, "nothing is sealed");
+        bank.shutdown().await;
+        central_bank.shutdown().await;
+    }
+    // It is not forgotten where no bank is there to show it again.
+    let config = cbdc_central_bank::Config { wait_for_banks_ms: 0, ..central_bank_config(&network) };
+    let central_bank = cbdc_central_bank::start(config).await.unwrap();
+    assert_eq!(open_wallet(&network, 9).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(central_bank.height().0, 3, "nothing is sealed");
+    central_bank.shutdown().await;
+    let findings = audit(&network);
+    assert!(findings.iter().any(|finding| finding.starts_with("block 8")), "{findings:?}");
+
+    // Bank 1 keeps whole blocks; bank 2 is away meanwhile.
+    let bank = cbdc_bank::start(bank_config(&network, 1)).await.unwrap();
+    let mut config = central_bank_config(&network);
+    config.recover_from = Some(network.address(NodeName::Bank(BankId(1))).unwrap().to_string());
+    let central_bank = cbdc_central_bank::start(config).await.unwrap();
+    assert_eq!(newest(&network).await, expected, "the chain is the one that was settled");
+    assert_eq!(health(&network).await, ServingStatus::Serving);
+    let second = cbdc_bank::start(bank_config(&network, 2)).await.unwrap();
+    assert!(open_wallet(&network, 9).await.unwrap().settled);
+    until("both banks follow", || [&bank, &second].iter().all(|bank| bank.height().0 == 9)).await;
+    Nodes { central_bank, banks: vec![bank, second] }.stop().await;
+    assert_eq!(audit(&network), [""; 0], "what was lost is there again");
+}

@@ -1,0 +1,251 @@
+//! Elections: who stands for leadership, and when. The vote itself is openraft's; its own timers are switched off.
+//!
+//! # A leader
+//! sends a heartbeat to every other member at a fixed interval, as long as openraft's core is alive and it is not
+//! handing over.
+//!
+//! # Any other voter
+//! 1. Wait for the alarm ([`crate::failure_detector`]). A member that was itself held up, so that this timer ended far
+//!    too late, gives the leader one more time: what it did not hear may be waiting to be read.
+//! 2. Back off: the first time by its place among the voters that are left, so that one stands before the others ask;
+//!    after a failed attempt by a random time.
+//! 3. If the alarm is still on, ask all voters for a pre-vote. Without a majority, go back to 1.
+//! 4. Stand: openraft raises the term and asks for votes. If no leader follows, go back to 1.
+//!
+//! # The successor of a leader that hands over
+//! waits until its log has everything, and stands at once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use openraft::ServerState;
+use openraft::metrics::RaftServerMetrics;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::environment::{self, Environment};
+use crate::hand_over::Pause;
+use crate::hearing::Hearing;
+use crate::members::{Peers, Watching};
+use crate::types::{LogId, MemberId, Raft, Vote};
+
+/// The longest time that a successor waits for the last entries of its predecessor.
+const CATCH_UP_MAX: Duration = Duration::from_millis(500);
+/// The longest time that a candidate waits for the outcome of its election.
+const ELECTION_MAX: Duration = Duration::from_millis(150);
+/// The longest time for the answers to a pre-vote.
+const PRE_VOTE_MAX: Duration = Duration::from_millis(100);
+/// Added to the time of the alarm, which is on after it.
+const AFTER: Duration = Duration::from_millis(1);
+
+type ServerMetrics = RaftServerMetrics<MemberId, openraft::BasicNode>;
+
+/// Asks a member to stand for election.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing(mpsc::Sender<Option<LogId>>);
+
+impl Standing {
+    pub(crate) fn new() -> (Standing, mpsc::Receiver<Option<LogId>>) {
+        let (sender, receiver) = mpsc::channel(1);
+        (Standing(sender), receiver)
+    }
+
+    /// Stands as soon as the log reaches `last`. Nothing, if the member is standing already.
+    pub(crate) fn stand(&self, last: Option<LogId>) {
+        let _ = self.0.try_send(last);
+    }
+}
+
+/// The elections of one member.
+pub(crate) struct Elections {
+    pub raft: Raft,
+    pub peers: Peers,
+    pub hearing: Arc<Hearing>,
+    pub environment: Arc<dyn Environment>,
+    pub watching: Watching,
+    pub stand: mpsc::Receiver<Option<LogId>>,
+    pub stopping: watch::Receiver<()>,
+}
+
+impl Elections {
+    /// Runs until the member stops.
+    pub(crate) async fn run(mut self) {
+        let mut attempts = 0;
+        loop {
+            let wake_at = (self.hearing.alarm_at() + AFTER).max(self.environment.now() + self.watching.heartbeat / 2);
+            tokio::select! {
+                biased;
+                _ = self.stopping.changed() => return,
+                Some(last) = self.stand.recv() => {
+                    self.succeed(last).await;
+                    continue;
+                }
+                () = self.environment.sleep_until(wake_at) => {}
+            }
+            if !self.may_stand() {
+                self.hearing.start_anew();
+                attempts = 0;
+                continue;
+            }
+            if !self.hearing.is_alarmed() {
+                attempts = 0;
+                continue;
+            }
+            if self.environment.now() > wake_at + self.watching.silence.0 / 2 {
+                tracing::info!("this member was held up, and gives its leader more time");
+                self.hearing.start_anew();
+                continue;
+            }
+            let pause = self.back_off(attempts);
+            attempts += 1;
+            environment::sleep(self.environment.as_ref(), pause).await;
+            if self.hearing.is_alarmed() && self.has_pre_votes().await && self.hearing.is_alarmed() {
+                self.elect().await;
+            }
+        }
+    }
+
+    fn metrics(&self) -> ServerMetrics {
+        self.raft.server_metrics().borrow().clone()
+    }
+
+    fn may_stand(&self) -> bool {
+        let metrics = self.metrics();
+        let is_voter = metrics.membership_config.voter_ids().any(|voter| voter == metrics.id);
+        is_voter && metrics.state != ServerState::Leader
+    }
+
+    fn back_off(&self, attempts: u32) -> Duration {
+        let metrics = self.metrics();
+        let back_off = self.watching.back_off;
+        if attempts > 0 {
+            let us = u64::try_from(back_off.as_micros()).unwrap_or(u64::MAX).max(1);
+            return Duration::from_micros(self.environment.random() % us);
+        }
+        let left: BTreeSet<MemberId> = metrics.membership_config.voter_ids().collect();
+        let lost = metrics.current_leader;
+        let place = left.iter().filter(|voter| Some(**voter) != lost && **voter < metrics.id).count();
+        back_off * u32::try_from(place).unwrap_or(u32::MAX) / u32::try_from(left.len().max(1)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a majority of the voters, and of those to come if they are changing, says that this member should stand.
+    async fn has_pre_votes(&self) -> bool {
+        let metrics = self.metrics();
+        let last = self.raft.data_metrics().borrow().last_log;
+        let membership = metrics.membership_config.membership();
+        let mut asked = FuturesUnordered::new();
+        for (member, node) in membership.nodes().filter(|(member, _)| **member != metrics.id) {
+            let (member, peer, vote) = (*member, self.peers.peer(*member, &node.addr), metrics.vote);
+            asked.push(async move {
+                let granted = match peer {
+                    Ok(peer) => peer.pre_vote(&vote, last.as_ref()).await.is_ok_and(|response| response.granted),
+                    Err(_) => false,
+                };
+                (member, granted)
+            });
+        }
+        let mut granted = BTreeSet::from([metrics.id]);
+        let has_majority = |granted: &BTreeSet<MemberId>| {
+            membership.get_joint_config().iter().all(|voters| voters.intersection(granted).count() > voters.len() / 2)
+        };
+        let counted = async {
+            loop {
+                if has_majority(&granted) {
+                    return true;
+                }
+                match asked.next().await {
+                    Some((member, true)) => drop(granted.insert(member)),
+                    Some((_, false)) => {}
+                    None => return false,
+                }
+            }
+        };
+        environment::within(self.environment.as_ref(), PRE_VOTE_MAX, counted).await == Some(true)
+    }
+
+    /// Stands, and waits until some member leads in a later term, or the election has failed.
+    async fn elect(&self) {
+        let before = self.metrics().vote;
+        tracing::info!(vote = %before, "the leader is silent, and this member stands for election");
+        if self.raft.trigger().elect().await.is_err() {
+            return;
+        }
+        let mut metrics = self.raft.server_metrics();
+        let elected = metrics.wait_for(|metrics| metrics.vote.committed && is_later(&metrics.vote, &before));
+        if let Some(Ok(_)) = environment::within(self.environment.as_ref(), ELECTION_MAX, elected).await {
+            self.hearing.start_anew();
+        }
+    }
+
+    /// Stands because the leader has named this member its successor.
+    async fn succeed(&self, last: Option<LogId>) {
+        let mut data = self.raft.data_metrics();
+        let caught_up = data.wait_for(|metrics| metrics.last_log >= last);
+        let within = environment::within(self.environment.as_ref(), CATCH_UP_MAX, caught_up).await;
+        let is_up_to_date = matches!(within, Some(Ok(_)));
+        drop(within);
+        match is_up_to_date {
+            true => self.elect().await,
+            false => {
+                tracing::warn!(?last, "the leader's last entries did not arrive, so this member does not succeed it")
+            }
+        }
+    }
+}
+
+fn is_later(vote: &Vote, before: &Vote) -> bool {
+    vote.leader_id.term > before.leader_id.term
+}
+
+/// The heartbeats of a member while it leads.
+pub(crate) struct Heartbeats {
+    pub raft: Raft,
+    pub peers: Peers,
+    pub environment: Arc<dyn Environment>,
+    pub watching: Watching,
+    /// Whether this member is handing over.
+    pub pausing: watch::Receiver<Pause>,
+    pub stopping: watch::Receiver<()>,
+}
+
+impl Heartbeats {
+    /// Runs until the member stops.
+    pub(crate) async fn run(mut self) {
+        let mut core = self.raft.metrics();
+        let mut core_alive: Instant = self.environment.now();
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.stopping.changed() => return,
+                () = environment::sleep(self.environment.as_ref(), self.watching.heartbeat) => {}
+            }
+            // The core sends metrics whenever it does anything, and a timer of its own wakes it.
+            let now = self.environment.now();
+            if core.has_changed().unwrap_or(false) {
+                core.mark_unchanged();
+                core_alive = now;
+            }
+            let is_alive = now.saturating_duration_since(core_alive) <= self.watching.silence.1;
+            if is_alive && !self.pausing.borrow().sends_no_heartbeats {
+                self.send();
+            }
+        }
+    }
+
+    fn send(&self) {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow();
+        if metrics.state != ServerState::Leader || !metrics.vote.committed {
+            return;
+        }
+        for (member, node) in metrics.membership_config.membership().nodes() {
+            if *member != self.peers.own()
+                && let Ok(peer) = self.peers.peer(*member, &node.addr)
+            {
+                peer.heartbeat(&metrics.vote);
+            }
+        }
+    }
+}

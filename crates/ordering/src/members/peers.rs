@@ -1,0 +1,351 @@
+//! The calling side: this member's connections to the others, as openraft's network.
+//!
+//! 1. A [`Peer`] is shared by all that call one member. It has at most one append stream open, which is opened by the
+//!    first append and again after it broke.
+//! 2. An append gets a request id and waits for its answer, up to its deadline. Answers to requests that nobody waits
+//!    for are dropped. When the stream breaks, all its requests fail at once, and openraft sends their entries again.
+//! 3. Heartbeats go over the same stream while it is open, without waiting.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering as MemoryOrdering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cbdc_proto::internal as wire;
+use cbdc_proto::internal::ordering_client::OrderingClient;
+use openraft::error::{
+    Fatal, InstallSnapshotError, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable,
+};
+use openraft::network::{Backoff, RPCOption};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, SnapshotResponse,
+    VoteRequest, VoteResponse,
+};
+use openraft::{BasicNode, RaftNetwork, RaftNetworkFactory, Snapshot};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+
+use super::{Channels, Deadlines, wire as convert};
+use crate::environment::{self, Environment};
+use crate::snapshot;
+use crate::types::{LogId, MemberId, Types, Vote};
+
+/// Requests of one stream that may wait to be sent.
+const STREAM_REQUESTS_MAX: usize = 64;
+/// The pauses between attempts to reach a member that cannot be reached; the last one repeats.
+const BACKOFF_MS: [u64; 5] = [10, 20, 50, 100, 200];
+
+/// The reason why a call to another member failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error("member {member} cannot be reached: {reason}")]
+    Unreachable { member: MemberId, reason: String },
+    #[error("member {member} did not answer within {waited_ms} ms")]
+    Deadline { member: MemberId, waited_ms: u128 },
+    #[error("member {member} answered: {reason}")]
+    Refused { member: MemberId, reason: String },
+}
+
+impl<E: std::error::Error> From<CallError> for RPCError<MemberId, BasicNode, E> {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Unreachable { .. } => RPCError::Unreachable(Unreachable::new(&error)),
+            _ => RPCError::Network(NetworkError::new(&error)),
+        }
+    }
+}
+
+/// All other members, as far as they were called.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    own: MemberId,
+    channels: Arc<dyn Channels>,
+    deadlines: Deadlines,
+    environment: Arc<dyn Environment>,
+    peers: Mutex<BTreeMap<MemberId, Arc<Peer>>>,
+}
+
+impl Peers {
+    pub(crate) fn new(
+        own: MemberId,
+        channels: Arc<dyn Channels>,
+        deadlines: Deadlines,
+        environment: Arc<dyn Environment>,
+    ) -> Self {
+        Peers { shared: Arc::new(Shared { own, channels, deadlines, environment, peers: Mutex::default() }) }
+    }
+
+    /// The member at `address`.
+    pub(crate) fn peer(&self, member: MemberId, address: &str) -> Result<Arc<Peer>, CallError> {
+        let mut peers = self.shared.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(peer) = peers.get(&member)
+            && peer.address == address
+        {
+            return Ok(peer.clone());
+        }
+        let channel = self.shared.channels.channel(member, address);
+        let channel = channel.map_err(|reason| CallError::Unreachable { member, reason })?;
+        let peer = Arc::new(Peer {
+            member,
+            address: address.to_owned(),
+            deadlines: self.shared.deadlines,
+            environment: self.shared.environment.clone(),
+            channel,
+            stream: tokio::sync::Mutex::new(None),
+            open: Mutex::new(None),
+            next_request: AtomicU64::new(1),
+        });
+        peers.insert(member, peer.clone());
+        Ok(peer)
+    }
+
+    /// This member.
+    pub(crate) fn own(&self) -> MemberId {
+        self.shared.own
+    }
+}
+
+type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<wire::AppendResponse>>>>;
+
+/// An open append stream.
+#[derive(Clone)]
+struct Stream {
+    requests: mpsc::Sender<wire::AppendRequest>,
+    waiting: Waiting,
+}
+
+fn lock(waiting: &Waiting) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<wire::AppendResponse>>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One other member.
+pub(crate) struct Peer {
+    member: MemberId,
+    address: String,
+    deadlines: Deadlines,
+    environment: Arc<dyn Environment>,
+    channel: Channel,
+    /// Held while a stream is opened.
+    stream: tokio::sync::Mutex<Option<Stream>>,
+    /// The same, to be seen without waiting.
+    open: Mutex<Option<Stream>>,
+    next_request: AtomicU64,
+}
+
+impl Peer {
+    fn client(&self) -> OrderingClient<Channel> {
+        OrderingClient::new(self.channel.clone())
+            .max_decoding_message_size(super::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(super::MESSAGE_BYTES_MAX)
+    }
+
+    /// The answer to `call`, within `deadline`.
+    async fn answer<T>(
+        &self,
+        deadline: Duration,
+        call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    ) -> Result<T, CallError> {
+        match environment::within(self.environment.as_ref(), deadline, call).await {
+            Some(Ok(response)) => Ok(response.into_inner()),
+            Some(Err(status)) => Err(self.failed(&status)),
+            None => Err(CallError::Deadline { member: self.member, waited_ms: deadline.as_millis() }),
+        }
+    }
+
+    fn failed(&self, status: &tonic::Status) -> CallError {
+        let (member, reason) = (self.member, status.message().to_owned());
+        match status.code() {
+            tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::Unknown => {
+                CallError::Unreachable { member, reason }
+            }
+            _ => CallError::Refused { member, reason },
+        }
+    }
+
+    /// Whether this member would have the votes of the peer.
+    pub(crate) async fn pre_vote(&self, vote: &Vote, last: Option<&LogId>) -> Result<wire::PreVoteResponse, CallError> {
+        let request = wire::PreVoteRequest { vote: Some(convert::vote_to(vote)), last: last.map(convert::log_id_to) };
+        self.answer(self.deadlines.vote, self.client().pre_vote(request)).await
+    }
+
+    /// Tells the peer that the lease of `leader` ends in favour of `successor`, whose log must reach `last`.
+    pub(crate) async fn hand_over(
+        &self,
+        leader: &Vote,
+        successor: MemberId,
+        last: Option<&LogId>,
+    ) -> Result<(), CallError> {
+        let request = wire::HandOverRequest {
+            vote: Some(convert::vote_to(leader)),
+            successor,
+            last: last.map(convert::log_id_to),
+        };
+        self.answer(self.deadlines.vote, self.client().hand_over(request)).await.map(|_| ())
+    }
+
+    async fn vote(&self, request: &VoteRequest<MemberId>) -> Result<VoteResponse<MemberId>, CallError> {
+        let response = self.answer(self.deadlines.vote, self.client().vote(convert::vote_request_to(request))).await?;
+        convert::vote_response_from(response).map_err(|status| self.failed(&status))
+    }
+
+    /// Sends a sign of life, if a stream is open and has room.
+    pub(crate) fn heartbeat(&self, leader: &Vote) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(stream) = open {
+            let vote = Some(convert::vote_to(leader));
+            let _ = stream.requests.try_send(wire::AppendRequest { vote, heartbeat: true, ..Default::default() });
+        }
+    }
+
+    async fn append(
+        &self,
+        request: &AppendEntriesRequest<Types>,
+    ) -> Result<AppendEntriesResponse<MemberId>, CallError> {
+        let deadline = self.deadlines.append;
+        let answered = async {
+            let stream = self.stream().await?;
+            let request_id = self.next_request.fetch_add(1, MemoryOrdering::Relaxed);
+            let (answer, answered) = oneshot::channel();
+            lock(&stream.waiting).insert(request_id, answer);
+            let _forget = Forget { waiting: &stream.waiting, request_id };
+            let gone = || CallError::Unreachable { member: self.member, reason: "the stream has ended".into() };
+            stream.requests.send(convert::append_to(request_id, request)).await.map_err(|_| gone())?;
+            let response = answered.await.map_err(|_| gone())?;
+            convert::appended_from(response).map_err(|status| self.failed(&status))
+        };
+        match environment::within(self.environment.as_ref(), deadline, answered).await {
+            Some(answer) => answer,
+            None => Err(CallError::Deadline { member: self.member, waited_ms: deadline.as_millis() }),
+        }
+    }
+
+    /// The append stream, opened if there is none.
+    async fn stream(&self) -> Result<Stream, CallError> {
+        let mut open = self.stream.lock().await;
+        if let Some(stream) = open.as_ref()
+            && !stream.requests.is_closed()
+        {
+            return Ok(stream.clone());
+        }
+        *open = None;
+        let (requests, queue) = mpsc::channel(STREAM_REQUESTS_MAX);
+        let mut client = self.client();
+        let mut answers = self.answer(self.deadlines.vote, client.append(ReceiverStream::new(queue))).await?;
+        let waiting = Waiting::default();
+        let stream = Stream { requests: requests.clone(), waiting: waiting.clone() };
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    answer = answers.message() => match answer {
+                        Ok(Some(answer)) => {
+                            if let Some(waiter) = lock(&waiting).remove(&answer.request_id) {
+                                let _ = waiter.send(answer);
+                            }
+                        }
+                        Ok(None) | Err(_) => break,
+                    },
+                    () = requests.closed() => break,
+                }
+            }
+            // Those who wait are told that the stream has ended.
+            drop(answers);
+            lock(&waiting).clear();
+        });
+        *open = Some(stream.clone());
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream.clone());
+        Ok(stream)
+    }
+
+    async fn install_snapshot(&self, vote: &Vote, snapshot: Snapshot<Types>) -> Result<Vote, CallError> {
+        let head = wire::SnapshotHead {
+            vote: Some(convert::vote_to(vote)),
+            last: snapshot.meta.last_log_id.as_ref().map(convert::log_id_to),
+            membership: convert::membership_to(&snapshot.meta.last_membership),
+            snapshot_id: snapshot.meta.snapshot_id.clone(),
+        };
+        let parts = snapshot::parts(head, *snapshot.snapshot);
+        let response = self.answer(self.deadlines.snapshot, self.client().install_snapshot(parts)).await?;
+        convert::vote_from(response.vote).map_err(|status| self.failed(&status))
+    }
+}
+
+/// Forgets a request when nobody waits for its answer any more.
+struct Forget<'a> {
+    waiting: &'a Waiting,
+    request_id: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        lock(self.waiting).remove(&self.request_id);
+    }
+}
+
+/// A peer as openraft calls it.
+pub(crate) struct PeerCalls(Result<Arc<Peer>, CallError>);
+
+impl RaftNetworkFactory<Types> for Peers {
+    type Network = PeerCalls;
+
+    async fn new_client(&mut self, target: MemberId, node: &BasicNode) -> PeerCalls {
+        PeerCalls(self.peer(target, &node.addr))
+    }
+}
+
+type CallResult<T, E> = Result<T, RPCError<MemberId, BasicNode, E>>;
+
+impl RaftNetwork<Types> for PeerCalls {
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<Types>,
+        _: RPCOption,
+    ) -> CallResult<AppendEntriesResponse<MemberId>, RaftError<MemberId>> {
+        let peer = self.0.clone()?;
+        Ok(peer.append(&request).await?)
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        _: InstallSnapshotRequest<Types>,
+        _: RPCOption,
+    ) -> CallResult<InstallSnapshotResponse<MemberId>, RaftError<MemberId, InstallSnapshotError>> {
+        unreachable!("openraft calls it only from its own `full_snapshot`, which is replaced below")
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<MemberId>,
+        _: RPCOption,
+    ) -> CallResult<VoteResponse<MemberId>, RaftError<MemberId>> {
+        let peer = self.0.clone()?;
+        Ok(peer.vote(&request).await?)
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot<Types>,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        _: RPCOption,
+    ) -> Result<SnapshotResponse<MemberId>, StreamingError<Types, Fatal<MemberId>>> {
+        let failed = |error: CallError| StreamingError::Unreachable(Unreachable::new(&error));
+        let peer = self.0.clone().map_err(failed)?;
+        tokio::select! {
+            installed = peer.install_snapshot(&vote, snapshot) => {
+                installed.map(|vote| SnapshotResponse { vote }).map_err(failed)
+            }
+            closed = cancel => Err(StreamingError::Closed(closed)),
+        }
+    }
+
+    fn backoff(&self) -> Backoff {
+        let last = BACKOFF_MS[BACKOFF_MS.len() - 1];
+        Backoff::new(BACKOFF_MS.into_iter().chain(std::iter::repeat(last)).map(Duration::from_millis))
+    }
+}
