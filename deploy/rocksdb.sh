@@ -42,7 +42,8 @@ if [ -z "$crate" ]; then
 fi
 [ -n "$crate" ] || give_up "expected librocksdb-sys-$version in $registry, found none"
 build_script=$(sha256sum <"$crate/build.rs" | cut -c1-64)
-[ "$build_script" = "$KNOWN_BUILD_SCRIPT" ] || give_up "the build script of librocksdb-sys $version is not the known one"
+[ "$build_script" = "$KNOWN_BUILD_SCRIPT" ] ||
+    give_up "the build script of librocksdb-sys $version is not the known one"
 
 # As the crate passes them for a release build without features, warnings left out. The instructions for checksums are
 # those that .cargo/config.toml gives to the crate's own build.
@@ -50,7 +51,8 @@ checksum_flags=(-msse4.2 -mpclmul)
 grep -qxF "CXXFLAGS_x86_64_unknown_linux_gnu = \"${checksum_flags[*]}\"" .cargo/config.toml ||
     give_up "expected the flags ${checksum_flags[*]} in .cargo/config.toml, found others"
 compiler=${CXX:-c++}
-compiler_version=$("$compiler" --version 2>/dev/null) || give_up "expected \`$compiler --version\` to answer, it does not"
+compiler_version=$("$compiler" --version 2>/dev/null) ||
+    give_up "expected \`$compiler --version\` to answer, it does not"
 flags=(
     -O3 -ffunction-sections -fdata-sections -fPIC -m64 -march=x86-64 -msse2 "${checksum_flags[@]}" -std=c++20
     -include cstdint
@@ -59,7 +61,9 @@ flags=(
     -DROCKSDB_RANGESYNC_PRESENT
     -Irocksdb/include/ -Irocksdb/ -Irocksdb/third-party/gtest-1.8.1/fused-src/ -I.
 )
-key=$({ printf '%s\n' "$version" "$build_script" "$UNITS" "${flags[@]}"; printf '%s\n' "$compiler_version"; } | sha256sum | cut -c1-16)
+key=$(
+    printf '%s\n' "$version" "$build_script" "$UNITS" "${flags[@]}" "$compiler_version" | sha256sum | cut -c1-16
+)
 library=$CACHE/rocksdb/$version-$key
 
 build_units() {

@@ -42,7 +42,8 @@ cbdc_install_libclang() {
     if command -v apt-get >/dev/null 2>&1; then
         [ "$(id -u)" = 0 ] || as_root="sudo -n"
         cbdc_say "installing libclang-dev (needed once, to compile RocksDB's bindings)"
-        if $as_root apt-get update -qq >&2 && $as_root apt-get install -y -qq --no-install-recommends libclang-dev >&2; then
+        if $as_root apt-get update -qq >&2 &&
+            $as_root apt-get install -y -qq --no-install-recommends libclang-dev >&2; then
             return 0
         fi
     fi
@@ -55,7 +56,8 @@ cbdc_set_up_rocksdb() {
     local folder library
     cbdc_need c++ "Install a C++ compiler, for example \`apt-get install g++\`." || return 1
     folder="$(cbdc_libclang_folder)" || { cbdc_install_libclang && folder="$(cbdc_libclang_folder)"; } || {
-        cbdc_say "expected libclang after installing it, found none; set LIBCLANG_PATH to the folder that holds libclang.so"
+        cbdc_say "expected libclang after installing it, found none;" \
+            "set LIBCLANG_PATH to the folder that holds libclang.so"
         return 1
     }
     case "$folder" in

@@ -24,8 +24,10 @@ if ! cmp -s "$here/requirements.txt" "$environment/requirements.txt"; then
     cp "$here/requirements.txt" "$environment/requirements.txt"
 fi
 
-printf '[households]\ncount = 150\n[firms]\ncount = 8\n[banks]\ncount = 3\n[time]\ndays = 60\n[adoption]\ninnovation = 2.0\n' > "$work/small.toml"
-printf 'scenario = "small.toml"\nseeds = 4\n[grid]\npolicy.holding_limit_minor = [20_000, 300_000, "none"]\n' > "$work/plan.toml"
+printf '[households]\ncount = 150\n[firms]\ncount = 8\n[banks]\ncount = 3\n'\
+'[time]\ndays = 60\n[adoption]\ninnovation = 2.0\n' > "$work/small.toml"
+printf 'scenario = "small.toml"\nseeds = 4\n'\
+'[grid]\npolicy.holding_limit_minor = [20_000, 300_000, "none"]\n' > "$work/plan.toml"
 "$CBDC" sweep plan "$work/plan.toml" --out "$work/out" >/dev/null
 "$CBDC" sweep run "$work/out" >/dev/null
 "$CBDC" sweep merge "$work/out" >/dev/null
@@ -44,7 +46,8 @@ for design in summary["designs"]:
     for name, quantiles in design["figures"].items():
         for key, share in [("p05", 0.05), ("p25", 0.25), ("median", 0.5), ("p75", 0.75), ("p95", 0.95)]:
             expected = mine[name].quantile(share)
-            assert abs(quantiles[key] - expected) <= 1e-9 * max(1.0, abs(expected)), (name, key, quantiles[key], expected)
+            found = quantiles[key]
+            assert abs(found - expected) <= 1e-9 * max(1.0, abs(expected)), (name, key, found, expected)
 for table, rows in summary["rows"].items():
     frame = pd.read_parquet(folder / f"{table}.parquet")
     assert len(frame) == rows, (table, len(frame), rows)

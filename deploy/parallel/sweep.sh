@@ -13,6 +13,9 @@ set -eu
 folder="${1:?expected the folder that holds plan.json, found no argument}"
 parts="${2:?expected the number of parts, found no second argument}"
 shift 2
-command -v parallel >/dev/null || { echo "expected GNU parallel on the PATH, found none: apt-get install parallel" >&2; exit 1; }
+command -v parallel >/dev/null || {
+    echo "expected GNU parallel on the PATH, found none: apt-get install parallel" >&2
+    exit 1
+}
 seq 0 $((parts - 1)) | parallel --halt soon,fail=1 --line-buffer "$@" \
     "${CBDC:-cbdc}" sweep run "$folder" --index {} --count "$parts" --threads 1

@@ -2,7 +2,7 @@
 # A Slurm cluster of this one machine, to try deploy/slurm/sweep.sbatch: no systemd, no accounting, no network but
 # loopback.
 #
-#   deploy/slurm/one-machine.sh start      installs Debian's slurm-wlm and munge if they are missing, and starts three daemons
+#   deploy/slurm/one-machine.sh start      installs slurm-wlm and munge if they are missing, starts three daemons
 #   source "$(deploy/slurm/one-machine.sh folder)/environment"         makes sbatch, squeue and sinfo find it
 #   deploy/slurm/one-machine.sh stop       ends the daemons that `start` began, by their ids, and no others
 #
@@ -31,7 +31,8 @@ install() {
         ln -s "$folder/policy-rc.d" /usr/sbin/policy-rc.d
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
     fi
-    apt-get update -qq >&2 && apt-get install -y -qq --no-install-recommends slurm-wlm munge >"$folder/install.log" 2>&1 \
+    apt-get update -qq >&2 &&
+        apt-get install -y -qq --no-install-recommends slurm-wlm munge >"$folder/install.log" 2>&1 \
         || { say "apt-get could not install them; see $folder/install.log"; exit 3; }
 }
 

@@ -26,8 +26,10 @@ fail() { echo "test-slurm: $*" >&2; cat "$work"/*.out >&2 || true; exit 1; }
 }
 source "$CBDC_SLURM/environment"
 
-printf '[households]\ncount = 150\n[firms]\ncount = 8\n[banks]\ncount = 3\n[time]\ndays = 60\n[adoption]\ninnovation = 2.0\n' > "$work/small.toml"
-printf 'scenario = "small.toml"\nseeds = 4\n[grid]\npolicy.holding_limit_minor = [20_000, 300_000, "none"]\n' > "$work/plan.toml"
+printf '[households]\ncount = 150\n[firms]\ncount = 8\n[banks]\ncount = 3\n'\
+'[time]\ndays = 60\n[adoption]\ninnovation = 2.0\n' > "$work/small.toml"
+printf 'scenario = "small.toml"\nseeds = 4\n'\
+'[grid]\npolicy.holding_limit_minor = [20_000, 300_000, "none"]\n' > "$work/plan.toml"
 "$CBDC" sweep plan "$work/plan.toml" --out "$work/slurm-results" >/dev/null
 "$CBDC" sweep plan "$work/plan.toml" --out "$work/alone" >/dev/null
 
@@ -44,7 +46,8 @@ grep -Eq '4 done before|"skipped":4' "$work/$again-1.out" || fail "a part submit
 for folder in slurm-results alone; do "$CBDC" sweep merge "$work/$folder" >/dev/null; done
 files=0
 for file in "$work"/alone/*.*; do
-    cmp "$file" "$work/slurm-results/$(basename "$file")" || fail "$(basename "$file") differs between Slurm and without"
+    cmp "$file" "$work/slurm-results/$(basename "$file")" ||
+        fail "$(basename "$file") differs between Slurm and without"
     files=$((files + 1))
 done
 [ "$files" -ge 9 ] || fail "expected 9 merged files, found $files"

@@ -1,5 +1,6 @@
 //! Banks that follow the chain from peers while the central bank is away, and peers that serve anything but the chain.
 
+#[path = "bank/running/mod.rs"]
 mod running;
 
 use std::convert::Infallible;

@@ -1,5 +1,6 @@
 //! What callers may use of a node: memory within one budget, a number of connections, and no endless silence.
 
+#[path = "bank/running/mod.rs"]
 mod running;
 
 use std::time::Duration;

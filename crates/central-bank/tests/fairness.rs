@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
+#[path = "central_bank/running/mod.rs"]
 mod running;
 
 use running::{Running, holder_key, now};

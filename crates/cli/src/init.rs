@@ -37,7 +37,12 @@ const BASE_PORT: u16 = 7000;
 #[derive(Args, Debug)]
 pub struct Shape {
     /// Commercial banks
-    #[arg(long, value_name = "N", default_value_t = BANKS, value_parser = RangedU64ValueParser::<u16>::new().range(1..=99))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = BANKS,
+        value_parser = RangedU64ValueParser::<u16>::new().range(1..=99)
+    )]
     pub banks: u16,
     /// The central bank's port; bank N listens on this + N, metrics 100 above; 0 picks free ports
     #[arg(long, value_name = "PORT", default_value_t = BASE_PORT)]

@@ -71,7 +71,7 @@ impl Options {
 
 impl Node {
     pub async fn run(self) -> anyhow::Result<()> {
-        crate::logging::to_stderr();
+        crate::logging::to_stderr()?;
         match self.kind {
             Kind::CentralBank { options, recover_from } => {
                 let mut config = cbdc_central_bank::Config::load(&options.config)?;

@@ -28,7 +28,8 @@ use crate::shutdown;
   cbdc simulate simulations/economy/digital-euro.toml --explain
 
 Same scenario, same seed: same digest, on any machine and with any number of threads. The folder given with --out holds
-summary.json, report.html and the tables as Parquet and CSV; a second run replaces them. Exit code 2 if the scenario has a
+summary.json, report.html and the tables as Parquet and CSV; a second run replaces them. \
+Exit code 2 if the scenario has a
 mistake.")]
 pub struct Simulate {
     /// The scenario's file

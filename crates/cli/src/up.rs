@@ -39,7 +39,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
   cbdc up mynet --force                 start again, without the old data
 
 An existing network is continued with its own number of banks and policy. Ctrl-C stops every node.
-If a preset links a class to deposits, as digital-euro does merchants, which may hold nothing, the wallets of that class are
+If a preset links a class to deposits, as digital-euro does merchants, which may hold nothing, \
+the wallets of that class are
 linked to their own bank: what exceeds the holding limit goes to the deposit there.")]
 pub struct Up {
     /// The network's folder
@@ -76,7 +77,8 @@ impl Up {
             _ = &mut stop => return Ok(()),
         };
         let ready = tokio::select! {
-            prepared = prepare(&network) => prepared.context("the network runs, but its money and wallets could not be set up").map(|()| true),
+            prepared = prepare(&network) =>
+                prepared.context("the network runs, but its money and wallets could not be set up").map(|()| true),
             _ = &mut stop => Ok(false),
         };
         let outcome = match ready {

@@ -24,7 +24,8 @@ use support::{START, ledger, wallet_counts};
 
 fn main() {
     println!(
-        "| wallets | bytes a wallet | checkpoint block, ms | snapshot, ms | write, s | checkpoint, bytes a wallet | load and check, s |"
+        "| wallets | bytes a wallet | checkpoint block, ms | snapshot, ms | write, s | checkpoint, bytes a wallet | \
+         load and check, s |"
     );
     println!("|---|---|---|---|---|---|---|");
     for wallets in wallet_counts() {

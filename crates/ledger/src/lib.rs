@@ -23,14 +23,16 @@
 //! |---|---|
 //! | `types` | [`amount`], [`format`], [`time`], [`identity`], [`outcome`]: units, names and answers |
 //! | `codec` | [`encoding`], [`compact`], [`merkle`]: how values become bytes and digests |
-//! | `state` | the records: [`account`], [`holder`], [`hold`], [`freeze`], [`member`], [`sequence`], [`books`], [`bank_position`], [`programme`], [`header`]; and what keeps them, such as [`cow_vec`] |
+//! | `state` | the records: [`account`], [`holder`], [`hold`], [`freeze`], [`member`], [`sequence`], [`books`], |
+//! | | [`bank_position`], [`programme`], [`header`]; and what keeps them, such as [`cow_vec`] |
 //! | `policy` | [`policy`]: parameter sets, and one module a rule |
 //! | `command` | [`command`]: the signed records; [`authority`]: who may sign and submit them |
 //! | `governance` | [`governance`]: the committee's proposals and votes |
 //! | `ledger` | [`genesis`], [`ledger`]: the whole state in one struct, what can be read of it, and its invariants |
 //! | `transition` | [`transition`]: how each command changes the state |
-//! | `chain` | [`command_batch`], [`block_proposal`], [`directory`], [`verification`], [`block`], [`receipt`], [`virtual_time`]: from bytes to sealed blocks and proofs |
-//! | `sync` | [`checkpoint`], [`checkpoint_signature`], [`filtered_block`]: saving a ledger, and following one bank's part of it |
+//! | `chain` | [`command_batch`], [`block_proposal`], [`directory`], [`verification`], [`block`], [`receipt`], |
+//! | | [`virtual_time`]: from bytes to sealed blocks and proofs |
+//! | `sync` | [`checkpoint`], [`checkpoint_signature`], [`filtered_block`]: saving a ledger, following a bank's part |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

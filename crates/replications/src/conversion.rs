@@ -10,7 +10,7 @@
 //! | C1 | a1 up to RM*, linear to a4 over the interval, then a4 |
 //! | C2 | as C1, with a2 for a4 |
 //! | C3 | a1 up to and at RM*, above it a2 |
-//! | C4 | as C3, and above RM* also a3 · (x − IT) / x where the account's wealth x exceeds the insured IT; a2 + a3 = 1 |
+//! | C4 | as C3, and above RM* also a3 · (x − IT) / x where an account's wealth x exceeds the insured IT; a2 + a3 = 1 |
 //!
 //! Source: Barucci, Gurgone, Iori and Azzone, arXiv 2510.21071, version 1, read in the source.
 

@@ -15,7 +15,8 @@ use super::parameters::Origin;
 /// Style rules of this page, added to those of all reports.
 const OWN_STYLE: &str = "td.outcome { white-space: nowrap; font-weight: 600; } .holds { color: var(--good); } \
     .fails { color: var(--bad); } .undecided { color: var(--warn); } .shown { color: var(--soft); font-weight: 500; } \
-    .claims td { min-width: 90px; } .claims td:first-child { min-width: 220px; } ul.plain { margin: 0; padding-left: 20px; } \
+    .claims td { min-width: 90px; } .claims td:first-child { min-width: 220px; } \
+    ul.plain { margin: 0; padding-left: 20px; } \
     ul.plain li { margin: 3px 0; } td small { color: var(--soft); } .plots { grid-template-columns: repeat(auto-fit, \
     minmax(min(100%, 460px), 1fr)); } .plots > figure { max-width: 640px; }";
 
@@ -46,10 +47,10 @@ pub fn page(comparison: &Comparison) -> String {
 pub fn index(comparisons: &[Comparison]) -> String {
     let mut body = String::from(
         "<header><p class=\"eyebrow\">cbdc replications</p><h1>Published results, paper against ours</h1>\
-         <p class=\"lead\">Each page rebuilds one paper and states which claims hold and which do not, what was calibrated, and what \
-         is not claimed.</p></header><section class=\"card\"><div class=\"scroll\"><table><thead><tr><th>Paper</th>\
-         <th class=\"number\">holds</th><th class=\"number\">does not</th><th class=\"number\">undecided</th>\
-         <th class=\"number\">shown only</th></tr></thead><tbody>",
+         <p class=\"lead\">Each page rebuilds one paper and states which claims hold and which do not, what was \
+         calibrated, and what is not claimed.</p></header><section class=\"card\"><div class=\"scroll\"><table><thead>\
+         <tr><th>Paper</th><th class=\"number\">holds</th><th class=\"number\">does not</th>\
+         <th class=\"number\">undecided</th><th class=\"number\">shown only</th></tr></thead><tbody>",
     );
     for comparison in comparisons {
         let _ = write!(
@@ -72,8 +73,8 @@ pub fn index(comparisons: &[Comparison]) -> String {
 fn head(html: &mut String, comparison: &Comparison) {
     let _ = write!(
         html,
-        "<header><p class=\"eyebrow\">cbdc replications \u{b7} paper against ours</p><h1>{}</h1><p class=\"lead\">{}</p>\
-         <p class=\"note\">{}</p></header>",
+        "<header><p class=\"eyebrow\">cbdc replications \u{b7} paper against ours</p><h1>{}</h1>\
+         <p class=\"lead\">{}</p><p class=\"note\">{}</p></header>",
         escape(comparison.title),
         escape(comparison.citation),
         escape(comparison.reading)
@@ -121,7 +122,8 @@ fn claims(html: &mut String, claims: &[Claim]) {
     let distance = if has_distance { "<th>Distance</th>" } else { "" };
     let _ = write!(
         html,
-        "<thead><tr><th>Claim</th><th>Paper</th><th>Ours</th>{distance}<th>Kind</th><th>Outcome</th></tr></thead><tbody>"
+        "<thead><tr><th>Claim</th><th>Paper</th><th>Ours</th>{distance}<th>Kind</th><th>Outcome</th></tr></thead>\
+         <tbody>"
     );
     for claim in claims {
         let (class, word) = outcome(claim.outcome);
@@ -244,8 +246,8 @@ fn items(html: &mut String, sentences: &[String]) {
 fn parameters(html: &mut String, comparison: &Comparison) {
     html.push_str(
         "<section class=\"card\"><details><summary>Every parameter with its value and origin</summary>\
-         <div class=\"scroll\"><table><thead><tr><th>Key</th><th class=\"number\">Value</th><th>Meaning</th><th>Origin</th></tr>\
-         </thead><tbody>",
+         <div class=\"scroll\"><table><thead><tr><th>Key</th><th class=\"number\">Value</th><th>Meaning</th>\
+         <th>Origin</th></tr></thead><tbody>",
     );
     for parameter in &comparison.parameters {
         let _ = write!(
@@ -274,7 +276,8 @@ fn rebuild(html: &mut String, comparison: &Comparison) {
     let _ = write!(
         html,
         "<section class=\"card\"><h2>Rebuild</h2><pre>cbdc replications {}</pre><dl><dt>parameters</dt><dd><code>\
-         simulations/replications/{}.toml</code></dd><dt>digest</dt><dd><code>{}</code></dd><dt>version</dt><dd>{}</dd></dl></section>",
+         simulations/replications/{}.toml</code></dd><dt>digest</dt><dd><code>{}</code></dd><dt>version</dt>\
+         <dd>{}</dd></dl></section>",
         comparison.name,
         comparison.name,
         comparison.digest(),

@@ -182,9 +182,11 @@ fn page(
         title: "Static outflow: everyone fills the wallet",
         citation: "ECB, technical note on the financial stability impact of the digital euro, October 2025; Copenhagen \
                    Economics; ECB working paper 2980",
-        reading: "Headline figures read in the sources' text or in reports of them; the bank data behind them are confidential.",
+        reading: "Headline figures read in the sources' text or in reports of them; the bank data behind them are \
+                  confidential.",
         model: vec![
-            "Outflow = \u{3a3} min(deposit, limit), exact in minor units for a given distribution of deposits.".to_owned(),
+            "Outflow = \u{3a3} min(deposit, limit), exact in minor units for a given distribution of deposits."
+                .to_owned(),
             format!(
                 "The distribution is ours: log-normal with the published total over {} holders, cut into {} classes. A \
                  published distribution used instead would make the curve a result.",
@@ -196,8 +198,8 @@ fn page(
         tables: vec![limits_table(given, &at)],
         charts: vec![chart(given, classes, &at)],
         calibrated: vec![format!(
-            "The spread of deposits (deviation of the logarithm {deviation:.3}) is set so that {:.0} bn leave at {:.0}. One \
-             number fitted to one number: that it comes out proves nothing.",
+            "The spread of deposits (deviation of the logarithm {deviation:.3}) is set so that {:.0} bn leave at \
+             {:.0}. One number fitted to one number: that it comes out proves nothing.",
             given.outflow / 1e9,
             given.limit
         )],
@@ -207,17 +209,17 @@ fn page(
                 .to_owned(),
         ],
         differences: vec![
-            "The ECB counts wallets per person and bank from confidential bank data and takes every eligible one as full: 699 \
-             bn / 3,000 = 233 million full wallets. We have deposits per person from a smooth distribution."
+            "The ECB counts wallets per person and bank from confidential bank data and takes every eligible one as \
+             full: 699 bn / 3,000 = 233 million full wallets. We have deposits per person from a smooth distribution."
                 .to_owned(),
             "The number of holders is our assumption; with another number another spread fits as well.".to_owned(),
-            "Deposits are sight deposits of retail customers in one study and all household deposits in the other: the bases \
-             differ by 1.1 tn, and so do the studies."
+            "Deposits are sight deposits of retail customers in one study and all household deposits in the other: the \
+             bases differ by 1.1 tn, and so do the studies."
                 .to_owned(),
         ],
         not_claimed: vec![
-            "That people would do so. Static outflow is an upper bound for a limit: WP 2980, where people choose, has 0.10 to \
-             0.38 tn at 3,000."
+            "That people would do so. Static outflow is an upper bound for a limit: WP 2980, where people choose, has \
+             0.10 to 0.38 tn at 3,000."
                 .to_owned(),
             "Which banks would be hit, and the 13 banks of the note: that needs the ECB's bank data.".to_owned(),
         ],
@@ -332,8 +334,8 @@ fn limits_table(given: &Given, at: &dyn Fn(f64) -> f64) -> Table {
         ]
     };
     Table::new(
-        "Our curve beside the note's reading, in which every one of 233 million wallets is full whatever the limit (a line through 699 \
-         bn at 3,000; above 3,000 it is an extrapolation)",
+        "Our curve beside the note's reading, in which every one of 233 million wallets is full whatever the limit (a \
+         line through 699 bn at 3,000; above 3,000 it is an extrapolation)",
         &[">limit", ">ours, bn", ">ours, % of deposits", ">all wallets full, bn", ">difference, bn"],
         limits.into_iter().map(row).collect(),
     )
@@ -352,7 +354,8 @@ fn chart(given: &Given, classes: &[HolderClass], at: &dyn Fn(f64) -> f64) -> Cha
     let holders: u64 = classes.iter().map(|class| class.holders).sum();
     Chart {
         title: "Outflow against the limit".to_owned(),
-        description: "Static outflow of the fitted distribution rises with the limit ever more slowly; dots are published figures."
+        description: "Static outflow of the fitted distribution rises with the limit ever more slowly; dots are \
+                      published figures."
             .to_owned(),
         x: Quantity::new("limit a person", ""),
         y: Quantity::new("bn", "bn"),

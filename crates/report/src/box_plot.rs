@@ -58,9 +58,10 @@ pub fn box_plot(number: usize, title: &str, description: &str, axis: &Axis, rows
         );
     }
     format!(
-        "<figure class=\"card plot\"><figcaption><h3>{title}</h3></figcaption><svg viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" \
-         aria-labelledby=\"t{number} d{number}\"><title id=\"t{number}\">{title}</title><desc id=\"d{number}\">{}</desc>{svg}</svg>\
-         <p class=\"note\">{}</p></figure>",
+        "<figure class=\"card plot\"><figcaption><h3>{title}</h3></figcaption>\
+         <svg viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" aria-labelledby=\"t{number} d{number}\">\
+         <title id=\"t{number}\">{title}</title><desc id=\"d{number}\">{}</desc>{svg}</svg><p class=\"note\">{}</p>\
+         </figure>",
         base + 22.0,
         escape(description),
         escape(description),

@@ -360,7 +360,8 @@ impl Plot {
             let _ = write!(
                 svg,
                 "<g class=\"mark\"><title>{}</title><line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{}\"/>\
-                 <circle cx=\"{x:.1}\" cy=\"{cy}\" r=\"8\"/><text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text></g>",
+                 <circle cx=\"{x:.1}\" cy=\"{cy}\" r=\"8\"/>\
+                 <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text></g>",
                 escape(&mark.label),
                 HEIGHT - BOTTOM,
                 TOP - 4.0,
@@ -441,8 +442,8 @@ pub fn bars(number: usize, title: &str, description: &str, name_width: f64, bars
         y += height + if grouped { 2.0 } else { 9.0 };
     }
     format!(
-        "<svg viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" aria-labelledby=\"t{number} d{number}\"><title id=\"t{number}\">{}\
-         </title><desc id=\"d{number}\">{}</desc>{rows}</svg>",
+        "<svg viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" aria-labelledby=\"t{number} d{number}\">\
+         <title id=\"t{number}\">{}</title><desc id=\"d{number}\">{}</desc>{rows}</svg>",
         y + 4.0,
         escape(title),
         escape(description)

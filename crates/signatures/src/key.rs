@@ -95,7 +95,8 @@ impl FromStr for PublicKey {
 pub enum PublicKeyParseError {
     /// The text is too short or too long.
     #[error(
-        "expected a public key of 64 hexadecimal digits, found {found_digits} characters; give it without prefix or spaces"
+        "expected a public key of 64 hexadecimal digits, found {found_digits} characters; give it without prefix or \
+         spaces"
     )]
     Length {
         /// Characters in the text.
@@ -116,7 +117,8 @@ pub enum PublicKeyParseError {
 pub enum KeyError {
     /// No point of the curve has this encoding.
     #[error(
-        "expected a public key that encodes a point of edwards25519, found {found}, which encodes none; make sure that the key was copied whole and is an Ed25519 key"
+        "expected a public key that encodes a point of edwards25519, found {found}, which encodes none; make sure that \
+         the key was copied whole and is an Ed25519 key"
     )]
     NotAPoint {
         /// The key that was refused.
@@ -124,7 +126,8 @@ pub enum KeyError {
     },
     /// The point's order divides 8, so signatures under this key prove nothing.
     #[error(
-        "expected a public key whose point has large order, found {found}, whose order divides 8, so that anybody can sign for it; generate a new key pair"
+        "expected a public key whose point has large order, found {found}, whose order divides 8, so that anybody can \
+         sign for it; generate a new key pair"
     )]
     SmallOrder {
         /// The key that was refused.

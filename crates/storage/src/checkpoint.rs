@@ -20,7 +20,8 @@
 //! # Layout of [`Column::Checkpoint`]
 //! | key | value |
 //! |---|---|
-//! | 0, height (u64 big-endian) | manifest: version (1), height, log index, log term (u64 each), root (32), chunk count (u32), total bytes (u64), extra bytes; little-endian; sealed |
+//! | 0, height (u64 big-endian) | manifest: version (1), height, log index, log term (u64 each), root (32), |
+//! | | chunk count (u32), total bytes (u64), extra bytes; little-endian; sealed |
 //! | 1, height (u64 big-endian), chunk (u32 big-endian) | the chunk's bytes; sealed |
 
 use std::ops::ControlFlow;
@@ -168,7 +169,10 @@ impl CheckpointWriter {
         self.store.write(batch, Durability::Synced)?;
 
         if let Err(error) = self.remove_old() {
-            tracing::warn!(height = self.height, %error, "older checkpoints were not removed; the next checkpoint tries again");
+            tracing::warn!(
+                height = self.height, %error,
+                "older checkpoints were not removed; the next checkpoint tries again"
+            );
         }
         Ok(manifest)
     }
@@ -469,7 +473,10 @@ mod tests {
                 } else {
                     let damaged = u32::from(key[12]);
                     assert!(
-                        matches!(read(&store, &manifest), Err(StoreError::DamagedChunk { height: 10, chunk, .. }) if chunk == damaged),
+                        matches!(
+                            read(&store, &manifest),
+                            Err(StoreError::DamagedChunk { height: 10, chunk, .. }) if chunk == damaged
+                        ),
                         "bit {bit}"
                     );
                 }

@@ -36,7 +36,8 @@ pub enum StoreError {
 
     /// Another version of the program wrote the folder.
     #[error(
-        "the data folder has format {found}, and this program reads format {expected}: go on with the version of the program that wrote it, or start in an empty folder"
+        "the data folder has format {found}, and this program reads format {expected}: go on with the version of the \
+         program that wrote it, or start in an empty folder"
     )]
     OtherFormat {
         /// The format that this program reads and writes.
@@ -46,7 +47,10 @@ pub enum StoreError {
     },
 
     /// The folder could not be opened or recovered.
-    #[error("the store in {} could not be opened: {reason}; check the folder's permissions and the disk, or restore this node from its peers", path.display())]
+    #[error(
+        "the store in {} could not be opened: {reason}; check the folder's permissions and the disk, or restore this \
+         node from its peers", path.display()
+    )]
     Open {
         /// The store's folder.
         path: PathBuf,
@@ -64,7 +68,9 @@ pub enum StoreError {
     },
 
     /// Reading or writing failed.
-    #[error("the store in {} failed while {doing}: {reason}; check the disk, then start this node again", path.display())]
+    #[error(
+        "the store in {} failed while {doing}: {reason}; check the disk, then start this node again", path.display()
+    )]
     Io {
         /// The store's folder.
         path: PathBuf,

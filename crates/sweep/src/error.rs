@@ -27,7 +27,10 @@ pub enum SweepError {
         source: std::io::Error,
     },
     /// The folder holds no plan.
-    #[error("expected plan.json in {}, found none: write it with `cbdc sweep plan FILE --out {}`", folder.display(), folder.display())]
+    #[error(
+        "expected plan.json in {}, found none: write it with `cbdc sweep plan FILE --out {}`",
+        folder.display(), folder.display()
+    )]
     NoPlan {
         /// The folder without a plan.
         folder: PathBuf,

@@ -39,8 +39,8 @@ pub enum PartError {
     },
     /// A count without an index.
     #[error(
-        "the count of parts is {count} ({count_from}), and the index is not given: expected --index I with I from 0 to {}, \
-         or one of the variables SLURM_ARRAY_TASK_ID and JOB_COMPLETION_INDEX", count.saturating_sub(1)
+        "the count of parts is {count} ({count_from}), and the index is not given: expected --index I with I from 0 to \
+         {}, or one of the variables SLURM_ARRAY_TASK_ID and JOB_COMPLETION_INDEX", count.saturating_sub(1)
     )]
     NoIndex {
         /// The count.
@@ -55,7 +55,10 @@ pub enum PartError {
         from: &'static str,
     },
     /// The index is not below the count.
-    #[error("the index of the part ({index_from}): expected 0 to {} for {count} parts ({count_from}), found {index}", count - 1)]
+    #[error(
+        "the index of the part ({index_from}): expected 0 to {} for {count} parts ({count_from}), found {index}",
+        count - 1
+    )]
     Outside {
         /// The index.
         index: u32,
@@ -68,8 +71,8 @@ pub enum PartError {
     },
     /// A Slurm array that is not numbered from 0 in steps of 1.
     #[error(
-        "the Slurm array is numbered from {min} in steps of {step}: expected `--array=0-{}`, or --count with the number of \
-         parts when only some of them are run again", count.saturating_sub(1)
+        "the Slurm array is numbered from {min} in steps of {step}: expected `--array=0-{}`, or --count with the \
+         number of parts when only some of them are run again", count.saturating_sub(1)
     )]
     Array {
         /// `SLURM_ARRAY_TASK_MIN`.

@@ -8,7 +8,8 @@
 //! | `[set]` | keys of the scenario that all runs change |
 //! | `[grid]` | keys with lists of values: every combination is a design, the last key changing fastest |
 //! | `[[list]]` | one design each, with the keys that it sets and optionally its `name` |
-//! | `[latin_hypercube]` | `designs`, `seed`, and `over`: keys with `{ from, to, scale = "linear" or "log" }`; whole ends give whole numbers |
+//! | `[latin_hypercube]` | `designs`, `seed`, and `over`: keys with `{ from, to, scale = "linear" or "log" }`; |
+//! | | whole ends give whole numbers |
 //!
 //! At most one of the last three; with none of them the scenario itself is the only design. A key may be written in
 //! quotes or without, `policy.holding_limit_minor` or `"policy.holding_limit_minor"`, and `shock.0.day` names a key of
@@ -448,7 +449,8 @@ mod tests {
 
     #[test]
     fn a_list_names_its_designs_and_what_all_share_is_set_once() {
-        let plan = "seeds = [7, 5]\n[set]\ntime.days = 3\n[[list]]\nname = \"tight\"\npolicy.holding_limit_minor = 1_000\n[[list]]\n";
+        let plan = "seeds = [7, 5]\n[set]\ntime.days = 3\n[[list]]\nname = \"tight\"\n\
+                    policy.holding_limit_minor = 1_000\n[[list]]\n";
         let file = read(plan).unwrap();
         assert_eq!(file.seeds, [7, 5]);
         assert_eq!(file.designs[0].name.as_deref(), Some("tight"));

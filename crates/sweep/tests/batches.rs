@@ -50,8 +50,8 @@ fn threads_and_parts_change_no_byte() {
         all.push(merged_bytes(&out));
     }
     let names: Vec<&str> = all[0].keys().map(String::as_str).collect();
-    let expected = "banks.parquet events.parquet households.parquet macro.parquet payments.parquet plan.json report.html \
-                    runs.parquet summary.json";
+    let expected = "banks.parquet events.parquet households.parquet macro.parquet payments.parquet plan.json \
+                    report.html runs.parquet summary.json";
     assert_eq!(names.join(" "), expected);
     for other in &all[1..] {
         for (name, bytes) in &all[0] {

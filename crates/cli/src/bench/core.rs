@@ -16,17 +16,28 @@ use crate::output::{Output, fields};
   cbdc bench core --wallets 10000 --batch 1000 --transfers 1000000 --json
   cbdc bench core --policy none --data /mnt/disk/core
 
-For comparison with ledgers that check no signatures. Transfers between random wallets are ordered, each proposal with its own
+For comparison with ledgers that check no signatures. Transfers between random wallets are ordered, \
+each proposal with its own
 fsync, and applied, sealed and archived as a node does it. Exit code 5 if the books do not agree afterwards.")]
 pub struct Core {
     /// Funded wallets
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(2..=50_000_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000_000,
+        value_parser = clap::value_parser!(u32).range(2..=50_000_000)
+    )]
     wallets: u32,
     /// Transfers in a block proposal
     #[arg(long, value_name = "N", default_value_t = 8_189, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
     /// Transfers to measure, after a twentieth more to warm up
-    #[arg(long, value_name = "N", default_value_t = 4_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 4_000_000,
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000_000)
+    )]
     transfers: u64,
     /// Block proposals in flight, from being proposed to being settled
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]

@@ -39,7 +39,11 @@ impl AcceptClock {
             "time_ms": state.time_ms,
             "expected_ms": state.expected_ms,
             "last_block_ms": state.last_block_ms,
-            "banks": state.banks.iter().map(|bank| json!({ "bank": bank.bank, "ahead_ms": bank.ahead_ms })).collect::<Vec<_>>(),
+            "banks": state
+                .banks
+                .iter()
+                .map(|bank| json!({ "bank": bank.bank, "ahead_ms": bank.ahead_ms }))
+                .collect::<Vec<_>>(),
             "due": {
                 "days": due.days,
                 "interest_minor": due.interest_minor,
@@ -54,7 +58,8 @@ impl AcceptClock {
             let ending = match (accepted, has_jumped) {
                 (Some(time), _) => format!("Accepted: blocks are sealed again, from {time}."),
                 (None, true) => format!(
-                    "The clock has jumped, and no block is sealed. Nothing was accepted; to accept this clock:\n  cbdc policy accept-clock --yes{}",
+                    "The clock has jumped, and no block is sealed. Nothing was accepted; to accept this clock:\
+                     \n  cbdc policy accept-clock --yes{}",
                     self.network.suffix()
                 ),
                 (None, false) => "The clock has not jumped: there is nothing to accept.".to_owned(),

@@ -57,7 +57,13 @@ impl Programmes {
 }
 
 fn object(programme: &v1::Programme) -> Value {
-    let purpose = |purpose: &v1::Purpose| json!({ "payees": purpose.payees, "funding": purpose.funding, "expires_at_ms": purpose.expires_at_ms });
+    let purpose = |purpose: &v1::Purpose| {
+        json!({
+            "payees": purpose.payees,
+            "funding": purpose.funding,
+            "expires_at_ms": purpose.expires_at_ms,
+        })
+    };
     json!({
         "number": programme.number,
         "class": programme.class,

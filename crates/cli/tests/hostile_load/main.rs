@@ -134,7 +134,8 @@ async fn memory() {
 async fn silence() {
     let mut network = Hostile::start().await;
     println!(
-        "\n| 600 silent connections to each node | a new customer's first answer, ms | bank 2, restarted, has the central bank, ms |"
+        "\n| 600 silent connections to each node | a new customer's first answer, ms | bank 2, restarted, has the \
+         central bank, ms |"
     );
     println!("|---|---|---|");
     let [customer, bank] = [network.new_customer().await, network.restart_bank_2().await].map(|time| time.as_millis());

@@ -9,7 +9,8 @@ parameters! {
     "consumption" {
         out_of_income = 0.9, 0.0 to 2.0, "spent of each unit of income after tax";
         out_of_wealth = 0.02, 0.0 to 1.0, "spent a month of each unit of liquid wealth";
-        rate_elasticity = 0.5, 0.0 to 10.0, "fall in spending, as a share, for a real rate 100 points above the neutral one";
+        rate_elasticity = 0.5, 0.0 to 10.0,
+            "fall in spending, as a share, for a real rate 100 points above the neutral one";
         neutral_rate = 0.005, -0.1 to 0.2, "real rate at which spending is neither raised nor lowered";
         retail_share = 0.75, 0.0 to 1.0, "share paid day by day; the rest are monthly bills by transfer";
     }

@@ -9,7 +9,8 @@ parameters! {
     "credit" {
         repaid = 0.01, 0.0 to 1.0, "share of loans repaid in a month";
         growth = 0.0015, -0.5 to 0.5, "growth of loans wanted in a month at the normal rate";
-        rate_elasticity = 0.5, 0.0 to 50.0, "fall in wanted loans a month, as a share of loans, for a loan rate 100 points above normal";
+        rate_elasticity = 0.5, 0.0 to 50.0,
+            "fall in wanted loans a month, as a share of loans, for a loan rate 100 points above normal";
         normal_rate = 0.04, 0.0 to 1.0, "loan rate at which the normal growth is wanted";
         capital_floor = 0.08, 0.0 to 1.0, "capital ratio at which lending stops";
         capital_target = 0.13, 0.0 to 1.0, "capital ratio from which lending is free";
@@ -23,7 +24,8 @@ behaviour! {
 
 impl Credit {
     fn equation(&self) -> &'static str {
-        "new = loans · max(0, repaid + growth − η · (r − normal)) · clamp((ratio − floor) / (target − floor), 0, 1), halved below the liquidity floor"
+        "new = loans · max(0, repaid + growth − η · (r − normal)) · clamp((ratio − floor) / (target − floor), 0, 1), \
+         halved below the liquidity floor"
     }
 
     fn source(&self) -> &'static str {

@@ -8,7 +8,8 @@ use super::{behaviour, parameters};
 parameters! {
     "default" {
         probability = 0.0006, 0.0 to 1.0, "a month, at the normal loan rate and demand";
-        rate_sensitivity = 15.0, 0.0 to 1000.0, "growth of the probability's logarithm for a loan rate 100 points higher";
+        rate_sensitivity = 15.0, 0.0 to 1000.0,
+            "growth of the probability's logarithm for a loan rate 100 points higher";
         gap_sensitivity = 8.0, 0.0 to 1000.0, "fall of the probability's logarithm for an output gap of 100 %";
         normal_rate = 0.04, 0.0 to 1.0, "loan rate at which the probability is as given";
         loss = 0.4, 0.0 to 1.0, "share of a defaulted loan that is lost";

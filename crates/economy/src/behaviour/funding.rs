@@ -21,7 +21,8 @@ parameters! {
         wholesale_days = 90.0, 1.0 to 10000.0, "mean days until wholesale funding that was raised matures";
         refinancing_days = 7.0, 1.0 to 1000.0, "maturity of the central bank's refinancing, days";
         eligible_loans = 0.4, 0.0 to 1.0, "share of loans that the central bank takes as collateral";
-        liquidity_floor = 0.05, 0.0 to 1.0, "liquid assets over deposits and wholesale funding below which lending is rationed";
+        liquidity_floor = 0.05, 0.0 to 1.0,
+            "liquid assets over deposits and wholesale funding below which lending is rationed";
     }
 }
 

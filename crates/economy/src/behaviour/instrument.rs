@@ -10,7 +10,8 @@ use crate::behaviour::Channel;
 parameters! {
     "instrument" {
         cbdc_share = 0.35, 0.0 to 1.0, "share of an adopter's payments made with CBDC at full trust";
-        fee_sensitivity = 100.0, 0.0 to 10000.0, "how fast CBDC payments get fewer with the payer's fee as a share of the amount";
+        fee_sensitivity = 100.0, 0.0 to 10000.0,
+            "how fast CBDC payments get fewer with the payer's fee as a share of the amount";
         cash_level = 0.8, 0.0 to 1.0, "share of the smallest payments in shops made with banknotes";
         cash_half_minor = 4000.0, 1.0 to 10000000.0, "amount at which that share has halved, minor units";
         cash_taste_spread = 0.5, 0.0 to 1.0, "how far households differ in their taste for banknotes";

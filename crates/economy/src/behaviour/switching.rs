@@ -8,7 +8,8 @@ use super::{behaviour, parameters};
 
 parameters! {
     "switching" {
-        trust_sensitivity = 0.5, 0.0 to 100.0, "probability a month of leaving, for a lead in trust of 1 beyond the tolerance";
+        trust_sensitivity = 0.5, 0.0 to 100.0,
+            "probability a month of leaving, for a lead in trust of 1 beyond the tolerance";
         tolerance = 0.1, 0.0 to 1.0, "lead in trust of the best other bank that is tolerated";
         insured_calm = 0.7, 0.0 to 1.0, "part of that probability that full insurance of the deposit takes away";
     }

@@ -10,7 +10,7 @@
 //!
 //! | table | holds |
 //! |---|---|
-//! | `[time]`, `[households]`, `[firms]`, `[banks]`, `[investors]` | the agents and their balances at the start ([`population`]) |
+//! | `[time]`, `[households]`, `[firms]`, `[banks]`, `[investors]` | agents and opening balances ([`population`]) |
 //! | `[policy]`, `[[schedule]]`, `[[rule]]` | the central bank's policy ([`policy`]) |
 //! | `[[shock]]` | events from outside ([`shock`]) |
 //! | `[behaviour]` | the words that choose each behaviour's model ([`behaviour`](crate::behaviour)) |

@@ -9,7 +9,7 @@
 //! | `taylor` | the policy rate | inflation and output gap |
 //! | `mccallum` | base money, by market operations | nominal spending against its target |
 //! | `k-percent` | base money, by market operations | nothing: it grows by k a year |
-//! | `limit-ladder` | the holding limit, a step of `steps_minor` at a time | CBDC over deposits against `share_low` and `share_high` |
+//! | `limit-ladder` | the holding limit, by `steps_minor` | CBDC over deposits against `share_low` and `share_high` |
 //! | `tier-ladder` | both CBDC rates | the deposit facility's rate: r₁ = max(0, DFR − s), r₂ = min(0, DFR − s) |
 //! | `expression` | `lever` | the text in `expression` |
 
@@ -159,7 +159,8 @@ impl Policy {
             return Err(section.mistake("penalty_above_ppm", expected, policy.penalty_above_ppm.to_string()));
         }
         if !policy.waterfall && policy.firm_limit_minor == Some(0) {
-            let expected = "true while firm_limit_minor is 0: without a waterfall no firm could be paid; or give firm_limit_minor = \"none\"";
+            let expected = "true while firm_limit_minor is 0: without a waterfall no firm could be paid; or give \
+                            firm_limit_minor = \"none\"";
             return Err(section.mistake("waterfall", expected, "false"));
         }
         section.end()?;

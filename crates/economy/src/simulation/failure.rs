@@ -238,6 +238,8 @@ impl Economy<'_> {
             }
             self.settle_all()?;
         }
+        // A credit to a new wallet pays the demurrage that its holder still owes.
+        self.take_over_demurrage();
         Ok(())
     }
 

@@ -71,9 +71,10 @@ pub fn section(html: &mut String, result: &RunResult) {
     let Some(maximum) = &result.maximum else { return };
     let _ = write!(
         html,
-        "<section class=\"card\"><h2>Latency against load</h2><p>{}</p><div class=\"scroll\"><table><caption>Each step on a network of \
-         its own; settled of what was due in the measured time; \u{b5}s of CPU for each payment, all processes, signatures, load generator; the share of the machine's cores that the \
-         run kept busy, and that others did</caption><thead><tr>",
+        "<section class=\"card\"><h2>Latency against load</h2><p>{}</p><div class=\"scroll\"><table>\
+         <caption>Each step on a network of its own; settled of what was due in the measured time; \u{b5}s of CPU for \
+         each payment, all processes, signatures, load generator; the share of the machine's cores that the run kept \
+         busy, and that others did</caption><thead><tr>",
         escape(&verdict(maximum).join(" "))
     );
     for (name, _) in COLUMNS {

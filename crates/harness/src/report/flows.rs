@@ -88,9 +88,10 @@ pub fn deposits(html: &mut String, result: &RunResult) {
     let columns: String = columns.into_iter().map(head).collect();
     let _ = write!(
         html,
-        "<section class=\"card\"><h2>Deposits at the banks (I3)</h2><div class=\"scroll\"><table><caption>Deposits and what is in \
-         transit, {code}, over the whole run, set-up included; flows from the audited chain, balances as the banks report them before and at \
-         the end</caption><thead><tr><th scope=\"col\">bank</th>{columns}<th scope=\"col\">verdict</th></tr></thead><tbody>"
+        "<section class=\"card\"><h2>Deposits at the banks (I3)</h2><div class=\"scroll\"><table>\
+         <caption>Deposits and what is in transit, {code}, over the whole run, set-up included; flows from the audited \
+         chain, balances as the banks report them before and at the end</caption><thead><tr>\
+         <th scope=\"col\">bank</th>{columns}<th scope=\"col\">verdict</th></tr></thead><tbody>"
     );
     let amount = |minor: i64| money(minor, &result.currency);
     for (name, bank) in &result.deposits {
@@ -121,9 +122,11 @@ fn verdict(bank: &BankDeposits) -> String {
 fn waterfall_by_bank(html: &mut String, result: &RunResult) {
     let _ = write!(
         html,
-        "<h3>Waterfall by bank</h3><div class=\"scroll\"><table><caption>Moved between wallets and deposits by the waterfall, {}\
-         </caption><thead><tr><th scope=\"col\">bank</th><th scope=\"col\" class=\"number\">to deposits before the load</th>\
-         <th scope=\"col\" class=\"number\">in it</th><th scope=\"col\" class=\"number\">from deposits before the load</th>\
+        "<h3>Waterfall by bank</h3><div class=\"scroll\"><table><caption>Moved between wallets and deposits by the \
+         waterfall, {}</caption><thead><tr><th scope=\"col\">bank</th>\
+         <th scope=\"col\" class=\"number\">to deposits before the load</th>\
+         <th scope=\"col\" class=\"number\">in it</th>\
+         <th scope=\"col\" class=\"number\">from deposits before the load</th>\
          <th scope=\"col\" class=\"number\">in it</th></tr></thead><tbody>",
         escape(&result.currency.code)
     );

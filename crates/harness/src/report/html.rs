@@ -153,9 +153,10 @@ fn books_and_audit(html: &mut String, result: &RunResult) {
     let code = escape(&result.currency.code);
     let _ = write!(
         html,
-        "<section class=\"two\"><div class=\"card\"><h2>Supply</h2><div class=\"scroll\"><table><caption>Terms of the supply, {code}\
-         </caption><thead><tr><th scope=\"col\">Term</th><th scope=\"col\" class=\"number\">before the load</th>\
-         <th scope=\"col\" class=\"number\">during it</th><th scope=\"col\" class=\"number\">at the end</th></tr></thead><tbody>"
+        "<section class=\"two\"><div class=\"card\"><h2>Supply</h2><div class=\"scroll\"><table><caption>Terms of the \
+         supply, {code}</caption><thead><tr><th scope=\"col\">Term</th>\
+         <th scope=\"col\" class=\"number\">before the load</th><th scope=\"col\" class=\"number\">during it</th>\
+         <th scope=\"col\" class=\"number\">at the end</th></tr></thead><tbody>"
     );
     let amount = |minor: i64| money(minor, &result.currency);
     let before = &result.supply_before;
@@ -230,9 +231,10 @@ fn events(html: &mut String, result: &RunResult) {
         return;
     }
     html.push_str(
-        "<section class=\"card\"><h2>Events</h2><div class=\"scroll\"><table><caption>Numbers as in the plots</caption><thead><tr>\
-         <th scope=\"col\">#</th><th scope=\"col\" class=\"number\">planned, s</th><th scope=\"col\" class=\"number\">done, s</th>\
-         <th scope=\"col\">what</th><th scope=\"col\">note</th></tr></thead><tbody>",
+        "<section class=\"card\"><h2>Events</h2><div class=\"scroll\"><table><caption>Numbers as in the plots</caption>\
+         <thead><tr><th scope=\"col\">#</th><th scope=\"col\" class=\"number\">planned, s</th>\
+         <th scope=\"col\" class=\"number\">done, s</th><th scope=\"col\">what</th><th scope=\"col\">note</th></tr>\
+         </thead><tbody>",
     );
     for (number, event) in result.events.iter().enumerate() {
         let done = event.done_at_s.map_or("never".to_owned(), |at_s| format!("{at_s:.2}"));
@@ -313,10 +315,11 @@ fn what_ran(html: &mut String, result: &RunResult) {
 fn repeat(html: &mut String, result: &RunResult) {
     let _ = write!(
         html,
-        "<section class=\"card\"><h2>Repeat it</h2><pre><code>{}</code></pre><dl><dt>Seed</dt><dd>{}</dd><dt>Scenario hash</dt>\
-         <dd><code>{}</code></dd><dt>Version</dt><dd>{}</dd></dl><details><summary>The scenario with every default written out</summary>\
-         <pre><code>{}</code></pre></details><p class=\"note\">Latency runs from the moment a payment was due, so a stall counts \
-         against every payment it held up. Payments count in the measured time when they were due in it. Figures on this page are those of summary.json.</p></section>",
+        "<section class=\"card\"><h2>Repeat it</h2><pre><code>{}</code></pre><dl><dt>Seed</dt><dd>{}</dd>\
+         <dt>Scenario hash</dt><dd><code>{}</code></dd><dt>Version</dt><dd>{}</dd></dl><details><summary>The scenario \
+         with every default written out</summary><pre><code>{}</code></pre></details><p class=\"note\">Latency runs \
+         from the moment a payment was due, so a stall counts against every payment it held up. Payments count in the \
+         measured time when they were due in it. Figures on this page are those of summary.json.</p></section>",
         escape(&result.command),
         result.scenario.seed,
         escape(&result.scenario.hash),

@@ -172,9 +172,11 @@ pub fn outcome_bars(result: &RunResult, number: usize) -> String {
     let _ = write!(
         html,
         "<div class=\"strip\" aria-hidden=\"true\"><span class=\"c2\" style=\"flex-grow:{settled:.6}\"></span>\
-         <span class=\"c3\" style=\"flex-grow:{refused:.6}\"></span><span class=\"c4\" style=\"flex-grow:{failed:.6}\"></span></div>\
+         <span class=\"c3\" style=\"flex-grow:{refused:.6}\"></span>\
+         <span class=\"c4\" style=\"flex-grow:{failed:.6}\"></span></div>\
          <ul class=\"legend counts\"><li><span class=\"swatch c2\"></span>settled {} ({})</li>\
-         <li><span class=\"swatch c3\"></span>refused {} ({})</li><li><span class=\"swatch c4\"></span>failed {} ({})</li></ul>",
+         <li><span class=\"swatch c3\"></span>refused {} ({})</li>\
+         <li><span class=\"swatch c4\"></span>failed {} ({})</li></ul>",
         count(result.settled),
         part(result.settled),
         count(result.refused),
@@ -226,8 +228,9 @@ pub fn amount_bars(result: &RunResult, number: usize) -> String {
     let mean = money((value as f64 / payments.max(1) as f64).round() as i64, &result.currency);
     let description = format!("Offered payments by amount; the mean is {mean} {code}.");
     format!(
-        "<figure class=\"card plot\"><figcaption><h3>Amounts, {code}</h3><ul class=\"legend\"><li><span class=\"swatch c1\"></span>\
-         share of payments</li><li><span class=\"swatch c6\"></span>share of value</li></ul></figcaption>{}\
+        "<figure class=\"card plot\"><figcaption><h3>Amounts, {code}</h3><ul class=\"legend\">\
+         <li><span class=\"swatch c1\"></span>share of payments</li>\
+         <li><span class=\"swatch c6\"></span>share of value</li></ul></figcaption>{}\
          <p class=\"note\">Workload {}; mean payment {code} {mean}.</p></figure>",
         bars(number, "Amounts", &description, 110.0, &rows),
         escape(&result.shape.amounts)

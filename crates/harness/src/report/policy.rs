@@ -135,11 +135,13 @@ fn preset_card(html: &mut String, preset: &PresetFacts) {
 fn versions(html: &mut String, result: &RunResult) {
     let _ = write!(
         html,
-        "<section class=\"card\"><h2>Versions of the policy</h2><div class=\"scroll\"><table><caption>Payments of the run, \
-         warm-up included, counted from the chain under the version that their block names; those that were not ordered are in the last row</caption><thead><tr>\
-         <th scope=\"col\">version</th><th scope=\"col\" class=\"number\">since, s</th><th scope=\"col\">what changed</th>\
-         <th scope=\"col\">blocks</th><th scope=\"col\" class=\"number\">settled</th><th scope=\"col\" class=\"number\">refused</th>\
-         <th scope=\"col\">refused by</th><th scope=\"col\" class=\"number\">waterfall, {}</th></tr></thead><tbody>",
+        "<section class=\"card\"><h2>Versions of the policy</h2><div class=\"scroll\"><table><caption>Payments of the \
+         run, warm-up included, counted from the chain under the version that their block names; those that were not \
+         ordered are in the last row</caption><thead><tr><th scope=\"col\">version</th>\
+         <th scope=\"col\" class=\"number\">since, s</th><th scope=\"col\">what changed</th>\
+         <th scope=\"col\">blocks</th><th scope=\"col\" class=\"number\">settled</th>\
+         <th scope=\"col\" class=\"number\">refused</th><th scope=\"col\">refused by</th>\
+         <th scope=\"col\" class=\"number\">waterfall, {}</th></tr></thead><tbody>",
         escape(&result.currency.code)
     );
     for version in &result.policy.versions {
@@ -162,8 +164,9 @@ fn versions(html: &mut String, result: &RunResult) {
     }
     not_ordered(html, result);
     html.push_str(
-        "</tbody></table></div><p class=\"note\">Limits and fees hold from the block that enacts them. Rates hold from the next \
-         ledger day, and interest is posted when it is capitalised: a run within one day posts none.</p></section>",
+        "</tbody></table></div><p class=\"note\">Limits and fees hold from the block that enacts them. Rates hold from \
+         the next ledger day, and interest is posted when it is capitalised: a run within one day posts none.</p>\
+         </section>",
     );
 }
 
@@ -201,9 +204,10 @@ pub fn by_rule(refusals: &BTreeMap<String, u64>, most: usize) -> String {
 
 fn rules(html: &mut String, result: &RunResult) {
     html.push_str(
-        "<section class=\"card\"><h2>Rules that refused payments</h2><div class=\"scroll\"><table><caption>Payments due in the measured \
-         time</caption><thead><tr><th scope=\"col\">rule</th><th scope=\"col\" class=\"number\">refused</th>\
-         <th scope=\"col\" class=\"number\">of offered</th><th scope=\"col\">what it means</th><th scope=\"col\">worth retrying</th></tr></thead><tbody>",
+        "<section class=\"card\"><h2>Rules that refused payments</h2><div class=\"scroll\"><table>\
+         <caption>Payments due in the measured time</caption><thead><tr><th scope=\"col\">rule</th>\
+         <th scope=\"col\" class=\"number\">refused</th><th scope=\"col\" class=\"number\">of offered</th>\
+         <th scope=\"col\">what it means</th><th scope=\"col\">worth retrying</th></tr></thead><tbody>",
     );
     let mut rules: Vec<(&String, &u64)> = result.refusals.iter().collect();
     rules.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
@@ -226,9 +230,10 @@ fn holders(html: &mut String, result: &RunResult) {
     let code = escape(&result.currency.code);
     let _ = write!(
         html,
-        "<section class=\"card\"><h2>Holdings at the end</h2><div class=\"scroll\"><table><caption>Holders by class, {code}; from the \
-         audited chain</caption><thead><tr><th scope=\"col\">class</th><th scope=\"col\" class=\"number\">holders</th>\
-         <th scope=\"col\" class=\"number\">limit</th><th scope=\"col\" class=\"number\">above it</th><th scope=\"col\" class=\"number\">held</th>\
+        "<section class=\"card\"><h2>Holdings at the end</h2><div class=\"scroll\"><table><caption>Holders by class, \
+         {code}; from the audited chain</caption><thead><tr><th scope=\"col\">class</th>\
+         <th scope=\"col\" class=\"number\">holders</th><th scope=\"col\" class=\"number\">limit</th>\
+         <th scope=\"col\" class=\"number\">above it</th><th scope=\"col\" class=\"number\">held</th>\
          <th scope=\"col\" class=\"number\">a day would accrue</th></tr></thead><tbody>"
     );
     let amount = |minor: u64| money(i64::try_from(minor).unwrap_or(i64::MAX), &result.currency);
@@ -246,8 +251,8 @@ fn holders(html: &mut String, result: &RunResult) {
         );
     }
     html.push_str(
-        "</tbody></table></div><p class=\"note\">What a day would accrue is computed from these holdings and the rates last enacted; \
-         the supply report shows what was posted.</p></section>",
+        "</tbody></table></div><p class=\"note\">What a day would accrue is computed from these holdings and the rates \
+         last enacted; the supply report shows what was posted.</p></section>",
     );
 }
 

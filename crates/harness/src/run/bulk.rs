@@ -121,7 +121,11 @@ async fn open_at(
                 let outcomes = unpack(&batch.outcomes).map_err(anyhow::Error::msg)?;
                 progress(outcomes.len() as u64);
                 for (index, answer) in (batch.batch_id as usize * BATCH..).zip(outcomes) {
-                    ensure!(answer.state == State::Final && answer.outcome.is_settled(), "opening a wallet at bank {bank}: {}", answer.outcome);
+                    ensure!(
+                        answer.state == State::Final && answer.outcome.is_settled(),
+                        "opening a wallet at bank {bank}: {}",
+                        answer.outcome
+                    );
                     height = height.max(answer.height);
                     accounts[index] = AccountId::from_u64(answer.outcome.amount);
                 }

@@ -225,8 +225,8 @@ fn judge(name: &str, report: &mut BankDeposits, tip: Height, after: Result<Total
     report.agrees = after_minor == expected_minor;
     (!report.agrees).then(|| {
         format!(
-            "I3: {name} has {after_minor} minor units on deposit and in transit, {expected_minor} were expected from the \
-             chain and the harness's credits"
+            "I3: {name} has {after_minor} minor units on deposit and in transit, {expected_minor} were expected from \
+             the chain and the harness's credits"
         )
     })
 }

@@ -147,8 +147,8 @@ fn step_scenario(mut scenario: Scenario, bound: Bound) -> Scenario {
 
 fn announcement(scenario: &Scenario, bound: Bound) -> String {
     format!(
-        "searching for the highest rate with p99 within {} ms: at most {STEPS_MAX} steps, each on a network of its own with {} wallets and \
-         {:.0} s of load after {:.0} s of warm-up, and no new step after {} min",
+        "searching for the highest rate with p99 within {} ms: at most {STEPS_MAX} steps, each on a network of its own \
+         with {} wallets and {:.0} s of load after {:.0} s of warm-up, and no new step after {} min",
         bound.p99_ms,
         scenario.wallets.count,
         scenario.load.duration_s,

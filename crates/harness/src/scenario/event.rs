@@ -7,17 +7,18 @@
 //!
 //! | action | further keys |
 //! |---|---|
-//! | `"kill"` (SIGKILL), `"stop"` (SIGTERM), `"restart"` | `node`: `"central-bank"`, or `"bank-1"` for the first bank and so on |
+//! | `"kill"` (SIGKILL), `"stop"` (SIGTERM), `"restart"` | `node`: `"central-bank"`, `"bank-1"`, `"bank-2"` and so on |
 //! | `"policy"` | the keys of `[policy]` but `preset`, at least one |
 //! | `"grant"` | `class`, `amount_minor` for each holder; `first` so many holders (0: all), `bank` |
 //! | | for targeted money also `expires_in_s`, `payees` (classes), `funding` (`"equity"` or `"government"`) |
 //! | `"bank-status"` | `node` (a bank), `status`: `"active"`, `"suspended"` or `"resolved"` |
-//! | `"freeze"`, `"unfreeze"` | `amount_minor` for each wallet; `wallet` (index from 0), or `class` and `count` (0: all) |
+//! | `"freeze"`, `"unfreeze"` | `amount_minor` a wallet; `wallet` (index from 0), or `class` and `count` (0: all) |
 //! | `"seize"` | the same, and `to_wallet`, the wallet that is paid |
 //! | `"reclassify"` | `wallet`, `class`: its holder's class from now on |
 //! | `"report-deposits"` | `node` (a bank) |
 //! | `"issue"`, `"redeem"` | `node` (a bank), `amount_minor` |
-//! | `"operation"` | `kind`, `bank`, `amount_minor`; `price` (`"99.5 %"`) of securities; `rate`, `matures_in_days` of refinancing |
+//! | `"operation"` | `kind`, `bank`, `amount_minor` |
+//! | | for securities also `price` (`"99.5 %"`), for refinancing `rate` and `matures_in_days` |
 //!
 //! Policy, grants and a bank's status are decided by the committee's vote and apply when enacted; an operation is the
 //! operator's, freezes and seizures are a court's order, a holder's class is the registrar's. Wallets are counted as in
@@ -135,8 +136,8 @@ impl Event {
 /// Explains where keys of other actions belong.
 fn say_where_keys_belong(section: &mut Section<'_>) {
     section.only_when(&policy_keys(), "policy figures only with action = \"policy\"");
-    let nodes = "`node` only with action = \"kill\", \"stop\", \"restart\", \"bank-status\", \"report-deposits\", \"issue\" or \
-                 \"redeem\"";
+    let nodes = "`node` only with action = \"kill\", \"stop\", \"restart\", \"bank-status\", \"report-deposits\", \
+                 \"issue\" or \"redeem\"";
     section.only_when(&["node"], nodes);
     section.only_when(&["status"], "`status` only with action = \"bank-status\"");
     let grant = "this key only with action = \"grant\"";

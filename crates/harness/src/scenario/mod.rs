@@ -320,8 +320,8 @@ fn keep_openings_within_limits(wallets: &mut Wallets, policy: &Policy) -> Vec<St
             let figure = wallets.opening_balance_minor.get_mut(class);
             if *figure > most && *wallets.class_mix.get(class) > 0.0 {
                 notes.push(format!(
-                    "Wallets of class {class} open with {most} minor units, not {figure}: more would be above the holding limit of \
-                     {} under the preset.",
+                    "Wallets of class {class} open with {most} minor units, not {figure}: more would be above the \
+                     holding limit of {} under the preset.",
                     limit.minor()
                 ));
             }

@@ -18,7 +18,7 @@ use super::section::Section;
 /// | `supply_cap_minor` | most CBDC in existence |
 /// | `issuance_quota_minor` | most that one bank may be issued a ledger day, gross |
 /// | `issuance_quota_of_bank_minor` | the same for single banks: `{ bank-2 = 500000 }` |
-/// | `holding_limit_minor` | most a holder may hold across banks; one figure, or a table by class, as in all keys below |
+/// | `holding_limit_minor` | most a holder may hold across banks; one figure, or a table by class, as in all below |
 /// | `payment_limit_minor` | most a single payment may move |
 /// | `day_limit_minor`, `month_limit_minor` | most a holder may pay a calendar day or month |
 /// | `velocity` | payments of a holder in a rolling window: `"10 in 24 h"` |

@@ -396,7 +396,8 @@ fn opening_balances_must_respect_the_policy_they_open_under() {
         "[policy]\nholding_limit_minor = 10\n[wallets]\nopening_balance_minor = 10\nopening_spread = 0.5",
     ));
     assert_eq!(found.found, "15");
-    let quotas = "[network]\nbanks = 2\n[policy]\nissuance_quota_minor = 10_000\nissuance_quota_of_bank_minor = { bank-2 = 2_000 }\n\
+    let quotas = "[network]\nbanks = 2\n[policy]\nissuance_quota_minor = 10_000\n\
+                  issuance_quota_of_bank_minor = { bank-2 = 2_000 }\n\
                   [wallets]\nper_bank = 20\nopening_balance_minor = 200\n[load]\nrate_per_s = 10";
     let found = mistake(parse(quotas));
     assert_eq!(found.expected, "opening balances of at most 2000 at bank-2 (policy.issuance_quota_of_bank_minor)");

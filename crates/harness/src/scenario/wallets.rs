@@ -25,8 +25,8 @@ pub const WALLETS_MAX: u64 = 50_000_000;
 /// | `per_bank` | – | instead of `count`; 2 to 50 million over all banks |
 /// | `opening_balance_minor` | 500,000 | one figure, or a table by class; with a preset at most its holding limit |
 /// | `opening_spread` | 0 | 0 to 1: a wallet opens with its class's figure give or take this share of it |
-/// | `class_mix` | household 0.9, merchant 0.08, business 0.02 | shares that add up to 1; a class left out has share 0 |
-/// | `linked` | false, or the preset's | `true`, `false`, or the share of wallets that are linked; or a table by class |
+/// | `class_mix` | household 0.9, merchant 0.08, business 0.02 | shares that add up to 1; a class left out has none |
+/// | `linked` | false, or the preset's | `true`, `false`, or the share of wallets linked; or a table by class |
 /// | `opening_deposit_minor` | 0 | the opening deposit of each linked wallet's holder, for top-ups |
 ///
 /// A linked wallet's holder consents that credits above the holding limit go to their deposit at the same bank (the

@@ -111,7 +111,8 @@ mod tests {
         ) {
             let share = if banks == 1 { 0.0 } else { 0.6 };
             let text = format!(
-                "seed = {seed}\n[network]\nbanks = {banks}\n[wallets]\nper_bank = {per_bank}\n[load]\nrate_per_s = 100\n\
+                "seed = {seed}\n[network]\nbanks = {banks}\n[wallets]\nper_bank = {per_bank}\n[load]\n\
+                 rate_per_s = 100\n\
                  payee_skew = {skew}\ncross_bank_share = {share}\npayees = '{payees}'"
             );
             for payment in Plan::new(&scenario(&text)) {

@@ -67,8 +67,8 @@ pub enum VirtualTimeError {
     #[error(transparent)]
     Genesis(#[from] GenesisError),
     #[error(
-        "expected the virtual key, which nobody holds, as the signing key of every member, found {found} at {role} {id}: \
-         a network whose members can sign is not driven without signatures"
+        "expected the virtual key, which nobody holds, as the signing key of every member, found {found} at {role} \
+         {id}: a network whose members can sign is not driven without signatures"
     )]
     MemberCanSign { role: Role, id: u16, found: PublicKey },
 }

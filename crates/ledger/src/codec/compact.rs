@@ -6,7 +6,7 @@
 //! | value | encoding |
 //! |---|---|
 //! | number | seven bits a byte, the lowest first; the highest bit of a byte says that another follows |
-//! | `N` words | `N` lengths in bytes, four bits each, the first in the lower half; then that many bytes of each, little-endian |
+//! | `N` words | `N` lengths in bytes, four bits each, lower half first; then so many bytes of each, little-endian |
 
 use super::encoding::{DecodeError, Reader, Writer};
 
@@ -181,7 +181,10 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn what_can_be_read_has_one_encoding(bytes in prop::collection::vec(any::<u8>(), 0..80), small in any::<bool>()) {
+        fn what_can_be_read_has_one_encoding(
+            bytes in prop::collection::vec(any::<u8>(), 0..80),
+            small in any::<bool>(),
+        ) {
             let bytes: Vec<u8> = bytes.into_iter().map(|byte| if small { byte & 0x33 } else { byte }).collect();
             let mut input = Reader::new("test", &bytes);
             if let Ok(number) = input.number() {

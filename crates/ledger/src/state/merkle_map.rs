@@ -299,7 +299,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_map_and_its_snapshots_are_what_plain_maps_are(steps in any_steps(), froms in prop::collection::vec(any_key(), 5)) {
+        fn a_map_and_its_snapshots_are_what_plain_maps_are(
+            steps in any_steps(),
+            froms in prop::collection::vec(any_key(), 5),
+        ) {
             let (mut map, mut plain) = (MerkleMap::default(), BTreeMap::new());
             let mut snapshots = Vec::new();
             for (number, step) in steps.iter().enumerate() {
@@ -325,7 +328,10 @@ mod tests {
         }
 
         #[test]
-        fn maps_that_differ_have_different_roots(steps in any_steps(), step in (any_key(), prop::option::of(any::<u32>()))) {
+        fn maps_that_differ_have_different_roots(
+            steps in any_steps(),
+            step in (any_key(), prop::option::of(any::<u32>())),
+        ) {
             let (mut map, mut plain) = (MerkleMap::default(), BTreeMap::new());
             for step in &steps {
                 take(step, &mut map, &mut plain);

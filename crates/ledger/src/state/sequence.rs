@@ -195,7 +195,8 @@ mod tests {
                     let expected_lowest = (1..).find(|candidate| !set.contains(candidate)).unwrap();
                     prop_assert_eq!(lowest, expected_lowest);
                     let expected = if number < expected_lowest || set.contains(&number) { SequenceStatus::Used }
-                        else if number >= expected_lowest + window { SequenceStatus::OutOfWindow } else { SequenceStatus::Free };
+                        else if number >= expected_lowest + window { SequenceStatus::OutOfWindow }
+                        else { SequenceStatus::Free };
                     prop_assert_eq!(status, expected);
                     if expected == SequenceStatus::Free { set.insert(number); }
                 }

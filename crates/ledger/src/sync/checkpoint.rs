@@ -5,8 +5,10 @@
 //!
 //! | section | chunk |
 //! |---|---|
-//! | 1 | version (1; this is 2), header of the tip, digests of the sections (384), genesis, length of the state (8); in a partial replica, its bank (2) |
-//! | 5 | a part of the state: members, policy, proposals, books, banks' positions, holds, freezes, programmes, sweep, reclassified holders, as one stream cut into parts |
+//! | 1 | version (1; this is 2), header of the tip, digests of the sections (384), genesis, length of the state (8); |
+//! | | in a partial replica, its bank (2) |
+//! | 5 | a part of the state, one stream cut into parts: members, policy, proposals, books, banks' positions, |
+//! | | holds, freezes, programmes, sweep, reclassified holders |
 //! | 2 | holders: first position, count, (record, times of recent payments) |
 //! | 3 | a bank: number, issuance of the day |
 //! | 6 | retired keys of the bank of the last section 3: count, keys |

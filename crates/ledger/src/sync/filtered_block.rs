@@ -26,17 +26,21 @@
 //! | version (1; this is 5), reserved (1), bank (2) | |
 //! | path of the bank's leaf | index (2), number of banks (2), length (1), hashes; zeros before the bank is a member |
 //! | changed accounts of the bank | count (4), (serials passed over (number), record (compact)) in serial order |
-//! | linked wallets of other banks | count (4), (account (8), record (compact)): changed wallets that are linked to the bank, and those that a command of the block linked anew |
+//! | linked wallets of other banks | count (4), (account (8), record (compact)): |
+//! | | changed wallets that are linked to the bank, and those that a command of the block linked anew |
 //! | keys | count (4), (account (8), key (32)): of opened wallets and replaced keys among the above |
 //! | holders | count (4), (position (4), record (64)): holders of those, and reclassified ones |
-//! | waterfalls | count (4), (command (4), wallet (8), amount (8), to the deposit (1)): between wallets and deposits at this bank |
+//! | waterfalls | count (4), (command (4), wallet (8), amount (8), to the deposit (1)): |
+//! | | between wallets and deposits at this bank |
 //! | entries | count (4), entries ([`Entry::encode`]) of the bank's wallets, in the block's order |
 //! | books | length (4), balance sheet and positions where they changed |
 //! | members | length (4), the members without the sequence numbers that they have used, where members changed |
 //! | policy | count (4), the versions of policy that began with the block |
 //! | classes | count (4), (position (4), count (4), (day (4), class (1))) of each holder who was reclassified |
-//! | digests | count (1; 0 where none changed), digest (32) of each section; then count (2; 0 where no key changed), (bank (2), root of its keys (32)) |
-//! | commands | count (4), (commands passed over (number), outcome (compact), command (compact)): those that name the bank or an account of it |
+//! | digests | count (1; 0 where none changed), digest (32) of each section; |
+//! | | then count (2; 0 where no key changed), (bank (2), root of its keys (32)) |
+//! | commands | count (4), (commands passed over (number), outcome (compact), command (compact)): |
+//! | | those that name the bank or an account of it |
 
 use std::collections::{BTreeMap, BTreeSet};
 

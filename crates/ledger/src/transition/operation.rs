@@ -7,10 +7,12 @@
 //! |---|---|---|
 //! | banknotes, government | reserves against banknotes or government | the debited account has too little |
 //! | buy securities | Dr securities, Cr reserves: the cost | the cost rounds to nothing |
-//! | sell securities | Dr reserves the proceeds, Cr securities the average cost, the difference to or from equity | more is sold than is held; the proceeds round to nothing; too few reserves |
+//! | sell securities | Dr reserves the proceeds, Cr securities the average cost, | more is sold than is held; |
+//! | | the difference to or from equity | the proceeds round to nothing; too few reserves |
 //! | place a deposit | Dr reserves, Cr deposit facility | too few reserves |
-//! | lend, refinance | Dr loans, Cr reserves | the loan would mature today or earlier; collateral after the haircut does not cover all loans |
-//! | pledge, release | none: a note in the register of collateral | too little is pledged; the rest does not cover the loans |
+//! | lend, refinance | Dr loans, Cr reserves | the loan would mature today or earlier; |
+//! | | | collateral after the haircut does not cover all loans |
+//! | pledge, release | none: a note in the collateral register | too little is pledged; the rest does not cover loans |
 //! | realise collateral | Dr securities, Cr loans, at market value | more than is pledged or owed |
 //! | write off loans | Dr equity, Cr loans | reserves or collateral are left; more than is owed |
 //!

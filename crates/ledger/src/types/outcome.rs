@@ -214,8 +214,9 @@ reasons! {
     78 RequestConflict      "REQUEST_CONFLICT"      BeforeOrdering later=false
         "The caller's id names another request already, with other contents: nothing was done."
     79 DepositsInDoubt      "DEPOSITS_IN_DOUBT"     BeforeOrdering later=true
-        "The bank's data folder is older than what the bank has done since: it shows and moves no deposits until its back \
-         office has accepted them; limit is the height of the block that showed it, amount the height that is booked."
+        "The bank's data folder is older than what the bank has done since: it shows and moves no deposits until its \
+         back office has accepted them; limit is the height of the block that showed it, amount the height that is \
+         booked."
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true
         "The seat has made so many proposals today, or it or the committee has so many open, that no more are \
          accepted; limit is that number."

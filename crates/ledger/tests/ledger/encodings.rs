@@ -637,7 +637,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_encoded_decodes_to_the_same(commands in prop::collection::vec(any_command(), 0..8), time in any::<u64>()) {
+    fn what_was_encoded_decodes_to_the_same(
+        commands in prop::collection::vec(any_command(), 0..8),
+        time in any::<u64>(),
+    ) {
         for command in &commands {
             prop_assert_eq!(Command::from_bytes(&command.to_bytes()), Ok(command.clone()));
         }
@@ -662,11 +665,16 @@ proptest! {
             let found = CommandBatch::decode(bytes.clone().into(), commands_max);
             prop_assert_eq!(found, Err(BatchError::TooMany { commands_max }));
             let found = CommandBatch::decode(bytes[..bytes.len() - cut].to_vec().into(), list.len());
-            prop_assert!(matches!(found, Err(BatchError::Command { index, .. }) if index == commands_max), "{:?}", found);
+            prop_assert!(
+                matches!(found, Err(BatchError::Command { index, .. }) if index == commands_max),
+                "{:?}",
+                found
+            );
         }
 
         batch.retain(|at| keep[at]);
-        let left: Vec<Command> = list.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(command, _)| command).collect();
+        let left: Vec<Command> =
+            list.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(command, _)| command).collect();
         let bytes: Vec<Vec<u8>> = left.iter().map(Command::to_bytes).collect();
         prop_assert_eq!((batch.commands(), &batch.bytes()[..]), (&left[..], &bytes.concat()[..]));
         prop_assert_eq!(batch.encoded_commands().collect::<Vec<_>>(), bytes);

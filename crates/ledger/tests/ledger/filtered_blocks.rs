@@ -81,7 +81,8 @@ proptest! {
         for plan in beginning().iter().chain(&plans) {
             let parent = *chain.ledger.tip();
             let (bytes, block) = chain.block(plan, &keys);
-            let made = filtered_blocks(&chain.ledger, &[bank], &parent, &BlockProposal::decode(&bytes).unwrap(), &block);
+            let made =
+                filtered_blocks(&chain.ledger, &[bank], &parent, &BlockProposal::decode(&bytes).unwrap(), &block);
             let filtered_block = &made[0].1;
             for (pick, bit) in &flips {
                 let mut altered = filtered_block.clone();

@@ -53,7 +53,8 @@ fn events() -> impl Strategy<Value = Event> {
     let rate = || prop_oneof![3 => -200_000..200_000, 1 => Just(0), 1 => -3_000_000..600_000, 1 => -20..20];
     let bounds = prop::collection::btree_map(1..900_000u64, rate(), 0..=3);
     prop_oneof![
-        8 => (wallet(), wallet(), share()).prop_map(|(from, to, share_percent)| Event::Transfer { from, to, share_percent }),
+        8 => (wallet(), wallet(), share())
+            .prop_map(|(from, to, share_percent)| Event::Transfer { from, to, share_percent }),
         2 => (wallet(), share()).prop_map(|(wallet, share_percent)| Event::Freeze { wallet, share_percent }),
         1 => (wallet(), share()).prop_map(|(wallet, share_percent)| Event::Unfreeze { wallet, share_percent }),
         3 => (wallet(), wallet(), share(), 1..31u64)
@@ -62,7 +63,8 @@ fn events() -> impl Strategy<Value = Event> {
         1 => (0..4usize).prop_map(|hold| Event::Void { hold }),
         3 => (wallet(), 0..CLASSES).prop_map(|(wallet, class)| Event::Reclassify { wallet, class }),
         3 => wallet().prop_map(|wallet| Event::Designate { wallet }),
-        1 => (wallet(), wallet(), share()).prop_map(|(from, to, share_percent)| Event::Seize { from, to, share_percent }),
+        1 => (wallet(), wallet(), share())
+            .prop_map(|(from, to, share_percent)| Event::Seize { from, to, share_percent }),
         6 => (0..CLASSES, bounds, rate()).prop_map(|(class, bounded, above)| {
             Event::Rates { class, bounded: bounded.into_iter().collect(), above }
         }),

@@ -31,7 +31,9 @@ use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{AccountId, Amount, BankId, Block, Class, Command, Genesis, Outcome, Reason, Signed};
 
 macro_rules! pages {
-    ($($name:literal),*) => { &[$(($name, include_str!(concat!("../../../../docs/reference/policy/", $name, ".md")))),*] };
+    ($($name:literal),*) => {
+        &[$(($name, include_str!(concat!("../../../../docs/reference/policy/", $name, ".md")))),*]
+    };
 }
 
 const PAGES: &[(&str, &str)] = pages![

@@ -203,13 +203,17 @@ pub fn incoming(
                     tokio::spawn(async move {
                         let shaken = tokio::select! {
                             shaken = handshake(&acceptor, stream, address) => shaken,
-                            () = permit.gives_way.cancelled() => Err(io::Error::other("too many handshakes are in flight")),
+                            () = permit.gives_way.cancelled() =>
+                                Err(io::Error::other("too many handshakes are in flight")),
                         };
                         drop(permit);
                         match shaken {
                             Ok(connection) => drop(ready.send(connection).await),
                             Err(error) => if let Some(refused) = REFUSED.count(1) {
-                                tracing::info!(%address, %error, refused, "a connection was refused in the TLS handshake (count since the last such line)");
+                                tracing::info!(
+                                    %address, %error, refused,
+                                    "a connection was refused in the TLS handshake (count since the last such line)"
+                                );
                             },
                         }
                     });

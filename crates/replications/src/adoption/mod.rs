@@ -65,25 +65,25 @@ pub fn compare(root: &mut Section<'_>, threads: usize) -> Result<Comparison, Rep
         reading: "Only the abstract was read: its rules, data and tables were not found.",
         model: vec![
             format!(
-                "A small model of our own, not the paper's: {} consumers learn how to pay, {} merchants learn what to accept, for {} \
-                 weeks; the last {} are measured, with {} seeds.",
+                "A small model of our own, not the paper's: {} consumers learn how to pay, {} merchants learn what to \
+                 accept, for {} weeks; the last {} are measured, with {} seeds.",
                 p.consumers, p.merchants, p.rounds, p.measured, p.seeds
             ),
-            "A payment in CBDC fails if the wallet holds too little, and that is remembered. Merchants take a terminal if the \
-             goodwill of customers who would use it pays for it."
+            "A payment in CBDC fails if the wallet holds too little, and that is remembered. Merchants take a terminal \
+             if the goodwill of customers who would use it pays for it."
                 .to_owned(),
         ],
         claims: claims(&runs),
         tables: vec![table(&runs)],
         charts: vec![chart(&runs)],
         calibrated: vec![
-            "Nothing was fitted to the paper, whose figures are not known to us. Tastes, costs and learning are our own round \
-             figures and stand for no country."
+            "Nothing was fitted to the paper, whose figures are not known to us. Tastes, costs and learning are our \
+             own round figures and stand for no country."
                 .to_owned(),
         ],
         results: vec![
-            "The signs. Waterfall and limits act only through payments that fail; the spread through what CBDC is worth to its \
-             holder; subsidies through merchants that otherwise take cash only."
+            "The signs. Waterfall and limits act only through payments that fail; the spread through what CBDC is \
+             worth to its holder; subsidies through merchants that otherwise take cash only."
                 .to_owned(),
             format!(
                 "For cash, \u{201c}not cut\u{201d} means that its share falls by at most {} percentage points on \
@@ -92,18 +92,21 @@ pub fn compare(root: &mut Section<'_>, threads: usize) -> Result<Comparison, Rep
             ),
         ],
         differences: vec![
-            "The paper's agents learn on Spanish payment data; ours have log-normal payments and tastes of our own.".to_owned(),
-            "What cuts cash hangs on the terminal. Here one terminal does for card and CBDC, so whatever makes CBDC better liked brings \
-             terminals to shops that took cash only, and cash falls. When merchants weighed card and CBDC apart, the waterfall and the \
-             spread did not cut cash in this model, nor did most merchants take CBDC; we kept the rule that has one terminal."
+            "The paper's agents learn on Spanish payment data; ours have log-normal payments and tastes of our own."
                 .to_owned(),
-            "The abstract says that subsidies alone reduce cash; that the other four leave it where it is, within the bound above, is our \
-             reading of it."
+            "What cuts cash hangs on the terminal. Here one terminal does for card and CBDC, so whatever makes CBDC \
+             better liked brings terminals to shops that took cash only, and cash falls. When merchants weighed card \
+             and CBDC apart, the waterfall and the spread did not cut cash in this model, nor did most merchants take \
+             CBDC; we kept the rule that has one terminal."
                 .to_owned(),
-            "Nothing here is a blind test: three rules were settled with results in sight. The first is the one terminal, above. The \
-             second is that who uses a wallet keeps a usual payment in it, so that CBDC alone finds some use; without it the same claims \
-             hold and the same do not, with CBDC alone at 0.7 % of payments. The third is that \u{201c}not cut\u{201d} is judged on one side: \
-             held to \u{201c}no change\u{201d}, the balance limit and the top-up limit would fail as well, since both raise cash."
+            "The abstract says that subsidies alone reduce cash; that the other four leave it where it is, within the \
+             bound above, is our reading of it."
+                .to_owned(),
+            "Nothing here is a blind test: three rules were settled with results in sight. The first is the one \
+             terminal, above. The second is that who uses a wallet keeps a usual payment in it, so that CBDC alone \
+             finds some use; without it the same claims hold and the same do not, with CBDC alone at 0.7 % of \
+             payments. The third is that \u{201c}not cut\u{201d} is judged on one side: held to \u{201c}no \
+             change\u{201d}, the balance limit and the top-up limit would fail as well, since both raise cash."
                 .to_owned(),
         ],
         not_claimed: vec![

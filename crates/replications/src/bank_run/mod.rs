@@ -312,13 +312,13 @@ fn page(
         reading: "Code and settings were read; results are known from the abstract, as signs.",
         model: vec![
             format!(
-                "A smaller model of our own, not the paper's: {} households, one sector of firms, {} banks, a state and a \
-                 central bank; {} seeds, the same in every regime with and without CBDC.",
+                "A smaller model of our own, not the paper's: {} households, one sector of firms, {} banks, a state \
+                 and a central bank; {} seeds, the same in every regime with and without CBDC.",
                 p.households, p.banks, p.seeds
             ),
             format!(
-                "The paper's experiment: from step {} everybody wants CBDC instead of deposits and banks borrow from the central \
-                 bank; in three regimes one bank's loans keep {:.0} % of their value at step {}.",
+                "The paper's experiment: from step {} everybody wants CBDC instead of deposits and banks borrow from \
+                 the central bank; in three regimes one bank's loans keep {:.0} % of their value at step {}.",
                 p.run_step,
                 100.0 * p.loans_keep,
                 p.failure_step
@@ -334,8 +334,8 @@ fn page(
         charts,
         calibrated: vec!["Nothing: no figure of the paper was fitted.".to_owned()],
         results: vec![
-            "Signs. They follow from who earns interest from whom once deposits have become CBDC, which is the paper's own \
-             argument: a smaller model may carry it."
+            "Signs. They follow from who earns interest from whom once deposits have become CBDC, which is the paper's \
+             own argument: a smaller model may carry it."
                 .to_owned(),
             format!(
                 "\u{201c}No change\u{201d} means a mean difference of at most {} in the unit shown.",
@@ -343,23 +343,25 @@ fn page(
             ),
         ],
         differences: vec![
-            "One sector of firms, no capital goods, no growth, no entry, no interbank market: the paper has 100 consumption and \
-             10 capital firms and grows by 0.75 %."
+            "One sector of firms, no capital goods, no growth, no entry, no interbank market: the paper has 100 \
+             consumption and 10 capital firms and grows by 0.75 %."
                 .to_owned(),
             "Rates, margins and propensities to consume are ours; loans are rolled over instead of running for 20 \
             steps."
                 .to_owned(),
-            "After a failure the bank has its capital again in all three regimes, so only who bears the loss differs. Regimes with a \
-             failure have a corridor; effects of the failure are differences against the same run without it."
+            "After a failure the bank has its capital again in all three regimes, so only who bears the loss differs. \
+             Regimes with a failure have a corridor; effects of the failure are differences against the same run \
+             without it."
                 .to_owned(),
-            "Banks pass dearer funds on to firms in full. Under a floor, most of what depositors gain is therefore paid by firms and only \
-             a little by banks' profit; the signs are the paper's, the division is not."
+            "Banks pass dearer funds on to firms in full. Under a floor, most of what depositors gain is therefore \
+             paid by firms and only a little by banks' profit; the signs are the paper's, the division is not."
                 .to_owned(),
-            "The loans of the failed bank are not made anew. With CBDC the central bank then lends less for good and seigniorage stays \
-             smaller, so a bail-out costs somewhat more output than without CBDC: contrary to the paper."
+            "The loans of the failed bank are not made anew. With CBDC the central bank then lends less for good and \
+             seigniorage stays smaller, so a bail-out costs somewhat more output than without CBDC: contrary to the \
+             paper."
                 .to_owned(),
-            "The central bank makes good its losses from later profits before it pays the state again; under deposit insurance this \
-             is why the cost comes later."
+            "The central bank makes good its losses from later profits before it pays the state again; under deposit \
+             insurance this is why the cost comes later."
                 .to_owned(),
         ],
         not_claimed: vec!["Any size. The paper's numbers were not found, and ours depend on our rates.".to_owned()],

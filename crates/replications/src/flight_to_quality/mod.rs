@@ -141,26 +141,27 @@ pub fn compare(root: &mut Section<'_>, threads: usize) -> Result<Comparison, Rep
         tables,
         charts: vec![rules_chart(&parameters.conversion)],
         calibrated: vec![
-            "Nothing was fitted to the paper's results. What the paper does not give was chosen so that the economy without \
-             CBDC is stationary; those choices were made after looking at output, mostly of the economy without CBDC but \
-             with all designs in view. Each is listed under differences."
+            "Nothing was fitted to the paper's results. What the paper does not give was chosen so that the economy \
+             without CBDC is stationary; those choices were made after looking at output, mostly of the economy \
+             without CBDC but with all designs in view. Each is listed under differences."
                 .to_owned(),
             "The paper's own parameters marked as fitted by its authors were taken as they are.".to_owned(),
         ],
         results: vec![
             "The five conversion rules at hand-worked points, exactly.".to_owned(),
-            "Signs and orders in the claims, each with its paired difference and standard error in the tables below.".to_owned(),
-            "Whatever is undecided or contrary is part of the result: it says which of the paper's orders a version with \
-             another reading of its gaps does not carry."
+            "Signs and orders in the claims, each with its paired difference and standard error in the tables below."
+                .to_owned(),
+            "Whatever is undecided or contrary is part of the result: it says which of the paper's orders a version \
+             with another reading of its gaps does not carry."
                 .to_owned(),
         ],
         differences,
         not_claimed: vec![
-            "Levels. The paper's numéraire, \u{3ba} and code are not given and its RM is in doubt; the last two tables show levels \
-             for orientation only."
+            "Levels. The paper's numéraire, \u{3ba} and code are not given and its RM is in doubt; the last two tables \
+             show levels for orientation only."
                 .to_owned(),
-            "Significance for the paper's bank-default rates: with a standard deviation near 5 an unpaired test at 5 % needs \
-             about 52,000 independent observations an arm for C0."
+            "Significance for the paper's bank-default rates: with a standard deviation near 5 an unpaired test at 5 % \
+             needs about 52,000 independent observations an arm for C0."
                 .to_owned(),
             "Run probabilities and welfare.".to_owned(),
         ],
@@ -171,14 +172,15 @@ pub fn compare(root: &mut Section<'_>, threads: usize) -> Result<Comparison, Rep
 fn model(p: &Parameters, collapsed: usize) -> Vec<String> {
     vec![
         format!(
-            "An agent-based economy after the paper's description: {} households, {} firms, {} banks, a state and a central \
-             bank; {} steps, the first {} dropped; {} seeds, the same for every design, of which {} are left out because the \
-             economy of some design collapsed into public debt.",
+            "An agent-based economy after the paper's description: {} households, {} firms, {} banks, a state and a \
+             central bank; {} steps, the first {} dropped; {} seeds, the same for every design, of which {} are left \
+             out because the economy of some design collapsed into public debt.",
             p.households, p.firms, p.banks, p.steps, p.dropped, p.seeds, collapsed
         ),
-        "Money is whole minor units; five stock-flow identities are checked at every step of every run, to the unit.".to_owned(),
-        "Everything runs twice, since the paper's printed measure of bank risk does not fit its printed results: with RM as \
-         printed, and with RM as risk-weighted assets over worth."
+        "Money is whole minor units; five stock-flow identities are checked at every step of every run, to the unit."
+            .to_owned(),
+        "Everything runs twice, since the paper's printed measure of bank risk does not fit its printed results: with \
+         RM as printed, and with RM as risk-weighted assets over worth."
             .to_owned(),
     ]
 }

@@ -67,8 +67,8 @@ pub fn compare(root: &mut Section<'_>) -> Result<Comparison, ReplicationError> {
     Ok(Comparison {
         name: "operational-framework",
         title: "CBDC and the operational framework: floor, corridor, ceiling",
-        citation: "Abad, Nu\u{f1}o and Thomas, \u{201c}CBDC and the operational framework of monetary policy\u{201d}, Journal \
-                   of Monetary Economics, 2025",
+        citation: "Abad, Nu\u{f1}o and Thomas, \u{201c}CBDC and the operational framework of monetary policy\u{201d}, \
+                   Journal of Monetary Economics, 2025",
         reading: "Equations, calibration and starting values read in the authors' code.",
         model: vec![
             "The paper's own steady state: nine equations in nine unknowns, solved by Newton's method with a numeric \
@@ -87,14 +87,16 @@ pub fn compare(root: &mut Section<'_>) -> Result<Comparison, ReplicationError> {
             "Everything in the table: the model is complete, so equal equations must give equal figures.".to_owned(),
         ],
         differences: vec![
-            "We solve for the gap between the two thresholds in logarithms, so it may become very small; the authors add 1 \
-             to a share once the gap is below 1e-7, which distorts their series beyond 15.7 %. Ours stops at 15 %."
+            "We solve for the gap between the two thresholds in logarithms, so it may become very small; the authors \
+             add 1 to a share once the gap is below 1e-7, which distorts their series beyond 15.7 %. Ours stops at \
+             15 %."
                 .to_owned(),
-            "Without CBDC the printed borrowing from the central bank is 0.000 and ours 0.0011 % of yearly output. Ours fits its \
-             neighbours (0.007 at 2 %) and stays under a tighter tolerance; we do not know why the printed one is smaller."
+            "Without CBDC the printed borrowing from the central bank is 0.000 and ours 0.0011 % of yearly output. \
+             Ours fits its neighbours (0.007 at 2 %) and stays under a tighter tolerance; we do not know why the \
+             printed one is smaller."
                 .to_owned(),
-            "At 14 % our deposit rate is 104.6249 bp and the printed one 104.63: they are nearer to each other than the 3e-9 to which \
-             the printed figures are known, so the cell counts as alike."
+            "At 14 % our deposit rate is 104.6249 bp and the printed one 104.63: they are nearer to each other than \
+             the 3e-9 to which the printed figures are known, so the cell counts as alike."
                 .to_owned(),
         ],
         not_claimed: vec![

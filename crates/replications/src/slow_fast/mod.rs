@@ -159,12 +159,12 @@ fn page(
         citation: "Bidder, Jackson and Rottner, on CBDC, bank runs and disintermediation",
         reading: "Only the abstract was read: its parameters and run rates were not found.",
         model: vec![
-            "A bank at one moment, of our own making, not the paper's dynamic model: deposits that became CBDC in calm times make it \
-             smaller and less levered; deposits that can flee in a crisis force sales at falling prices."
+            "A bank at one moment, of our own making, not the paper's dynamic model: deposits that became CBDC in calm \
+             times make it smaller and less levered; deposits that can flee in a crisis force sales at falling prices."
                 .to_owned(),
             format!(
-                "{} sets of parameters are drawn evenly from the ranges below, the same for every design. A sign holds if it does in at \
-                 least {:.0} % of them.",
+                "{} sets of parameters are drawn evenly from the ranges below, the same for every design. A sign holds \
+                 if it does in at least {:.0} % of them.",
                 p.draws,
                 100.0 * p.required
             ),
@@ -178,22 +178,23 @@ fn page(
         charts: vec![chart(p, draws)],
         calibrated: vec!["Nothing: no figure of the paper was fitted.".to_owned()],
         results: vec![
-            "How often each sign holds over the ranges. That slow substitution alone helps and flight alone hurts is built into any \
-             such bank; which of the two wins is not."
+            "How often each sign holds over the ranges. That slow substitution alone helps and flight alone hurts is \
+             built into any such bank; which of the two wins is not."
                 .to_owned(),
         ],
         differences: vec![
             "Static and partial: no price of capital, no response of banks' worth, lending or rates, no expectations \
             of runs."
                 .to_owned(),
-            "A limit acts through deposits a person: it caps what is held in calm times and leaves only the rest of it for flight. That \
-             it reverses the sign rests on calm-time demand, which fills most of such a limit in nearly all draws."
+            "A limit acts through deposits a person: it caps what is held in calm times and leaves only the rest of it \
+             for flight. That it reverses the sign rests on calm-time demand, which fills most of such a limit in \
+             nearly all draws."
                 .to_owned(),
             "A pegged rate raises calm-time demand and deters part of the flight, both drawn from ranges.".to_owned(),
         ],
         not_claimed: vec![
-            "The best limit. The paper's 1,500 to 2,500 is the optimum of its own calibrated model; ours only asks for the sign within \
-             it."
+            "The best limit. The paper's 1,500 to 2,500 is the optimum of its own calibrated model; ours only asks for \
+             the sign within it."
                 .to_owned(),
             "Run probabilities and welfare.".to_owned(),
         ],

@@ -57,8 +57,8 @@ pub fn write(html: &mut String, merged: &Merged, plot_data: &PlotData) {
     };
     let _ = write!(
         html,
-        "<p class=\"note\">{first}Means over seeds, thousands of euros, rounded. In every run both sides are equal to the cent on \
-         every day; otherwise the run would have no results.</p></section>"
+        "<p class=\"note\">{first}Means over seeds, thousands of euros, rounded. In every run both sides are equal to \
+         the cent on every day; otherwise the run would have no results.</p></section>"
     );
 }
 

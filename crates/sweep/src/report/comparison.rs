@@ -93,8 +93,8 @@ pub fn tables(html: &mut String, merged: &Merged) {
     table(html, caption, &shown, rows(merged), |design| &design.figures);
     if let [first, _, ..] = merged.designs.as_slice() {
         let _ = write!(html, "<h4>Difference from {}, seed by seed</h4>", escape(&first.name));
-        let caption = "Median of the differences, in points where a figure is a percentage; in brackets from 5 to 95 %. Where both \
-                       ends have one sign, at least nine seeds in ten agree on it";
+        let caption = "Median of the differences, in points where a figure is a percentage; in brackets from 5 to \
+                       95 %. Where both ends have one sign, at least nine seeds in ten agree on it";
         table(html, caption, &shown, rows(merged).filter(|design| design.design > 0), |design| &design.against_first);
     }
     html.push_str(&the_same(merged, &shown));
@@ -117,8 +117,8 @@ fn table<'a>(
 ) {
     let _ = write!(
         html,
-        "<div class=\"scroll\"><table class=\"dense\"><caption>{caption}</caption><thead><tr><th scope=\"col\">design</th>\
-         <th scope=\"col\" class=\"number\">runs</th>"
+        "<div class=\"scroll\"><table class=\"dense\"><caption>{caption}</caption><thead><tr>\
+         <th scope=\"col\">design</th><th scope=\"col\" class=\"number\">runs</th>"
     );
     for shown in columns {
         let unit = if shown.unit.is_empty() { String::new() } else { format!("<br><small>{}</small>", shown.unit) };

@@ -34,8 +34,8 @@ pub fn medians(html: &mut String, plot_data: &PlotData, number: &mut usize) {
 /// A fan chart for each design; those of one quantity are side by side on one scale.
 pub fn fan_charts(html: &mut String, plot_data: &PlotData, number: &mut usize) {
     html.push_str(
-        "<h2>Bands over seeds</h2><p class=\"note\">The line is the median over seeds, the darker band reaches from quartile to \
-         quartile, the lighter one from 5 to 95 %. All designs of a quantity share one scale.</p>",
+        "<h2>Bands over seeds</h2><p class=\"note\">The line is the median over seeds, the darker band reaches from \
+         quartile to quartile, the lighter one from 5 to 95 %. All designs of a quantity share one scale.</p>",
     );
     for (at, quantity) in QUANTITIES.iter().enumerate() {
         let all: Vec<(&'static str, &str, Vec<i64>, Vec<Series>)> = drawn(plot_data)

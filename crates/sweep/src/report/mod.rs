@@ -44,10 +44,11 @@ fn head(html: &mut String, merged: &Merged) {
     let done = merged.runs - merged.missing.len();
     let _ = write!(
         html,
-        "<header><p class=\"eyebrow\">cbdc sweep \u{b7} {} designs \u{d7} {} seeds</p><h1>{}</h1><p class=\"lead\">{}</p></header>\
-         <p class=\"verdict {}\">{} of {} runs. All designs ran with the same seeds, so designs differ only by their settings. Bands and boxes \
-         show the variation over seeds. Designs whose bands overlap may still differ in every seed, as the second table shows. \
-         None of this says how well the model fits any country.</p>",
+        "<header><p class=\"eyebrow\">cbdc sweep \u{b7} {} designs \u{d7} {} seeds</p><h1>{}</h1>\
+         <p class=\"lead\">{}</p></header><p class=\"verdict {}\">{} of {} runs. All designs ran with the same seeds, \
+         so designs differ only by their settings. Bands and boxes show the variation over seeds. Designs whose bands \
+         overlap may still differ in every seed, as the second table shows. None of this says how well the model fits \
+         any country.</p>",
         merged.designs.len(),
         merged.seeds.len(),
         escape(&merged.name),
@@ -70,12 +71,14 @@ fn origins(html: &mut String, plan: &Plan, merged: &Merged) {
     let more = if merged.seeds.len() > 200 { " \u{2026}" } else { "" };
     let _ = write!(
         html,
-        "<section class=\"card\"><h2>Repeat it</h2><pre><code>cbdc sweep plan {file} --out FOLDER\ncbdc sweep run FOLDER\n\
-         cbdc sweep merge FOLDER</code></pre><dl><dt>Digest of all runs</dt><dd><code>{}</code></dd><dt>Scenario</dt><dd>{}</dd>\
+        "<section class=\"card\"><h2>Repeat it</h2><pre><code>cbdc sweep plan {file} --out FOLDER\n\
+         cbdc sweep run FOLDER\ncbdc sweep merge FOLDER</code></pre><dl>\
+         <dt>Digest of all runs</dt><dd><code>{}</code></dd><dt>Scenario</dt><dd>{}</dd>\
          <dt>Version</dt><dd>{}</dd><dt>Seeds</dt><dd>{}{more}</dd></dl><div class=\"scroll\"><table>\
-         <caption>Each design with its settings and the hash of all its values. To repeat one run, use <code>cbdc simulate</code> \
-         with its seed and each key as <code>--set</code>.</caption><thead><tr><th scope=\"col\">#</th><th scope=\"col\">design</th>\
-         <th scope=\"col\">sets</th><th scope=\"col\">scenario hash</th></tr></thead><tbody>",
+         <caption>Each design with its settings and the hash of all its values. To repeat one run, use \
+         <code>cbdc simulate</code> with its seed and each key as <code>--set</code>.</caption><thead><tr>\
+         <th scope=\"col\">#</th><th scope=\"col\">design</th><th scope=\"col\">sets</th>\
+         <th scope=\"col\">scenario hash</th></tr></thead><tbody>",
         escape(&merged.digest),
         escape(&merged.scenario),
         escape(&merged.version),
@@ -98,7 +101,8 @@ fn origins(html: &mut String, plan: &Plan, merged: &Merged) {
     let _ = write!(
         html,
         "</tbody></table></div><details><summary>The scenario's text</summary><pre><code>{}</code></pre></details>\
-         <p class=\"note\">The same plan and version give identical files on any machine, for any number of threads and parts.</p></section>",
+         <p class=\"note\">The same plan and version give identical files on any machine, for any number of threads \
+         and parts.</p></section>",
         escape(&plan.scenario.text)
     );
 }

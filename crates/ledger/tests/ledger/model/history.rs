@@ -212,7 +212,10 @@ pub fn block_plans(commands_max: usize) -> impl Strategy<Value = BlockPlan> {
         2 => (28..=31u64).prop_map(|days| days * DAY_MS),
         1 => (364..=366u64).prop_map(|days| days * DAY_MS),
     ];
-    let commands = prop_oneof![1 => prop::collection::vec(command_plans(), 1), 3 => prop::collection::vec(command_plans(), 0..=commands_max)];
+    let commands = prop_oneof![
+        1 => prop::collection::vec(command_plans(), 1),
+        3 => prop::collection::vec(command_plans(), 0..=commands_max),
+    ];
     (after_ms, commands).prop_map(|(after_ms, commands)| BlockPlan { after_ms, commands })
 }
 

@@ -14,9 +14,7 @@ use cbdc_proto::transport::NodeIdentity;
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 
-mod running;
-
-use running::{Running, config, network, now};
+use crate::running::{Running, config, network, now};
 
 /// The files of keys that the central bank's node has in turn: those of genesis first, then those of other networks.
 struct Keys {

@@ -19,9 +19,7 @@ use prost::Message;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-mod customers;
-
-use customers::{BANK, Holder, Running, head, opening};
+use crate::customers::{BANK, Holder, Running, head, opening};
 
 /// One end of a connection to bank 1.
 struct Caller {

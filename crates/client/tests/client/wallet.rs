@@ -10,10 +10,8 @@ use cbdc_proto::status::{of_final_refusal, of_refusal};
 use cbdc_proto::v1;
 use tonic::Status;
 
-mod support;
-
-use support::bank::FakeBank;
-use support::receipt::payer;
+use crate::support::bank::FakeBank;
+use crate::support::receipt::payer;
 
 fn payee() -> AccountId {
     AccountId::new(BankId(2), 9)

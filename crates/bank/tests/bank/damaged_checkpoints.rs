@@ -1,7 +1,5 @@
 //! Damaged checkpoints: the chain is whole, so that a node starts from an older one, or from genesis.
 
-mod running;
-
 use std::path::{Path, PathBuf};
 
 use cbdc_client::{BankId, Class, NodeName};
@@ -9,7 +7,7 @@ use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::Header;
 use cbdc_storage::{CheckpointStore, Column, Direction, Durability, KeyRange, RocksStore, Store, WriteBatch};
 
-use self::running::{bank_config, central_bank_config};
+use crate::running::{bank_config, central_bank_config};
 
 const NODES: [NodeName; 3] =
     [NodeName::CentralBank(cbdc_client::MemberId(1)), NodeName::Bank(BankId(1)), NodeName::Bank(BankId(2))];

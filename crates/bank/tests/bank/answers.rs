@@ -25,9 +25,7 @@ use prost::Message;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
-mod customers;
-
-use customers::{BANK, Running, head, opening};
+use crate::customers::{BANK, Running, head, opening};
 
 /// What was asked and answered so far.
 #[derive(Default)]

@@ -11,9 +11,7 @@ use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::Answer;
 use cbdc_proto::v1;
 
-mod support;
-
-use support::bank::{FakeBank, answered};
+use crate::support::bank::{FakeBank, answered};
 
 fn payments(count: usize) -> Bytes {
     vec![7; count * SIGNED_PAYMENT_BYTES].into()

@@ -1,8 +1,6 @@
 //! The audit of a stopped node's data folder: it changes nothing, reads everything, and says where the chain ends too
 //! early.
 
-mod running;
-
 use std::path::{Path, PathBuf};
 
 use cbdc_client::NodeName;
@@ -14,7 +12,7 @@ use cbdc_proto::transport::connect;
 use cbdc_proto::v1;
 use cbdc_storage::{Column, Direction, Durability, HeaderStore, KeyRange, RocksStore, Store, WriteBatch};
 
-use self::running::Running;
+use crate::running::Running;
 
 /// The folder of a network that has stopped, with some blocks and a deposit.
 struct Stopped {

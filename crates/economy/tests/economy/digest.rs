@@ -1,8 +1,6 @@
 //! One scenario and one seed give one digest.
 
-mod support;
-
-use support::{run, scenario};
+use crate::support::{run, scenario};
 
 const TEXT: &str = "
 [households]
@@ -35,7 +33,8 @@ fn threads_and_repetition_change_nothing() {
 
 #[test]
 fn the_digest_is_pinned_so_that_machines_can_be_compared() {
-    let text = "[households]\ncount = 60\n[firms]\ncount = 5\n[banks]\ncount = 2\n[time]\ndays = 40\n[adoption]\ninitial = 0.5";
+    let text = "[households]\ncount = 60\n[firms]\ncount = 5\n[banks]\ncount = 2\n[time]\ndays = 40\n[adoption]\n\
+                initial = 0.5";
     assert_eq!(run(&scenario(text, &[])).digest, "14dfede03525d99a41d2cbfcc8f8934a11246cb30ce33c732d05b983bbf15ca5");
 }
 

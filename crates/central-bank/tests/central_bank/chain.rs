@@ -10,9 +10,7 @@ use cbdc_proto::v1::checkpoint_part::Part;
 use tokio_stream::StreamExt;
 use tonic::Code;
 
-mod running;
-
-use running::Running;
+use crate::running::Running;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_reads_headers_blocks_and_receipts_that_prove_themselves() {

@@ -12,9 +12,7 @@ use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 use cbdc_storage::StoreError;
 
-mod running;
-
-use running::{Running, config, network};
+use crate::running::{Running, config, network};
 
 /// The same file of bank 1.
 fn of_bank_one(network: &Network, own: &Path) -> PathBuf {

@@ -2,11 +2,9 @@
 
 use cbdc_client::{AccountId, BankId, Class, ClientError, MemberId, NetworkFolder, NodeName, Role};
 
-mod support;
-
-use support::bank::FakeBank;
-use support::receipt::payer;
-use support::{genesis, write_config, write_network};
+use crate::support::bank::FakeBank;
+use crate::support::receipt::payer;
+use crate::support::{genesis, write_config, write_network};
 
 #[test]
 fn nodes_and_addresses_are_read_from_genesis_and_configurations() {

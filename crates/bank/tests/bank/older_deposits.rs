@@ -1,15 +1,12 @@
 //! A bank whose data folder is older than what it has done since: what the chain tells is booked from it, and no
 //! deposit is shown or moved until the back office has settled what only the bank knew.
 
-mod customers;
-mod running;
-
+use crate::customers::{BANK, open};
+use crate::running::{bank_config, central_bank_config, copy_folder, until};
 use cbdc_client::{Amount, ClientError, SubmissionStatus, Wallet, random_id};
 use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::Reason;
 use cbdc_ledger::command::IssuanceKind;
-use customers::{BANK, open};
-use running::{bank_config, central_bank_config, copy_folder, until};
 
 const FUNDED: [u8; 16] = [9; 16];
 

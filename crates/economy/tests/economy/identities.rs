@@ -1,10 +1,8 @@
 //! Whatever the scenario, every balance sheet balances on every day: the simulation checks all identities
 //! of `simulation::identity` and the ledger its own, and leaves results only if all of them hold.
 
-mod support;
-
+use crate::support::{scenario, try_run};
 use proptest::prelude::*;
-use support::{scenario, try_run};
 
 /// Keys that change the flows, each with values at the ends of their sensible range.
 const CHOICES: &[(&str, &[&str])] = &[

@@ -4,10 +4,8 @@ use cbdc_client::{Anchor, BlockPosition, ClientError, Height, MemberId, Reason, 
 use cbdc_ledger::Genesis;
 use cbdc_ledger::encoding::{hex, hex_decode};
 
-mod support;
-
-use support::receipt::receipt;
-use support::{anchor, central_bank_key, genesis, key};
+use crate::support::receipt::receipt;
+use crate::support::{anchor, central_bank_key, genesis, key};
 
 fn verified(anchor: &Anchor) -> VerifiedReceipt {
     VerifiedReceipt::check(receipt(anchor, &central_bank_key()), anchor).unwrap()

@@ -1,8 +1,6 @@
 //! The page of a simulation is self-contained, and its figures can be traced.
 
-mod support;
-
-use support::{run, scenario};
+use crate::support::{run, scenario};
 
 const TEXT: &str = "
 name = \"<script>alert(1)</script>\"

@@ -1,7 +1,5 @@
 //! A central bank that has lost blocks: the banks prove it, it seals none, and it recovers the blocks from a bank.
 
-mod running;
-
 use std::time::Duration;
 
 use cbdc_client::NodeName;
@@ -17,7 +15,7 @@ use cbdc_proto::wall_clock::wall_clock;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use running::{bank_config, central_bank_config, copy_folder, until};
+use crate::running::{bank_config, central_bank_config, copy_folder, until};
 
 /// A network of two banks, of which the second keeps a partial replica.
 fn network() -> (Network, tempfile::TempDir) {

@@ -16,9 +16,7 @@ use cbdc_proto::v1::settlement_client::SettlementClient;
 use cbdc_proto::v1::{self, chain_client::ChainClient};
 use tonic::Code;
 
-mod running;
-
-use running::{Running, now};
+use crate::running::{Running, now};
 
 /// One command of each kind, of bank 1, signed by nobody: whether a role may submit it is asked before signatures are.
 fn samples() -> Vec<Command> {

@@ -1,9 +1,7 @@
 //! Behaviour of the economy: payments, limits, conservation, outage, failure, policy.
 
-mod support;
-
+use crate::support::{run, scenario, settled};
 use cbdc_economy::Results;
-use support::{run, scenario, settled};
 
 const TEXT: &str = "
 [households]
@@ -411,7 +409,7 @@ fn amounts_that_outgrow_the_count_end_the_run_with_a_reason() {
             ("time.days", "36525"),
         ],
     );
-    let error = support::try_run(&scenario).unwrap_err().to_string();
+    let error = crate::support::try_run(&scenario).unwrap_err().to_string();
     assert!(error.contains("200000000000000000 either way is the most"), "{error}");
 }
 
@@ -426,8 +424,10 @@ fn prices_begin_at_their_anchor() {
 fn an_expression_sees_what_the_tables_show() {
     // The failed bank's frozen rates and lost trust affect neither.
     let text = format!(
-        "{TEXT}\n[[shock]]\nday = 5\nkind = \"trust-bank\"\nbank = 1\nsize = 1\n[[shock]]\nday = 5\nkind = \"fail-bank\"\nbank = 1\n\
-         [[rule]]\nkind = \"expression\"\nfrom_day = 30\nevery_days = 50\nlever = \"holding-limit\"\nexpression = \"trust_banks * 1000000\"\n"
+        "{TEXT}\n[[shock]]\nday = 5\nkind = \"trust-bank\"\nbank = 1\nsize = 1\n[[shock]]\nday = 5\n\
+         kind = \"fail-bank\"\nbank = 1\n\
+         [[rule]]\nkind = \"expression\"\nfrom_day = 30\nevery_days = 50\nlever = \"holding-limit\"\n\
+         expression = \"trust_banks * 1000000\"\n"
     );
     let results = run(&scenario(&text, &[("time.days", "31"), ("time.period_days", "1")]));
     let last = results.macro_rows.last().unwrap();

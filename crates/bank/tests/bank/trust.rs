@@ -2,8 +2,6 @@
 //! alone, and a bank that was away, find their way to the keys in force by themselves; receipts of before and after
 //! verify.
 
-mod running;
-
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cbdc_client::{
@@ -13,7 +11,7 @@ use cbdc_client::{
 use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_proto::transport::ServerTrust;
 
-use self::running::{bank_config, central_bank_config};
+use crate::running::{bank_config, central_bank_config};
 
 const CENTRAL_BANK: NodeName = NodeName::CentralBank(MemberId(1));
 

@@ -1,7 +1,5 @@
 //! Data folders: a node starts on its own data alone, and begins a new chain only if told to.
 
-mod running;
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +12,7 @@ use cbdc_node::data_folder::NODE_FILE;
 use cbdc_node::{DataFolderError, Owner};
 use cbdc_storage::{Column, Durability, RocksStore, Store, WriteBatch};
 
-use self::running::{bank_config, central_bank_config, network};
+use crate::running::{bank_config, central_bank_config, network};
 
 /// A network that has run: the central bank, and two banks with a deposit each.
 async fn stopped() -> (Network, tempfile::TempDir) {
@@ -64,7 +62,7 @@ async fn the_data_of_another_bank_role_or_network_are_refused_and_stay_as_they_a
     assert!(matches!(error, DataFolderError::OtherOwner { .. }), "{error}");
 
     // Another genesis is reported as such, not as damage; the audit says the same.
-    let (other, _other_folder) = running::network(2);
+    let (other, _other_folder) = crate::running::network(2);
     let other_genesis = bank_config(&other, 1).genesis;
     let error = refused(Config { genesis: other_genesis, ..one.clone() }).await;
     let ids = [&network, &other].map(|network| network.anchor().network().to_string());
@@ -158,7 +156,7 @@ async fn a_missing_or_damaged_file_is_named_and_mended_only_by_the_right_member(
     forget_owner(&central.data_dir);
     let wrong = Config { data_dir: central.data_dir.clone(), ..one.clone() };
     assert!(cbdc_bank::adopt_data_folder(&wrong, false).is_err());
-    let (other, _other_folder) = running::network(2);
+    let (other, _other_folder) = crate::running::network(2);
     let wrong = cbdc_central_bank::Config { genesis: central_bank_config(&other).genesis, ..central.clone() };
     let error = cbdc_central_bank::adopt_data_folder(&wrong, false).unwrap_err();
     assert!(error.to_string().contains("first block"), "{error}");

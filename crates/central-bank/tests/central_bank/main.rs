@@ -1,0 +1,9 @@
+//! The central bank's node in this process: who may do what, what it tells, and what it starts from.
+
+mod authority;
+mod chain;
+mod policy;
+mod replaced_keys;
+mod robustness;
+mod running;
+mod start_up;

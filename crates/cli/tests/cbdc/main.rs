@@ -1,0 +1,7 @@
+//! The program as its users meet it, and what must hold of the whole repository: its layers, its documents' links,
+//! commands and examples.
+
+mod architecture;
+mod bench_core;
+mod documentation;
+mod program;

@@ -1,0 +1,8 @@
+//! Whole simulations from their scenarios: reproducible, balanced to the cent, and as their models say.
+
+mod digest;
+mod identities;
+mod report;
+mod scenarios;
+mod simulation;
+mod support;
