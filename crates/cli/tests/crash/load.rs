@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::kills::{Dice, away_s, rounds_and_seed};
 
 const BANKS: u64 = 2;
-const ROUND_S: f64 = 1.5;
+const ROUND_S: f64 = 1.2;
 
 fn scenario(rounds: u64, dice: &mut Dice) -> String {
     let duration_s = (rounds as f64 * ROUND_S).ceil() + 3.0;
@@ -37,7 +37,7 @@ fn scenario(rounds: u64, dice: &mut Dice) -> String {
 
 #[test]
 fn after_any_kill_every_payment_has_one_outcome_and_the_books_balance() {
-    let (rounds, seed) = rounds_and_seed(30);
+    let (rounds, seed) = rounds_and_seed(20);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("crash.toml");
     std::fs::write(&file, scenario(rounds, &mut Dice::new(seed, 0))).unwrap();
