@@ -96,7 +96,7 @@ pub fn holds(ledger: &Ledger, of: AccountId, request: &v1::ListHoldsRequest) -> 
         token => token.parse().map_err(|_| invalid("page_token", "expected it as the last answer gave it"))?,
     };
     let holds: Vec<v1::OpenHold> =
-        ledger.holds().of_wallet(of, after).take(size).map(|(number, hold)| entry(number, hold)).collect();
+        ledger.holds().of_wallet(of, after).take(size).map(|(number, hold)| entry(ledger, number, hold)).collect();
     let next_page_token = match holds.last() {
         Some(last) if holds.len() == size => last.hold.to_string(),
         _ => String::new(),
@@ -104,11 +104,11 @@ pub fn holds(ledger: &Ledger, of: AccountId, request: &v1::ListHoldsRequest) -> 
     Ok(v1::ListHoldsResponse { holds, next_page_token })
 }
 
-fn entry(number: u64, hold: &Hold) -> v1::OpenHold {
+fn entry(ledger: &Ledger, number: u64, hold: &Hold) -> v1::OpenHold {
     v1::OpenHold {
         hold: number,
         from: hold.payer.to_string(),
-        to: hold.payee.to_string(),
+        to: ledger.moved_to(hold.payee).unwrap_or(hold.payee).to_string(),
         maximum_minor: hold.maximum.minor(),
         max_fee_minor: hold.max_fee.minor(),
         expires_at_ms: hold.expires_at.0,

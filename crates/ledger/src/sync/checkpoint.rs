@@ -419,6 +419,8 @@ impl Ledger {
         for (_, accounts) in self.banks.iter_mut() {
             accounts.index();
         }
+        let moved = self.holds.payees().filter_map(|payee| Some((payee, self.moved_to(payee)?))).collect();
+        self.holds.index_former(moved);
     }
 }
 

@@ -85,10 +85,12 @@ impl Transition<'_> {
         }
     }
 
-    /// An open hold for a payee of the bank.
+    /// An open hold for a payee of the bank, with the payee's present account.
     fn hold_of(&self, bank: BankId, number: u64) -> Result<Hold, Outcome> {
-        let hold = self.ledger.holds.get(number).filter(|hold| hold.payee.bank == bank && hold.expires_at > self.time);
-        hold.cloned().ok_or(Outcome::refused(Reason::UnknownHold, 0, 0))
+        let hold = self.ledger.holds.get(number).filter(|hold| hold.expires_at > self.time);
+        let present = |hold: &Hold| self.ledger.moved_to(hold.payee).unwrap_or(hold.payee);
+        let hold = hold.map(|hold| Hold { payee: present(hold), ..hold.clone() });
+        hold.filter(|hold| hold.payee.bank == bank).ok_or(Outcome::refused(Reason::UnknownHold, 0, 0))
     }
 
     /// Pays from the held money, bound money first, and returns the rest.

@@ -3,6 +3,8 @@
 //! 1. The wallet gets a new account at the new bank, with the next serial there, since an account's number names its
 //!    bank. The record moves as it is: balance, holds as payer and as payee, earmarks, what is frozen and by which
 //!    court, accrued interest, tier allowance, key and its version. A link to the old bank becomes one to the new bank.
+//!    Whatever others have promised to the wallet's holder keeps nobody from moving: of the holds as payee only a
+//!    bounded number is rewritten, and the others are found through the old account ([`crate::hold`]).
 //! 2. The old account is closed and names its successor ([`Account::moved_to`]). A payment to it is refused with
 //!    `WALLET_MOVED` and the new account, not passed on: a payer signs whom they pay.
 //! 3. No CBDC is made or lost, and no reserves move: CBDC is a claim on the central bank, not on the bank that serves
@@ -20,12 +22,10 @@ use crate::state::account::Account;
 use crate::state::bank_accounts::key_bytes;
 use crate::state::bank_position::Handover;
 use crate::state::books::BookAccount;
+use crate::state::hold::{HANDED_ON_MAX, HOLDS_MAX};
 use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId};
 use crate::types::outcome::{Outcome, Reason};
-
-/// A holder with more open holds than this cannot move: each is part of the move.
-const HOLDS_MOVED_MAX: usize = 4_096;
 
 impl Transition<'_> {
     /// The result is the wallet's new account id.
@@ -35,10 +35,6 @@ impl Transition<'_> {
         }
         self.check_end(order.consent.valid_until)?;
         self.at().unsuspended_bank(order.bank)?;
-        let holds = self.ledger.holds.of_wallet(order.account, 0).take(HOLDS_MOVED_MAX + 1).count();
-        if holds > HOLDS_MOVED_MAX {
-            return Err(Outcome::refused(Reason::TooManyHolds, HOLDS_MOVED_MAX as u64, holds as u64));
-        }
         let moved = self.relocate(order.account, order.bank)?;
         Ok(Outcome::settled_with(moved.to_u64()))
     }
@@ -104,8 +100,8 @@ impl Transition<'_> {
                 }
                 let wallet = AccountId::new(bank, next);
                 if self.ledger.open_wallet(wallet).is_some() {
-                    // Each hold that moves along counts as work.
-                    let holds = self.ledger.holds.of_wallet(wallet, 0).count();
+                    // Each hold that is rewritten counts as work.
+                    let holds = self.ledger.holds.of_wallet(wallet, 0).take(HOLDS_MAX + HANDED_ON_MAX).count();
                     self.work_left = self.work_left.saturating_sub(u32::try_from(holds).unwrap_or(u32::MAX));
                     let moved = self.relocate(wallet, handover.to);
                     self.changes.work.wallets_moved += u32::from(moved.is_ok());

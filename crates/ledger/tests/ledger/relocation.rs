@@ -1,6 +1,8 @@
 //! Wallets that move to another bank: nothing of them is lost, and a bank without customers can be dismissed.
 
-use crate::model::network::{DAY_MS, Network, account, amount, batch_seed, key, remuneration};
+use std::collections::BTreeSet;
+
+use crate::model::network::{DAY_MS, Network, account, amount, batch_seed, key, remuneration, unsigned};
 use crate::model::samples::{chunks_of, load};
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::command::{FreezeKind, GovernanceAction, MoveWallet, Signer};
@@ -10,7 +12,7 @@ use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::{PolicyChange, WorkPerBlock};
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::verification::verify_batches;
-use cbdc_ledger::{AccountId, BankId, Class, Command, MemberId, Outcome, Reason, Timestamp};
+use cbdc_ledger::{AccountId, BankId, Class, Command, Ledger, MemberId, Outcome, Reason, Timestamp};
 use cbdc_signatures::Trust;
 
 fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
@@ -113,6 +115,81 @@ fn a_wallet_moves_on_and_back_and_its_first_account_names_the_last() {
     let mut thief = network.opening(3, "thief", Class::HOUSEHOLD);
     thief.key = alices_key;
     assert_eq!(network.settle(thief), refused(Reason::KeyInUse, 0, 0));
+}
+
+/// The holds on a wallet, page by page, by number.
+fn listed(ledger: &Ledger, wallet: AccountId) -> Vec<u64> {
+    let mut listed: Vec<u64> = Vec::new();
+    loop {
+        let after = listed.last().copied().unwrap_or(0);
+        let page: Vec<u64> = ledger.holds().of_wallet(wallet, after).take(1_000).map(|(number, _)| number).collect();
+        if page.is_empty() {
+            return listed;
+        }
+        listed.extend(page);
+    }
+}
+
+#[test]
+fn however_many_holds_strangers_have_placed_for_a_payee_she_moves_and_they_follow_her() {
+    // As many payers with 64 holds each as hold more than twice what a move rewrites.
+    const PAYERS: usize = 2 * 4_096 / 64 + 2;
+    let (mut network, alice, shop) = network();
+    let payers: Vec<AccountId> =
+        (0..PAYERS).map(|number| network.open(2, &format!("stranger {number}"), Class::HOUSEHOLD)).collect();
+    for payer in &payers {
+        network.fund(*payer, 64);
+    }
+    for _ in 0..64 {
+        let holds = payers.iter().map(|payer| unsigned(network.hold(*payer, alice, 1))).collect::<Vec<_>>();
+        assert!(network.block(&holds).outcomes.iter().all(Outcome::is_settled));
+    }
+    let own = network.must_settle(network.hold(alice, shop, 5));
+    let all = listed(&network.ledger, alice);
+    assert_eq!(all.len(), PAYERS * 64 + 1);
+
+    let cbdc = network.ledger.books().cbdc();
+    let there = moved(&mut network, alice, 3);
+    let back = moved(&mut network, there, 1);
+    let last = moved(&mut network, back, 2);
+    network.ledger.check_invariants().unwrap();
+    assert_eq!(network.ledger.books().cbdc(), cbdc, "no money is made or lost");
+    let named: BTreeSet<AccountId> = network.ledger.holds().open().map(|(_, hold)| hold.payee).collect();
+    assert!(named.len() > 2, "some are found through accounts that she had before: {named:?}");
+    assert_eq!(listed(&network.ledger, last), all);
+    for old in [alice, there, back] {
+        assert!(listed(&network.ledger, old).is_empty());
+    }
+    // A checkpoint brings all of that back.
+    let (chunks, _) = chunks_of(&mut network);
+    let loaded = load(&chunks).unwrap();
+    assert_eq!((loaded.holds(), listed(&loaded, last)), (network.ledger.holds(), all.clone()));
+
+    // Each is captured at her present bank, and at no other, whichever of her accounts it names.
+    let mut sample: Vec<u64> = Vec::new();
+    for name in &named {
+        sample.extend(network.ledger.holds().open().filter(|(_, hold)| hold.payee == *name).map(|(it, _)| it).take(2));
+    }
+    let mut expected = network.ledger.account(last).unwrap().posted();
+    for number in sample.into_iter().filter(|number| *number != own) {
+        for bank in [1, 3] {
+            assert_eq!(network.settle(network.capture(bank, number, 1)), refused(Reason::UnknownHold, 0, 0));
+        }
+        network.must_settle(network.capture(2, number, 1));
+        expected += 1;
+        network.ledger.check_invariants().unwrap();
+    }
+    assert_eq!(network.ledger.account(last).unwrap().posted(), expected);
+    network.must_settle(network.void(2, all[all.len() - 2]));
+    network.must_settle(network.capture(2, own, 5));
+    // The rest expires, and nothing of the old accounts is left.
+    network.wait(32 * DAY_MS);
+    while network.ledger.holds().open().next().is_some() {
+        network.block(&[]);
+    }
+    network.ledger.check_invariants().unwrap();
+    let (chunks, _) = chunks_of(&mut network);
+    assert_eq!(load(&chunks).unwrap().holds(), network.ledger.holds());
 }
 
 #[test]
