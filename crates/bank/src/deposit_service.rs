@@ -203,7 +203,7 @@ impl DepositService {
             }
             of_holders += usize::from(uses_holders_sequence(key, &entry.payload));
         }
-        // The number of a request whose outcome is not known rests until the request is past its end.
+        // The number of a request that the chain has not decided rests until the request is past its end.
         let requests = OpenRequests::load(&store, |request| {
             signer.sequence.unknown(request.sequence, request.valid_until);
         })?;
@@ -972,6 +972,7 @@ impl Group<'_> {
         if let Some(request) = self.earlier_request(id)?.filter(|request| request.progress == Progress::Open) {
             let rejected = OwnRequest { progress: Progress::Rejected, ..request };
             put_own_request(&mut self.batch, id, &rejected);
+            self.books.requests.rejected(rejected.sequence, id);
             self.requests.insert(*id, rejected);
         }
         Ok(())

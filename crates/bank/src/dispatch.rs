@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::deposit_service::DepositService;
 use crate::deposits::OrderedOutcome;
 use crate::outbox::OutboxKey;
-use crate::relay::{Relay, Relayed};
+use crate::relay::{Patience, Relay, Relayed};
 
 /// Commands in one submission.
 const BATCH: usize = 1_024;
@@ -74,7 +74,7 @@ impl Dispatcher {
     async fn submit(&self, due: Vec<(OutboxKey, Bytes)>) -> Submitted {
         let mut commands = BytesMut::with_capacity(due.iter().map(|(_, command)| command.len()).sum());
         due.iter().for_each(|(_, command)| commands.extend_from_slice(command));
-        let relayed = match self.relay.submit(commands.freeze(), due.len(), TIMEOUT) {
+        let relayed = match self.relay.submit(commands.freeze(), due.len(), Patience::Exactly(TIMEOUT)) {
             Ok(relayed) => Some(relayed.await),
             Err(_) => None,
         };
@@ -110,9 +110,8 @@ impl Dispatcher {
             return self.deposits.again(key, LATER);
         }
         match answer.outcome.reason {
-            Reason::Overloaded | Reason::Unavailable | Reason::ClockJump | Reason::SequenceOutOfWindow => {
-                self.deposits.again(key, SOON);
-            }
+            Reason::Overloaded | Reason::SequenceOutOfWindow => self.deposits.again(key, SOON),
+            reason if reason.leaves_status_open() => self.deposits.again(key, SOON),
             reason if reason.says_sequence_used() => {
                 if self.is_used_by_another(key) {
                     self.deposits.give_back(*key, answer.outcome.reason).await;

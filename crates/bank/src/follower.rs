@@ -7,7 +7,8 @@
 //!    - A peer that serves bad data (a block that does not verify, another block than requested, a message that is too
 //!      large or unreadable) is dropped for a while, and the event recorded.
 //!    - A peer that cannot be reached, or whose stream breaks, is left alone for longer each time.
-//!    - A peer that does not keep its [pace](crate::pace), or is silent while others prove newer blocks, is left alone.
+//!    - A peer that does not keep its [pace](crate::pace), or is silent while others prove newer blocks, is left alone;
+//!      so is a slow one, if another has newer blocks.
 //!    - Another silent peer may have nothing newer: the next one is asked.
 //! 3. While a peer serves, the central bank is tried again every few seconds, and preferred as soon as it answers.
 //!
@@ -19,9 +20,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{Height, Ledger, PublicKey};
+use cbdc_ledger::{Height, Ledger, PublicKey, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_proto::convert::header_from_message;
+use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::log_limit::LogLimit;
 use cbdc_proto::transport::{MESSAGE_BYTES_MAX, ServerTrust, connect};
 use cbdc_proto::v1;
@@ -33,7 +35,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use crate::metrics::Metrics;
-use crate::pace::{LOOK_EVERY, Pace};
+use crate::pace::{Kept, LOOK_EVERY, Pace};
 use crate::relay::CentralBankEndpoint;
 use crate::replica::{BlockSource, Delivery};
 use crate::testimony::ChainHead;
@@ -61,6 +63,8 @@ struct Peer {
     left_alone_until: Option<Instant>,
     /// The time for which it is left alone the next time that it cannot be followed.
     pause: Duration,
+    /// Whether it had nothing new when it was followed last.
+    is_quiet: bool,
 }
 
 /// The reason why a peer is no longer followed.
@@ -73,6 +77,8 @@ enum PeerEnded {
     Silent,
     /// It sent less than there is.
     HeldBack(String),
+    /// It is slow, and another one has newer blocks.
+    Slow(String),
     /// The central bank was followed again.
     Replaced,
 }
@@ -101,7 +107,6 @@ pub struct Follower {
     deliveries: mpsc::Sender<Delivery>,
     metrics: Arc<Metrics>,
     log_limit: LogLimit,
-    silence_log: LogLimit,
 }
 
 /// The replica thread is gone: the node stops.
@@ -117,22 +122,16 @@ impl Follower {
     ) -> Follower {
         let peers = peers
             .iter()
-            .map(|address| Peer { address: address.clone(), left_alone_until: None, pause: LEFT_ALONE_FOR.0 })
+            .map(|address| Peer {
+                address: address.clone(),
+                left_alone_until: None,
+                pause: LEFT_ALONE_FOR.0,
+                is_quiet: false,
+            })
             .collect();
         let own_key = central_bank.identity.public_key();
-        let (ledger, log_limit, silence_log) = (chain_head.ledger.clone(), LogLimit::new(), LogLimit::new());
-        Follower {
-            central_bank,
-            own_key,
-            peers,
-            next_peer: 0,
-            ledger,
-            chain_head,
-            deliveries,
-            metrics,
-            log_limit,
-            silence_log,
-        }
+        let (ledger, log_limit) = (chain_head.ledger.clone(), LogLimit::new());
+        Follower { central_bank, own_key, peers, next_peer: 0, ledger, chain_head, deliveries, metrics, log_limit }
     }
 
     /// Follows the chain until `stop` is cancelled.
@@ -170,7 +169,8 @@ impl Follower {
 
     /// Tells the operator why the central bank may not be followed; the relay reports that it cannot be reached.
     fn note_refusal(&self, status: &Status) {
-        if status.code() == Code::FailedPrecondition
+        let has_lost_blocks = refusal_of(status).is_some_and(|refusal| refusal.reason == Reason::LostBlocks);
+        if (has_lost_blocks || status.code() == Code::FailedPrecondition)
             && let Some(refused) = self.log_limit.count(1)
         {
             let reason = status.message();
@@ -237,7 +237,7 @@ impl Follower {
             let ended = match self.open_peer(&address).await {
                 Ok((blocks, from)) => {
                     tracing::debug!(%address, "following the chain from a peer bank");
-                    self.follow_peer(blocks, from).await?
+                    self.follow_peer(at, blocks, from).await?
                 }
                 Err(status) => PeerEnded::of(&status),
             };
@@ -247,6 +247,8 @@ impl Follower {
                 tracing::info!(%address, from = %began_at, to = %height, "followed the chain from a peer bank");
                 peer.pause = LEFT_ALONE_FOR.0;
             }
+            // While the central bank is away all peers are quiet, for as long as that lasts: one line a peer says so.
+            let was_quiet = std::mem::replace(&mut peer.is_quiet, matches!(ended, PeerEnded::Silent));
             match ended {
                 PeerEnded::Bad(reason) => {
                     tracing::warn!(target: "security", %address, %reason, for_s = DROPPED_FOR.as_secs(), "a peer bank served bad data and is dropped");
@@ -263,11 +265,14 @@ impl Follower {
                     self.metrics.security_events(1);
                     peer.left_alone_until = Some(Instant::now() + HELD_BACK_FOR);
                 }
-                PeerEnded::Silent => {
-                    if let Some(times) = self.silence_log.count(1) {
-                        tracing::warn!(%address, %height, times, "a peer bank sent nothing for five seconds; the next one is asked (count of all peers since the last such line)");
-                    }
+                PeerEnded::Slow(reason) => {
+                    tracing::info!(%address, %reason, for_s = HELD_BACK_FOR.as_secs(), "a peer bank is slow, and another one is asked");
+                    peer.left_alone_until = Some(Instant::now() + HELD_BACK_FOR);
                 }
+                PeerEnded::Silent if !was_quiet => {
+                    tracing::info!(%address, %height, "a peer bank has nothing newer; the peers are asked in turn until one has");
+                }
+                PeerEnded::Silent => {}
                 PeerEnded::Replaced => return Ok(()),
             }
         }
@@ -287,11 +292,17 @@ impl Follower {
         channel.map_err(|error| Status::unavailable(error.to_string()))
     }
 
-    /// The highest block that a peer proves by its signed header, after a while.
-    async fn highest_head(&self, after: Duration) -> Height {
+    /// The newest block that each peer proves by its signed header, after a while.
+    async fn heads(&self, after: Duration) -> Vec<Option<Height>> {
         tokio::time::sleep(after).await;
-        let heads = futures::future::join_all(self.peers.iter().map(|peer| self.head_of(&peer.address))).await;
-        heads.into_iter().flatten().max().unwrap_or_default()
+        futures::future::join_all(self.peers.iter().map(|peer| self.head_of(&peer.address))).await
+    }
+
+    /// Whether a peer other than the one at `at`, and not left alone now, has blocks above `height`.
+    fn has_another(&self, at: usize, heads: &[Option<Height>], height: Height) -> bool {
+        let may_be_asked = |peer: &Peer| peer.left_alone_until.is_none_or(|until| until <= Instant::now());
+        let others = self.peers.iter().zip(heads).enumerate().filter(|(other, _)| *other != at);
+        others.map(|(_, other)| other).any(|(peer, head)| may_be_asked(peer) && head.is_some_and(|head| head > height))
     }
 
     /// A peer's newest block, where its header is signed as this bank's replica knows members to sign.
@@ -307,25 +318,35 @@ impl Follower {
         is_signed.then_some(signed.header.height)
     }
 
-    /// Follows one peer from a height on.
-    async fn follow_peer(&self, mut blocks: Streaming<v1::Block>, mut next: Height) -> Result<PeerEnded, Gone> {
+    /// Follows the peer at `at` from a height on.
+    async fn follow_peer(
+        &self,
+        at: usize,
+        mut blocks: Streaming<v1::Block>,
+        mut next: Height,
+    ) -> Result<PeerEnded, Gone> {
         let central_again = central_again(self.central_bank.clone(), self.chain_head.clone());
         tokio::pin!(central_again);
         let mut pace = Pace::new(Instant::now());
-        let mut looking = Box::pin(self.highest_head(Duration::ZERO));
+        let mut looking = Box::pin(self.heads(Duration::ZERO));
         let mut silent_at = Instant::now() + SILENCE_MAX;
         loop {
             let waits_since = Instant::now();
             let block = tokio::select! {
                 block = tokio::time::timeout_at(silent_at.into(), blocks.message()) => block,
-                head = &mut looking => {
-                    looking = Box::pin(self.highest_head(LOOK_EVERY));
+                heads = &mut looking => {
+                    looking = Box::pin(self.heads(LOOK_EVERY));
                     pace.note(waits_since.elapsed(), 0);
                     let height = self.ledger.read(Ledger::height);
-                    if !pace.is_kept(Instant::now(), height, head) {
-                        return Ok(held_back(height, &pace));
+                    match pace.look(Instant::now(), height, heads.iter().copied().flatten().max().unwrap_or_default()) {
+                        Kept::No => return Ok(held_back(height, &pace)),
+                        Kept::Slowly if self.has_another(at, &heads, height) => {
+                            let head = pace.head();
+                            let reason = format!("it has brought this bank to block {height}, and block {head} is signed");
+                            return Ok(PeerEnded::Slow(reason));
+                        }
+                        Kept::Slowly | Kept::Yes => continue,
                     }
-                    continue;
                 }
                 blocks = &mut central_again => {
                     return self.follow_central(blocks).await.map(|()| PeerEnded::Replaced);

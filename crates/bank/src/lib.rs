@@ -18,6 +18,7 @@
 //! | [`node`] | starting in the right order, stopping |
 //! | `service` | the gRPC service |
 //! | `precheck` | the checks on customers' batches before they are relayed |
+//! | `waste_shares` | accounts' shares of the commands that may be refused before the central bank slows the bank |
 //! | `relay` | one long-lived stream of commands to the central bank |
 //! | `follower`, `replica` | fetching blocks; verifying, applying and booking them |
 //! | `pace` | the pace at which a peer must serve blocks |
@@ -63,6 +64,7 @@ mod service;
 mod sessions;
 mod signing;
 mod testimony;
+mod waste_shares;
 
 pub use cbdc_node::ConfigError;
 pub use config::{Config, ReplicaKind};

@@ -60,9 +60,9 @@ use crate::precheck::SignaturePrecheck;
 use crate::relay::{CentralBankEndpoint, Relay};
 use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{
-    BackOfficeService, BankContext, BankService, ConsentService, FundingService, HistoryService, HoldService,
-    HolderCommandService, OwnCommands, OwnRequestSender, PaymentRelay, PaymentService, Records, SessionService,
-    TopUpService, Unanswered, WalletService, latest_valid_until,
+    Admission, BackOfficeService, BankContext, BankService, ConsentService, FundingService, HistoryService,
+    HoldService, HolderCommandService, OwnCommands, OwnRequestSender, PaymentRelay, PaymentService, Records,
+    SessionService, TopUpService, Unanswered, WalletService, latest_valid_until,
 };
 use crate::sessions::Sessions;
 use crate::signing::BankSigner;
@@ -447,7 +447,9 @@ impl Launch {
         let own_commands = OwnCommands { context: context.clone(), signer };
         let records = Records::new(context.clone(), history.clone(), left, tip.0 == Height(0));
         let unanswered = records.unanswered.clone();
-        let payments = payment_service(&records, &precheck, &metrics, &config, stop.clone());
+        let shares = Arc::default();
+        let admission = Admission { context: context.clone(), shares, precheck, metrics: metrics.clone() };
+        let payments = payment_service(&records, &admission, &metrics, &config, stop.clone());
         let mut secret = [0; 32];
         SysRng.try_fill_bytes(&mut secret).expect("a running operating system gives random bytes");
         let sessions = SessionService {
@@ -464,7 +466,7 @@ impl Launch {
                 central_bank: central_bank.clone(),
             }),
             payments: Arc::new(payments),
-            holder_commands: Arc::new(HolderCommandService { context: context.clone(), precheck, records, metrics }),
+            holder_commands: Arc::new(HolderCommandService { context: context.clone(), admission, records, metrics }),
             consents: Arc::new(ConsentService { context: context.clone(), signer: own_commands.signer.clone() }),
             holds: Arc::new(HoldService {
                 context: context.clone(),
@@ -535,7 +537,7 @@ impl Launch {
 /// The payment service, from customers down to the relay.
 fn payment_service(
     records: &Records,
-    precheck: &Option<Arc<SignaturePrecheck>>,
+    admission: &Admission,
     metrics: &Arc<Metrics>,
     config: &Config,
     stop: CancellationToken,
@@ -544,9 +546,8 @@ fn payment_service(
     let payment_relay = PaymentRelay {
         context: context.clone(),
         records: records.clone(),
-        precheck: precheck.clone(),
+        admission: admission.clone(),
         accept_after: Duration::from_millis(config.accept_after_ms),
-        metrics: metrics.clone(),
     };
     let top_ups =
         TopUpService { context: context.clone(), records: records.clone(), payment_relay: payment_relay.clone() };

@@ -136,10 +136,12 @@ impl Checked {
     /// Removes the records with bad signatures as well.
     pub fn verified(self, verifier: &SignaturePrecheck) -> Checked {
         let verdicts = verifier.verify(&self.relayed);
-        if verdicts.iter().all(Result::is_ok) {
-            return self;
-        }
-        let partitioned = partition(&self.relayed, &verdicts);
+        if verdicts.iter().all(Result::is_ok) { self } else { self.without(&verdicts) }
+    }
+
+    /// Removes further records, by the verdicts on those that are left.
+    pub fn without(self, verdicts: &[Result<(), Outcome>]) -> Checked {
+        let partitioned = partition(&self.relayed, verdicts);
         // Indices in the partitioned batch count only what was relayed: add those that were refused before.
         let total = self.count + self.refused.len();
         let mut earlier = self.refused.into_iter().peekable();
@@ -156,6 +158,18 @@ impl Checked {
             relayed_before += 1;
         }
         Checked { relayed: partitioned.relayed, count: partitioned.count, refused }
+    }
+
+    /// The refused records: index in the batch, and refusal.
+    pub fn refused(&self) -> impl Iterator<Item = (usize, Outcome)> {
+        self.refused.iter().map(|(at, answer)| (*at, answer.outcome))
+    }
+
+    /// Replaces the answer to a refused record.
+    pub fn answer(&mut self, at: usize, answer: Answer) {
+        if let Ok(found) = self.refused.binary_search_by_key(&at, |(index, _)| *index) {
+            self.refused[found].1 = answer;
+        }
     }
 
     /// The refusal of a batch's only record.

@@ -9,9 +9,11 @@
 //! 3. An answer is matched to its batch by the batch's id and cut into the submissions' parts, without copying.
 //! 4. When the stream breaks, the status of commands in flight is unknown. The same bytes are sent again on the next
 //!    stream, unless their callers have given up: sequence numbers make that safe.
-//! 5. A caller whose deadline passes gets *unknown* for each command.
-//! 6. After a second without an answer, the relay asks the central bank for its health. It counts as reachable while a
-//!    stream is open and something was received within the last 3 seconds.
+//! 5. A caller whose deadline passes gets *unknown* for each command. While the central bank is away, callers wait for
+//!    a shorter time ([`Patience`]), unless it comes back meanwhile.
+//! 6. When a stream opens, and after a second without an answer, the relay asks the central bank whether it settles. It
+//!    counts as reachable while a stream is open and something was received within the last 3 seconds: also one that
+//!    waits for banks after its start, and says so.
 //!
 //! # Bounds
 //! Commands waiting or in flight: [`COMMANDS_MAX`]. Commands in flight: [`IN_FLIGHT_MAX`].
@@ -21,7 +23,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -38,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::metrics::Metrics;
@@ -94,6 +97,42 @@ impl Relayed {
 #[derive(Clone, Copy, Debug)]
 pub struct Overloaded;
 
+/// The longest wait for an answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Patience {
+    /// 10 s; 2 s while the central bank cannot be reached. One that can be reached again by then has the rest of the
+    /// 10 s.
+    Usual,
+    /// This long, whatever is known of the central bank.
+    Exactly(Duration),
+}
+
+/// The usual longest wait, and that while the central bank cannot be reached.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE_UNREACHABLE: Duration = Duration::from_secs(2);
+/// The interval at which a caller looks whether the central bank can be reached again.
+const PATIENCE_LOOK: Duration = Duration::from_millis(100);
+
+/// What the central bank does, as far as this bank knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CentralBankState {
+    Serving,
+    /// It answers, and says that it settles nothing now: it waits for banks after its start, or for an operator.
+    NotSettling,
+    Unreachable,
+}
+
+impl CentralBankState {
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            CentralBankState::Serving => "SERVING",
+            CentralBankState::NotSettling => "NOT_SETTLING",
+            CentralBankState::Unreachable => "UNREACHABLE",
+        }
+    }
+}
+
 struct Submission {
     commands: Bytes,
     count: usize,
@@ -108,6 +147,7 @@ pub struct Relay {
     queue: mpsc::UnboundedSender<Submission>,
     capacity: Arc<Semaphore>,
     reachable: watch::Receiver<bool>,
+    not_settling: Arc<AtomicBool>,
     answered_up_to: Arc<AtomicU64>,
 }
 
@@ -137,11 +177,13 @@ impl Relay {
         let (tell_reachable, reachable) = watch::channel(false);
         let capacity = Arc::new(Semaphore::new(COMMANDS_MAX));
         let answered_up_to = Arc::new(AtomicU64::new(0));
+        let not_settling = Arc::new(AtomicBool::new(false));
         let task = Link {
             central_bank,
             metrics,
             capacity: capacity.clone(),
             reachable: tell_reachable,
+            not_settling: not_settling.clone(),
             answered_up_to: answered_up_to.clone(),
             submissions,
             held: VecDeque::new(),
@@ -151,12 +193,21 @@ impl Relay {
             next_batch: 1,
         };
         let running = tokio::spawn(task.run(stop));
-        (Relay { queue, capacity, reachable, answered_up_to }, running)
+        (Relay { queue, capacity, reachable, not_settling, answered_up_to }, running)
     }
 
     /// Whether a stream to the central bank is open, and the central bank has answered recently.
     pub fn is_reachable(&self) -> bool {
         *self.reachable.borrow()
+    }
+
+    /// What the central bank does.
+    pub fn central_bank_state(&self) -> CentralBankState {
+        match (self.is_reachable(), self.not_settling.load(Ordering::Acquire)) {
+            (false, _) => CentralBankState::Unreachable,
+            (true, true) => CentralBankState::NotSettling,
+            (true, false) => CentralBankState::Serving,
+        }
     }
 
     /// Notifies of changes of that.
@@ -169,7 +220,8 @@ impl Relay {
         Height(self.answered_up_to.load(Ordering::Acquire))
     }
 
-    /// Submits commands: `count` of them, back to back. The answer comes within `timeout`, in the commands' order.
+    /// Submits commands: `count` of them, back to back. The answer comes in the commands' order, or is *unknown* once
+    /// the caller's patience ends.
     ///
     /// # Errors
     /// The queue is full; nothing was sent.
@@ -177,17 +229,27 @@ impl Relay {
         &self,
         commands: Bytes,
         count: usize,
-        timeout: Duration,
+        patience: Patience,
     ) -> Result<impl Future<Output = Relayed> + Send + use<>, Overloaded> {
         let permits = u32::try_from(count).map_err(|_| Overloaded)?;
         let permit = self.capacity.clone().try_acquire_many_owned(permits).map_err(|_| Overloaded)?;
-        let (answer, heard) = oneshot::channel();
+        let (answer, mut heard) = oneshot::channel();
+        let reachable = self.reachable.clone();
         // If the relay has stopped, dropping the submission answers it as unknown.
         let _ = self.queue.send(Submission { commands, count, entered: Instant::now(), answer, _permit: permit });
         Ok(async move {
-            match tokio::time::timeout(timeout, heard).await {
-                Ok(Ok(relayed)) => relayed,
-                _ => Relayed::unknown(count),
+            let began = tokio::time::Instant::now();
+            let (mut until, last) = match patience {
+                Patience::Exactly(wait) => (began + wait, began + wait),
+                Patience::Usual if *reachable.borrow() => (began + PATIENCE, began + PATIENCE),
+                Patience::Usual => (began + PATIENCE_UNREACHABLE, began + PATIENCE),
+            };
+            loop {
+                match tokio::time::timeout_at(until, &mut heard).await {
+                    Ok(Ok(relayed)) => return relayed,
+                    Err(_) if until < last && *reachable.borrow() => until = last.min(until + PATIENCE_LOOK),
+                    _ => return Relayed::unknown(count),
+                }
             }
         })
     }
@@ -221,6 +283,7 @@ struct Link {
     metrics: Arc<Metrics>,
     capacity: Arc<Semaphore>,
     reachable: watch::Sender<bool>,
+    not_settling: Arc<AtomicBool>,
     answered_up_to: Arc<AtomicU64>,
     submissions: mpsc::UnboundedReceiver<Submission>,
     /// Taken from the queue while there was no stream.
@@ -328,7 +391,8 @@ impl Link {
         self.sent.values_mut().for_each(|sent| sent.resent = true);
         let mut ticks = tokio::time::interval(DROP_UNAWAITED_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut heard_at, mut probe) = (Instant::now(), None);
+        let (mut heard_at, mut probe) = (Instant::now(), Some(Box::pin(settles(channel.clone())) as Probe));
+        self.not_settling.store(false, Ordering::Release);
         loop {
             while self.has_capacity(&outgoing) {
                 match self.held.pop_front() {
@@ -341,6 +405,7 @@ impl Link {
                 answer = answers.message() => match answer {
                     Ok(Some(answer)) => {
                         heard_at = Instant::now();
+                        self.not_settling.store(false, Ordering::Release);
                         self.complete(answer);
                         self.flush_if_few_are_in_flight(&mut outgoing);
                     }
@@ -361,16 +426,19 @@ impl Link {
                     self.take_waiting(&mut outgoing);
                 },
                 () = until(gather_until) => self.flush(&mut outgoing),
-                is_there = probed(&mut probe) => {
+                settles = probed(&mut probe) => {
                     probe = None;
-                    if is_there {
+                    if let Some(settles) = settles {
                         heard_at = Instant::now();
+                        self.not_settling.store(!settles, Ordering::Release);
                     }
                 },
                 _ = ticks.tick() => {
                     self.drop_unawaited();
-                    if heard_at.elapsed() > PROBE_AFTER && probe.is_none() {
-                        probe = Some(Box::pin(is_there(channel.clone())) as Probe);
+                    let wants_to_know =
+                        heard_at.elapsed() > PROBE_AFTER || self.not_settling.load(Ordering::Acquire);
+                    if wants_to_know && probe.is_none() {
+                        probe = Some(Box::pin(settles(channel.clone())) as Probe);
                     }
                     self.set_reachable(heard_at.elapsed() <= SILENCE_MAX);
                 },
@@ -467,17 +535,22 @@ impl Link {
 }
 
 /// A pending request for the central bank's health.
-type Probe = Pin<Box<dyn Future<Output = bool> + Send>>;
+type Probe = Pin<Box<dyn Future<Output = Option<bool>> + Send>>;
 
-/// Whether the central bank answers at all.
-async fn is_there(channel: Channel) -> bool {
+/// Whether the central bank settles; `None` if it does not answer.
+async fn settles(channel: Channel) -> Option<bool> {
     let mut health = HealthClient::new(channel);
-    let asked = tokio::time::timeout(SILENCE_MAX, health.check(HealthCheckRequest::default()));
-    matches!(asked.await, Ok(Ok(_)))
+    let service = v1::settlement_server::SERVICE_NAME.to_owned();
+    match tokio::time::timeout(SILENCE_MAX, health.check(HealthCheckRequest { service })).await.ok()? {
+        Ok(answer) => Some(answer.into_inner().status() != ServingStatus::NotServing),
+        // One of an earlier version does not tell.
+        Err(status) if status.code() == tonic::Code::NotFound => Some(true),
+        Err(_) => None,
+    }
 }
 
 /// The answer to the pending request; never, if there is none.
-async fn probed(probe: &mut Option<Probe>) -> bool {
+async fn probed(probe: &mut Option<Probe>) -> Option<bool> {
     match probe {
         Some(probe) => probe.await,
         None => std::future::pending().await,
@@ -489,5 +562,47 @@ async fn until(instant: Option<tokio::time::Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A relay without a link, and what the link would hold.
+    fn relay() -> (Relay, mpsc::UnboundedReceiver<Submission>, watch::Sender<bool>) {
+        let ((queue, submissions), (tell, reachable)) = (mpsc::unbounded_channel(), watch::channel(false));
+        let (capacity, not_settling) = (Arc::new(Semaphore::new(COMMANDS_MAX)), Arc::default());
+        let relay = Relay { queue, capacity, reachable, not_settling, answered_up_to: Arc::default() };
+        (relay, submissions, tell)
+    }
+
+    /// The answer to a caller whose submission is answered some time after the usual patience with a central bank that
+    /// is away.
+    async fn answered_late(comes_back: bool) -> Answer {
+        let (relay, mut submissions, tell) = relay();
+        let waiting = tokio::spawn(relay.submit(Bytes::from_static(&[0]), 1, Patience::Usual).unwrap());
+        let submission = submissions.recv().await.unwrap();
+        tell.send_replace(comes_back);
+        tokio::time::sleep(PATIENCE_UNREACHABLE + 3 * PATIENCE_LOOK).await;
+        let answers = Answers::all(Answer::ordered(Height(3), 0, Outcome::settled()), 1);
+        drop(submission.answer.send(Relayed { answers, resent: false }));
+        waiting.await.unwrap().answers.only().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_caller_waits_on_where_the_central_bank_comes_back_and_no_longer_where_it_does_not() {
+        let (back, away) = tokio::join!(answered_late(true), answered_late(false));
+        assert_eq!((back.height, away), (Height(3), Answer::unknown()));
+    }
+
+    #[tokio::test]
+    async fn a_central_bank_that_answers_and_settles_nothing_is_neither_serving_nor_away() {
+        let (relay, _submissions, tell) = relay();
+        assert_eq!(relay.central_bank_state(), CentralBankState::Unreachable);
+        tell.send_replace(true);
+        assert_eq!(relay.central_bank_state(), CentralBankState::Serving);
+        relay.not_settling.store(true, Ordering::Release);
+        assert_eq!(relay.central_bank_state().name(), "NOT_SETTLING");
     }
 }

@@ -41,7 +41,7 @@ pub enum Progress {
     Open,
     /// The chain has its outcome.
     Ordered(OrderedOutcome),
-    /// The operator has rejected it.
+    /// The operator has rejected it: it never settles.
     Rejected,
 }
 
@@ -76,12 +76,19 @@ impl OwnRequest {
     }
 }
 
-/// The ids of requests whose outcome is awaited, by the bank's sequence number.
+/// The ids of requests that the chain has not decided, by the bank's sequence number: those whose outcome is awaited,
+/// and rejected ones. (A central bank that lost its rejections could still order one of these: whatever the operator
+/// said, the chain is right.)
 #[derive(Default)]
-pub struct OpenRequests(BTreeMap<u64, RequestId>);
+pub struct OpenRequests(BTreeMap<u64, Undecided>);
+
+struct Undecided {
+    id: RequestId,
+    is_rejected: bool,
+}
 
 impl OpenRequests {
-    /// Passes each open request to `each`.
+    /// Passes each request that the chain has not decided to `each`.
     pub fn load(store: &Arc<dyn Store>, mut each: impl FnMut(&OwnRequest)) -> Result<OpenRequests, DepositError> {
         let (mut open, mut failed) = (OpenRequests::default(), None);
         store.scan(
@@ -93,9 +100,14 @@ impl OpenRequests {
                 let read = id.ok_or_else(|| damaged(key, "its key is no request id"));
                 match read.and_then(|id| Ok((id, decode(key, record)?))) {
                     Ok((id, request)) => {
-                        if request.progress == Progress::Open {
+                        if matches!(request.progress, Progress::Open | Progress::Rejected) {
                             each(&request);
-                            open.0.insert(request.sequence, id);
+                            let is_rejected = request.progress == Progress::Rejected;
+                            // Of two with one number only the later one can be open.
+                            let known = open.0.entry(request.sequence).or_insert(Undecided { id, is_rejected });
+                            if known.is_rejected {
+                                *known = Undecided { id, is_rejected };
+                            }
                         }
                         ControlFlow::Continue(())
                     }
@@ -110,17 +122,26 @@ impl OpenRequests {
     }
 
     /// Notes a request that was just signed. Another one that had its sequence number is past its end and never
-    /// settles: its id may begin anew.
+    /// settles: unless it was rejected, its id may begin anew.
     pub fn begin(&mut self, batch: &mut WriteBatch, request: &OwnRequest, id: RequestId) {
-        if let Some(earlier) = self.0.insert(request.sequence, id)
-            && earlier != id
+        if let Some(earlier) = self.0.insert(request.sequence, Undecided { id, is_rejected: false })
+            && earlier.id != id
+            && !earlier.is_rejected
         {
-            batch.delete(Column::Deposits, request_key(OWN_REQUEST, &earlier));
+            batch.delete(Column::Deposits, request_key(OWN_REQUEST, &earlier.id));
         }
     }
 
-    /// Books that the chain used one of the bank's sequence numbers: for a request that is open, which now has its
-    /// outcome, or for another record, so that the request never settles and its id may begin anew.
+    /// Notes that a request with a sequence number was rejected.
+    pub fn rejected(&mut self, sequence: u64, id: &RequestId) {
+        if let Some(undecided) = self.0.get_mut(&sequence).filter(|undecided| undecided.id == *id) {
+            undecided.is_rejected = true;
+        }
+    }
+
+    /// Books that the chain used one of the bank's sequence numbers: for an undecided request, which now has its
+    /// outcome, or for another record, so that the request never settles and, unless it was rejected, its id may begin
+    /// anew.
     pub fn number_used(
         &mut self,
         store: &dyn Store,
@@ -128,12 +149,13 @@ impl OpenRequests {
         (sequence, command): (u64, &[u8]),
         ordered: OrderedOutcome,
     ) -> Result<(), DepositError> {
-        let Some(id) = self.0.remove(&sequence) else { return Ok(()) };
+        let Some(Undecided { id, .. }) = self.0.remove(&sequence) else { return Ok(()) };
         match own_request_of(store, &id)? {
             Some(request) if request.sequence != sequence => {}
             Some(request) if request.is_in(command) => {
                 put_own_request(batch, &id, &OwnRequest { progress: Progress::Ordered(ordered), ..request });
             }
+            Some(request) if request.progress == Progress::Rejected => {}
             _ => _ = batch.delete(Column::Deposits, request_key(OWN_REQUEST, &id)),
         }
         Ok(())
@@ -217,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_survive_being_stored_and_what_is_open_is_found_again() {
+    fn requests_survive_being_stored_and_what_the_chain_has_not_decided_is_found_again() {
         let outcome = Outcome::refused(Reason::IssuanceQuota, 1, 2);
         let ordered = OrderedOutcome { height: Height(3), index: 2, outcome };
         for progress in [Progress::Open, Progress::Ordered(ordered), Progress::Rejected] {
@@ -232,7 +254,7 @@ mod tests {
             assert_eq!(own_request_of(&*store, &[9; 16]).unwrap(), None);
             let mut open = 0;
             OpenRequests::load(&store, |_| open += 1).unwrap();
-            assert_eq!(open, if progress == Progress::Open { 3 } else { 0 });
+            assert_eq!(open, if matches!(progress, Progress::Ordered(_)) { 0 } else { 3 });
         }
     }
 
@@ -253,6 +275,31 @@ mod tests {
             store.write(batch, Durability::Buffered).unwrap();
             assert_eq!(own_request_of(&*store, &id).unwrap().map(|found| found.progress), expected);
         }
+    }
+
+    #[test]
+    fn a_rejected_request_stays_rejected_over_a_restart_unless_the_chain_has_it_ordered() {
+        let (id, other) = ([5; 16], [6; 16]);
+        let rejected = OwnRequest { progress: Progress::Rejected, ..request(intents()[0]) };
+        let ordered = OrderedOutcome { height: Height(3), index: 2, outcome: Outcome::settled() };
+        let found = |decide: &dyn Fn(&mut OpenRequests, &dyn Store, &mut WriteBatch)| {
+            let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+            let mut batch = WriteBatch::new();
+            put_own_request(&mut batch, &id, &rejected);
+            store.write(batch, Durability::Buffered).unwrap();
+            let (mut open, mut batch) = (OpenRequests::load(&store, |_| ()).unwrap(), WriteBatch::new());
+            decide(&mut open, &*store, &mut batch);
+            store.write(batch, Durability::Buffered).unwrap();
+            own_request_of(&*store, &id).unwrap().expect("it is kept").progress
+        };
+        let used = |command: &'static [u8]| {
+            move |open: &mut OpenRequests, store: &dyn Store, batch: &mut WriteBatch| {
+                open.number_used(store, batch, (11, command), ordered).unwrap();
+            }
+        };
+        assert_eq!(found(&used(b"a record")), Progress::Ordered(ordered));
+        assert_eq!(found(&used(b"another")), Progress::Rejected);
+        assert_eq!(found(&|open, _, batch| open.begin(batch, &request(intents()[1]), other)), Progress::Rejected);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use cbdc_ledger::member::Role;
 use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
 use cbdc_node::Limits;
 use cbdc_node::budget::Tenant;
+use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::payment_to_message;
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::v1;
@@ -216,6 +217,58 @@ async fn bad_signatures_on_one_stream_slow_all_of_their_source_and_nobody_else()
     assert_eq!(reason(session.unwrap_err()), Reason::Overloaded);
     // It is slowed, not shut out.
     assert_eq!(second.message().await.unwrap().expect("it is answered").batch_id, 2);
+    running.stop().await;
+}
+
+/// A payment of one minor unit of the first wallet to itself, which the ledger refuses if nothing else does.
+fn to_itself(running: &Running, from: AccountId, sequence: u64, valid_until: Timestamp) -> Vec<u8> {
+    let head = Head { flags: 0, key_version: 0, sequence, valid_until };
+    let (kind, amount, max_fee) = (PaymentKind::Transfer, Amount::from_minor(1), Amount::ZERO);
+    let payment = Payment { kind, head, from, to: from, amount, max_fee, reference: [0; 16] };
+    payment.sign(running.network.anchor().network(), &SigningKey::from_seed([1; 32])).to_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_customer_repeats_reaches_the_central_bank_no_more_from_however_many_addresses() {
+    const COUNT: u64 = 256;
+    let running = Running::start(Limits::default()).await;
+    let from = open_wallet(&running).await;
+    let (valid, past) = (in_a_minute(), Timestamp(in_a_minute().0 - 3_600_000));
+    let wasted = || running.central_bank.conduct()[&(Role::Bank, MemberId(1))].not_ordered;
+    let batch = |record: &dyn Fn(u64) -> Vec<u8>| -> Bytes { (0..COUNT).flat_map(record).collect::<Vec<_>>().into() };
+    for (reason, commands) in [
+        (Reason::SequenceOutOfWindow, batch(&|number| to_itself(&running, from, 1_000 + number, valid))),
+        (Reason::Expired, batch(&|number| to_itself(&running, from, 1 + number % 64, past))),
+        (Reason::SameAccount, batch(&|_| to_itself(&running, from, 1, valid))),
+    ] {
+        let mut after_the_first = None;
+        for address in 2..=10 {
+            let mut client = BankClient::new(running.to_bank_from(address).await);
+            loop {
+                let sent = v1::CommandBatch { batch_id: 1, commands: commands.clone(), takes_runs: true };
+                let mut answers = client.submit_transfers(tokio_stream::once(sent)).await.unwrap().into_inner();
+                let answers = answers.message().await.unwrap().expect("it is answered");
+                let answers = Answers::from_message(answers).unwrap().unpacked().unwrap();
+                let reasons = || answers.iter().map(|answer| answer.outcome.reason);
+                // Other copies are in flight, or the replica has yet to follow: nothing that is wrong is answered.
+                if reasons().all(|found| matches!(found, Reason::Overloaded | Reason::Unavailable) || found == reason)
+                    && reasons().any(|found| found != reason)
+                {
+                    continue;
+                }
+                assert!(reasons().all(|found| found == reason), "{reason}: {answers:?}");
+                break;
+            }
+            assert_eq!(wasted(), *after_the_first.get_or_insert_with(wasted), "{reason}, address {address}");
+        }
+    }
+    // The customer is not shut out: her next payment is decided by the ledger.
+    let mut client = BankClient::new(running.to_bank_from(11).await);
+    let commands = to_itself(&running, from, 2, valid).into();
+    let sent = v1::CommandBatch { batch_id: 1, commands, takes_runs: true };
+    let mut answers = client.submit_transfers(tokio_stream::once(sent)).await.unwrap().into_inner();
+    let answer = Answers::from_message(answers.message().await.unwrap().unwrap()).unwrap().only().unwrap();
+    assert!(answer.is_ordered() && answer.outcome.reason == Reason::SameAccount, "{answer:?}");
     running.stop().await;
 }
 

@@ -6,6 +6,7 @@ use ::metrics::counter;
 use bytes::Bytes;
 use cbdc_ledger::authority;
 use cbdc_ledger::command::Command;
+use cbdc_ledger::member::Role;
 use cbdc_ledger::slice_verification::PartlyVerified;
 use cbdc_ledger::{BankId, CommandBatch, Outcome, Reason};
 use cbdc_node::calls::BATCH_BYTES_MAX;
@@ -15,13 +16,17 @@ use tokio::sync::oneshot;
 
 use crate::batch::{Batch, Permit, Reply, count_answers};
 use crate::metrics;
+use crate::rejections::Rejections;
 use crate::shares::Source;
 use crate::shares::conduct::Conduct;
 use crate::shares::work_queue::WorkQueue;
 
 /// The intake that all services share. When the last clone is dropped, verification ends.
 #[derive(Clone)]
-pub struct Intake(Arc<Open>);
+pub struct Intake {
+    open: Arc<Open>,
+    rejections: Rejections,
+}
 
 /// Closes the queue when the last intake is gone.
 struct Open(Arc<WorkQueue<Batch>>);
@@ -33,15 +38,15 @@ impl Drop for Open {
 }
 
 impl Intake {
-    /// An intake into a queue.
-    pub fn new(queue: Arc<WorkQueue<Batch>>) -> Intake {
-        Intake(Arc::new(Open(queue)))
+    /// An intake into a queue, of everything but orders whose request is rejected.
+    pub fn new(queue: Arc<WorkQueue<Batch>>, rejections: Rejections) -> Intake {
+        Intake { open: Arc::new(Open(queue)), rejections }
     }
 
     /// Submits a member's commands once there is capacity for them. `reply` is called exactly once, with one answer per
     /// command, unless this future is dropped before it completes: then nothing is submitted.
     pub async fn submit(&self, member: Source, commands: CommandBatch, reply: Reply) {
-        let queue = &self.0.0;
+        let queue = &self.open.0;
         let count = commands.len();
         if commands.commands().iter().any(|command| !may_submit(member, command)) {
             counter!(metrics::SECURITY, "kind" => "wrong_role").increment(1);
@@ -49,6 +54,17 @@ impl Intake {
             queue.note(member, Conduct { not_ordered: count, wrong_role: count, ..Conduct::default() });
             return answer_all(reply, commands.len(), Outcome::refused(Reason::NotAuthorised, 0, 0));
         }
+        let reply = match member.0 {
+            Role::Operator => match self.rejections.begin(commands.commands()) {
+                Ok(orders) => Box::new(move |answers| {
+                    // What was ordered is applied.
+                    drop(orders);
+                    reply(answers);
+                }),
+                Err(refusal) => return answer_all(reply, count, refusal),
+            },
+            _ => reply,
+        };
         let Some(capacity) = queue.acquire(member, count).await else {
             let limit = queue.commands_max() as u64;
             return answer_all(reply, count, Outcome::refused(Reason::Overloaded, limit, 0));

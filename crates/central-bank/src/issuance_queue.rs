@@ -5,11 +5,13 @@
 //! are in the ledger and apply either way.
 //!
 //! A request is durable before the bank is told that it waits, and keeps waiting after a restart, until it is ordered,
-//! has expired, or is rejected by the operator. A rejection needs no signed command: the request is simply not
-//! forwarded. It is remembered as long as the request could settle, so that the bank is told when it asks again.
+//! has expired, or is rejected by the operator. A rejection needs no signed command: no operator's order that carries
+//! the request is admitted any more ([`crate::rejections`]). It is durable before anybody is told, and remembered as
+//! long as the request could settle, over restarts: a bank that was told that its request is rejected may rely on it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cbdc_ledger::command::{Head, IssuanceOrder, IssuanceRequest, Record, Signed, Signer};
 use cbdc_ledger::member::Role;
@@ -21,19 +23,19 @@ use cbdc_proto::packed::Answer;
 use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, StoreError, WriteBatch, sealed};
 
 use crate::intake::Intake;
+use crate::rejections::{Rejections, RequestKey};
 use crate::reply_cache::ReplyCache;
 
 /// The number of requests of one bank that may wait.
 const WAITING_MAX: usize = 64;
+/// The longest wait for orders in flight before a request that they carry is rejected.
+const ORDERS_WAIT: Duration = Duration::from_secs(10);
 
 /// The prefix of requests in the store: the key continues with the bank's number and its sequence number, big-endian;
 /// the value is [`WAITS`] or [`REJECTED`] and the signed request.
 const KEY_PREFIX: &[u8] = b"issuance-request/";
 const WAITS: u8 = 0;
 const REJECTED: u8 = 1;
-
-/// A bank and its sequence number.
-type Key = (BankId, u64);
 
 /// A request in the queue.
 #[derive(Clone, Copy)]
@@ -42,7 +44,7 @@ struct Entry {
     rejected: bool,
 }
 
-type Waiting = BTreeMap<Key, Entry>;
+type Waiting = BTreeMap<RequestKey, Entry>;
 
 /// An operator's key that this node may sign orders with.
 pub struct OperatorKey {
@@ -56,6 +58,7 @@ pub struct IssuanceQueue {
     operator: Option<Arc<OperatorKey>>,
     ledger: LedgerHandle,
     intake: Intake,
+    rejections: Rejections,
     reply_cache: ReplyCache,
     store: Arc<dyn Store>,
     waiting: Arc<Mutex<Waiting>>,
@@ -70,15 +73,19 @@ impl IssuanceQueue {
         operator: Option<OperatorKey>,
         ledger: LedgerHandle,
         intake: Intake,
+        rejections: Rejections,
         reply_cache: ReplyCache,
         store: Arc<dyn Store>,
     ) -> Result<IssuanceQueue, StoreError> {
-        let waiting = Arc::new(Mutex::new(read(store.as_ref())?));
+        let waiting = read(store.as_ref())?;
+        waiting.iter().filter(|(_, entry)| entry.rejected).for_each(|(key, _)| rejections.restore(*key));
+        let waiting = Arc::new(Mutex::new(waiting));
         Ok(IssuanceQueue {
             network,
             operator: operator.map(Arc::new),
             ledger,
             intake,
+            rejections,
             reply_cache,
             store,
             waiting,
@@ -135,7 +142,7 @@ impl IssuanceQueue {
     }
 
     /// Makes an entry durable, then adds it to the table.
-    async fn keep(&self, key: Key, entry: Entry) -> Result<(), Outcome> {
+    async fn keep(&self, key: RequestKey, entry: Entry) -> Result<(), Outcome> {
         let mut batch = WriteBatch::new();
         let mut value = vec![if entry.rejected { REJECTED } else { WAITS }];
         value.extend(entry.request.to_bytes());
@@ -168,8 +175,21 @@ impl IssuanceQueue {
         match found {
             None => Ok(false),
             Some(entry) if entry.rejected => Ok(true),
-            Some(entry) => self.keep((bank, sequence), Entry { rejected: true, ..entry }).await.map(|()| true),
+            Some(entry) => self.bar_and_keep((bank, sequence), entry).await,
         }
+    }
+
+    /// Rejects a request for good, unless an order that carries it is answered first.
+    async fn bar_and_keep(&self, key: RequestKey, entry: Entry) -> Result<bool, Outcome> {
+        let Ok(Some(barred)) = tokio::time::timeout(ORDERS_WAIT, self.rejections.bar(key)).await else {
+            return Err(Outcome::refused(Reason::Unavailable, 0, 0));
+        };
+        if !self.is_unused(&entry.request) {
+            return Ok(false);
+        }
+        self.keep(key, Entry { rejected: true, ..entry }).await?;
+        barred.reject();
+        Ok(true)
     }
 
     /// Drops requests that were ordered or have expired. One that returns after a crash is dropped again.
@@ -180,6 +200,7 @@ impl IssuanceQueue {
             let keep = entry.request.record.head.valid_until >= now && self.is_unused(&entry.request);
             if !keep {
                 batch.delete(Column::Meta, stored_key(*key));
+                self.rejections.forget(*key);
             }
             keep
         });
@@ -237,7 +258,7 @@ fn operator_head(ledger: &Ledger, operator: MemberId, request: &IssuanceRequest)
     Some(Head { flags: 0, key_version: seat.key_version, sequence: seat.window.lowest_unused(), valid_until })
 }
 
-fn stored_key((bank, sequence): Key) -> Vec<u8> {
+fn stored_key((bank, sequence): RequestKey) -> Vec<u8> {
     [KEY_PREFIX, &bank.0.to_be_bytes(), &sequence.to_be_bytes()].concat()
 }
 

@@ -26,6 +26,7 @@ pub mod issuance_queue;
 pub mod metrics;
 pub mod node;
 pub mod recovery;
+pub mod rejections;
 pub mod repetition;
 pub mod reply_cache;
 pub mod sequencer;

@@ -39,6 +39,7 @@ use crate::config::Config;
 use crate::intake::Intake;
 use crate::issuance_queue::{IssuanceQueue, OperatorKey};
 use crate::recovery::Recovery;
+use crate::rejections::Rejections;
 use crate::reply_cache::ReplyCache;
 use crate::sequencer::Sequencer;
 use crate::service::policy::{PolicyService, Surveys};
@@ -54,6 +55,8 @@ use crate::{metrics, repetition, verification};
 
 /// The longest time that settlement may take to end once ordering has stopped.
 const SETTLING_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+/// The name of the service whose health says whether blocks are sealed.
+const SETTLEMENT: &str = v1::settlement_server::SERVICE_NAME;
 /// The blocks that the reply cache loads after a start.
 const REPLIES_RELOADED: u64 = 1_024;
 
@@ -263,6 +266,7 @@ async fn start_with(
     if let Ok(result) = settled.try_recv() {
         return Err(result.err().map_or(NodeError::Settled, NodeError::from).into());
     }
+    health.set_service(SETTLEMENT, false).await;
     health.set(true).await;
     tokio::spawn(report_health(health.clone(), parts.clock.clone(), parts.witnesses.clone(), stop.clone()));
     let height = parts.ledger.read(Ledger::height);
@@ -311,20 +315,29 @@ async fn report_conduct(work: Arc<WorkQueue<Batch>>, stop: CancellationToken) {
     }
 }
 
-/// Reports the node as not serving while it may not seal blocks.
+/// Reports the node as not serving while it may not seal blocks, and its settlement also while it waits for the banks
+/// after its start.
 async fn report_health(health: Health, clock: Arc<Clock>, witnesses: Arc<Witnesses>, stop: CancellationToken) {
     let mut every = tokio::time::interval(std::time::Duration::from_millis(250));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut was_serving = true;
+    let (mut was_serving, mut was_settling) = (true, false);
+    let mut waited = witnesses.watch_waited();
     loop {
+        let still_waits = !*waited.borrow_and_update();
         tokio::select! {
             _ = every.tick() => {}
+            _ = waited.changed(), if still_waits => {}
             () = stop.cancelled() => return,
         }
         let is_serving = !witnesses.has_lost_blocks() && clock.stamp().is_ok();
+        let is_settling = is_serving && *waited.borrow();
         if is_serving != was_serving {
             health.set(is_serving).await;
             was_serving = is_serving;
+        }
+        if is_settling != was_settling {
+            health.set_service(SETTLEMENT, is_settling).await;
+            was_settling = is_settling;
         }
     }
 }
@@ -387,7 +400,8 @@ impl Parts {
         let filtered_blocks = FilteredBlocks::new(ledger.banks());
         let ledger = LedgerHandle::new(ledger);
         let work = WorkQueue::new(config.sequencer.queue_commands_max);
-        let intake = Intake::new(work.clone());
+        let rejections = Rejections::default();
+        let intake = Intake::new(work.clone(), rejections.clone());
         let reply_cache = ReplyCache::default();
         let operator = match &config.operator {
             Some(operator) => {
@@ -399,7 +413,7 @@ impl Parts {
         let (shared_ledger, shared_intake) = (ledger.clone(), intake.clone());
         let replies = reply_cache.clone();
         let issuance_queue =
-            IssuanceQueue::open(network, operator, shared_ledger, shared_intake, replies, store.clone())?;
+            IssuanceQueue::open(network, operator, shared_ledger, shared_intake, rejections, replies, store.clone())?;
         let archive = Arc::new(Archive::new(store, Arc::new(LogProposals(ordering.clone()))));
         let witnesses = Arc::new(Witnesses::new(ledger.clone(), archive.clone(), clock.clone()));
         Ok(Parts {
@@ -517,6 +531,7 @@ impl Parts {
             membership: self.membership.clone(),
             issuance_queue: self.issuance_queue.clone(),
             ledger: self.ledger.clone(),
+            witnesses: self.witnesses.clone(),
         };
         let policy = PolicyService {
             intake: self.intake.clone(),

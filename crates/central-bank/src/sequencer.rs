@@ -10,7 +10,7 @@
 //!    wait longer. A timer of the kernel ends the pause: tokio's count whole milliseconds and end about one late.
 //! 2. Its time is stamped. If the clock has jumped, its commands are answered `CLOCK_JUMP` and nothing is proposed.
 //!    The same holds where a bank has shown that this node has lost blocks ([`crate::witnesses`]); those commands are
-//!    answered `UNAVAILABLE`.
+//!    answered `LOST_BLOCKS`.
 //! 3. It is announced to settlement and proposed. The next one is filled while this one is on its way.
 //! 4. When the ledger itself has something due, or settlement wants a checkpoint block, a block proposal is cut even
 //!    without commands.
@@ -202,7 +202,7 @@ impl Sequencer {
     /// Stamps and proposes; `permit` is given back when the block proposal is durable. `Err` when ordering has stopped.
     async fn cut(&self, mut open: Open, permit: Option<OwnedSemaphorePermit>) -> Result<(), ()> {
         if self.witnesses.has_lost_blocks() {
-            open.answer_all(Outcome::refused(Reason::Unavailable, 0, 0));
+            open.answer_all(Outcome::refused(Reason::LostBlocks, 0, 0));
             return Ok(());
         }
         let time = match self.clock.stamp() {

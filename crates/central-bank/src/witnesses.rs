@@ -16,11 +16,12 @@ use std::time::Duration;
 
 use cbdc_ledger::encoding::hex;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, Height, Ledger, MemberId, SignedHeader, Timestamp};
+use cbdc_ledger::{BankId, Height, Ledger, MemberId, Reason, SignedHeader, Timestamp};
 use cbdc_node::chain::Witness;
 use cbdc_node::evidence::{self, Unresolved};
 use cbdc_node::{Archive, LedgerHandle};
 use cbdc_proto::convert::header_from_message;
+use cbdc_proto::status::of_reason;
 use cbdc_proto::v1;
 use cbdc_storage::StoreError;
 use metrics::counter;
@@ -85,17 +86,41 @@ pub struct Witnesses {
     /// Changes with each testimony.
     heard: watch::Sender<()>,
     lost: watch::Sender<Option<Lost>>,
+    /// Whether the wait for the banks after the start is over.
+    has_waited: watch::Sender<bool>,
 }
 
 impl Witnesses {
     pub fn new(ledger: LedgerHandle, archive: Arc<Archive>, clock: Arc<Clock>) -> Witnesses {
         let (testimonies, heard, lost) = (Mutex::default(), watch::channel(()).0, watch::channel(None).0);
-        Witnesses { ledger, archive, clock, testimonies, heard, lost }
+        let has_waited = watch::channel(false).0;
+        Witnesses { ledger, archive, clock, testimonies, heard, lost, has_waited }
     }
 
     /// The proof that this node has lost blocks, if there is one: it may seal none then.
     pub fn lost(&self) -> Option<Lost> {
         self.lost.borrow().clone()
+    }
+
+    /// Waits for such a proof; returns the status with which streams end then.
+    pub async fn until_lost(&self) -> Status {
+        let mut lost = self.lost.subscribe();
+        match lost.wait_for(Option::is_some).await.ok().and_then(|lost| lost.as_ref().map(refusal)) {
+            Some(status) => status,
+            // The sender lives as long as this.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Refuses to answer from a chain that lacks blocks.
+    ///
+    /// # Errors
+    /// `LOST_BLOCKS`.
+    pub fn require_whole(&self) -> Result<(), Status> {
+        match &*self.lost.borrow() {
+            None => Ok(()),
+            Some(lost) => Err(refusal(lost)),
+        }
     }
 
     /// Whether there is such a proof.
@@ -127,6 +152,16 @@ impl Witnesses {
     /// Waits until the node of each active bank has testified, for `longest` at most. A node with no block yet has none
     /// to lose, and waits for nobody.
     pub async fn hear_all(&self, longest: Duration) {
+        self.hear_within(longest).await;
+        self.has_waited.send_replace(true);
+    }
+
+    /// Notifies of the end of the wait after the start: until then nothing is sealed.
+    pub fn watch_waited(&self) -> watch::Receiver<bool> {
+        self.has_waited.subscribe()
+    }
+
+    async fn hear_within(&self, longest: Duration) {
         if self.ledger.read(Ledger::height) == Height(0) || self.has_lost_blocks() {
             return;
         }
@@ -213,11 +248,16 @@ impl Witnesses {
     }
 }
 
+/// The answer to every call while blocks are missing.
 fn refusal(lost: &Lost) -> Status {
-    Status::failed_precondition(lost.to_string())
+    of_reason(Reason::LostBlocks, lost.to_string())
 }
 
 impl Witness for Witnesses {
+    fn require_whole(&self) -> Result<(), Status> {
+        Witnesses::require_whole(self)
+    }
+
     fn testify(&self, role: Role, id: MemberId, testimony: v1::Testimony) -> Result<(), Status> {
         if role != Role::Bank {
             return Ok(());

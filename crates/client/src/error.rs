@@ -251,7 +251,7 @@ pub(crate) fn verdict(status: &Status) -> Verdict {
         return Verdict::Unreachable(reason);
     }
     match refusal_of(status) {
-        Some(outcome) if !matches!(outcome.reason, Reason::Unavailable | Reason::ClockJump) => {
+        Some(outcome) if !outcome.reason.leaves_status_open() => {
             let (sentence, finality) = (status.message().to_owned(), finality_of(status));
             return Verdict::Refused(Refusal { outcome, sentence, position: None, finality });
         }
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_node_that_cannot_settle_just_now_leaves_the_status_unknown() {
-        for reason in [Reason::Unavailable, Reason::ClockJump] {
+        for reason in [Reason::Unavailable, Reason::ClockJump, Reason::LostBlocks] {
             let status = of_refusal(&Outcome::refused(reason, 0, 0));
             assert!(matches!(verdict(&status), Verdict::Uncertain(_)), "{reason}");
         }

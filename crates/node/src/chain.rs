@@ -47,6 +47,12 @@ pub fn block_to_message(parts: &BlockParts) -> v1::Block {
 
 /// Receives what members know of the chain before they follow it.
 pub trait Witness: Send + Sync {
+    /// Refuses to serve a chain that lacks blocks which the network has settled.
+    ///
+    /// # Errors
+    /// The status to answer every call with.
+    fn require_whole(&self) -> Result<(), Status>;
+
     /// Takes a member's testimony.
     ///
     /// # Errors
@@ -77,8 +83,14 @@ impl ChainService {
         }
     }
 
-    /// Refuses to serve blocks where none are kept.
+    /// Refuses to serve a chain that lacks blocks.
+    fn require_whole(&self) -> Result<(), Status> {
+        self.witness.as_ref().map_or(Ok(()), |witness| witness.require_whole())
+    }
+
+    /// Refuses to serve blocks where none are kept, or some are lost.
     fn require_blocks(&self) -> Result<(), Status> {
+        self.require_whole()?;
         match self.ledger.read(|ledger| ledger.partial_replica_of()) {
             None => Ok(()),
             Some(bank) => Err(not_served(format!(
@@ -131,6 +143,7 @@ impl v1::chain_server::Chain for ChainService {
 
     async fn get_header(&self, request: Request<v1::GetHeaderRequest>) -> Result<Response<v1::SignedHeader>, Status> {
         require_member(&self.membership, &request)?;
+        self.require_whole()?;
         let newest = *self.ledger.announced().borrow();
         let height = request.into_inner().height.map_or(newest, Height);
         let found = ChainService::look(&self.archive, move |archive| archive.header(height)).await?;
@@ -200,6 +213,7 @@ impl v1::chain_server::Chain for ChainService {
             filtered_blocks.ok_or_else(|| not_served("only the central bank makes filtered blocks"))?;
         let bank = BankId(member.0);
         let v1::FollowFilteredBlocksRequest { from_height, testimony } = request.into_inner();
+        self.require_whole()?;
         self.hear((role, member), testimony)?;
         filtered_blocks.asked_for(bank);
         let mut next = Height(from_height.max(1));
@@ -249,6 +263,7 @@ impl v1::chain_server::Chain for ChainService {
         &self,
         request: Request<v1::GetMembershipChangesRequest>,
     ) -> Result<Response<Self::GetMembershipChangesStream>, Status> {
+        self.require_whole()?;
         let mut above = Height(request.into_inner().above_height);
         let (archive, newest) = (self.archive.clone(), *self.ledger.announced().borrow());
         Ok(Response::new(Box::pin(async_stream::try_stream! {

@@ -70,6 +70,12 @@ impl Health {
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         self.0.set_service_status("", status).await;
     }
+
+    /// Sets whether a service of a serving node does its work: the empty name says only that the node is there.
+    pub async fn set_service(&self, service: &'static str, works: bool) {
+        let status = if works { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.0.set_service_status(service, status).await;
+    }
 }
 
 /// Adds health and reflection to a node's own services. Health begins as not serving.

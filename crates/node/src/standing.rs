@@ -97,6 +97,11 @@ impl Standing {
         self.allowance_at(now) == self.allowance_max()
     }
 
+    /// What is left of its allowance, in costs of verifying one good signature; below zero once it is used up.
+    pub fn left(&self, now: Instant) -> i64 {
+        self.allowance_at(now).div_euclid(UNIT)
+    }
+
     /// Whether its allowance is used up.
     pub fn is_slowed(&self, now: Instant) -> bool {
         self.allowance_at(now) < 0

@@ -201,7 +201,7 @@ fn code_of(reason: Reason) -> Code {
         Reason::SequenceUsed | Reason::SequenceConflict | Reason::RequestConflict => Code::AlreadyExists,
         Reason::SequenceOutOfWindow => Code::OutOfRange,
         Reason::Overloaded => Code::ResourceExhausted,
-        Reason::Unavailable | Reason::ClockJump => Code::Unavailable,
+        reason if reason.leaves_status_open() => Code::Unavailable,
         _ => Code::FailedPrecondition,
     }
 }

@@ -16,12 +16,10 @@ use tonic::Status;
 
 use crate::deposit_service::DepositService;
 use crate::deposits::Deposit;
-use crate::relay::Relay;
+use crate::relay::{CentralBankState, Relay};
 
 /// The longest wait for the outcome of a command.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest wait while the central bank cannot be reached.
-const TIMEOUT_UNREACHABLE: Duration = Duration::from_secs(2);
 /// The longest wait for the replica after an outcome is known.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -86,9 +84,16 @@ impl BankContext {
         Ok(deposit_message(id, &deposit))
     }
 
-    /// The longest wait for the outcome of a command that is relayed now.
-    pub fn timeout(&self) -> Duration {
-        if self.relay.is_reachable() { TIMEOUT } else { TIMEOUT_UNREACHABLE }
+    /// The answer if a record's status is unknown, as far as is known why.
+    pub fn status_unknown(&self) -> Status {
+        match self.relay.central_bank_state() {
+            CentralBankState::NotSettling => unavailable(
+                "the central bank answers that it settles nothing now: it waits for banks after its start, or for an \
+                operator; whether the command was ordered, or will be once it settles, is not known; ask again, or send \
+                the same request again, which is safe",
+            ),
+            CentralBankState::Serving | CentralBankState::Unreachable => status_unknown(),
+        }
     }
 
     /// Waits until the replica has followed the block at `height`; false if that takes too long.
@@ -133,6 +138,7 @@ pub fn status_unknown() -> Status {
 pub fn status_unknown_beside(reason: Reason) -> Status {
     match reason {
         Reason::Unavailable => status_unknown(),
+        Reason::LostBlocks => of_reason(reason, reason.text()),
         reason => unavailable(format!(
             "this copy was refused with {reason}, but another was sent before or may have been: whether that one was \
             ordered is not known; ask again, or send the same request again, which is safe"

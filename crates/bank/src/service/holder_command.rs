@@ -12,6 +12,7 @@ use cbdc_proto::status::{invalid, may_settle_until, not_authorised};
 use cbdc_proto::v1;
 use tonic::Status;
 
+use super::admission::Admission;
 use super::context::{BankContext, only_answer, status_unknown, to_its_end, turn};
 use super::record_status::RefusedBy;
 use super::records::Records;
@@ -19,13 +20,12 @@ use super::tally::tally_of_one;
 use super::unanswered::SentCopy;
 use crate::history::payment_of;
 use crate::metrics::Metrics;
-use crate::precheck::SignaturePrecheck;
-use crate::relay::Relayed;
+use crate::relay::{Patience, Relayed};
 
 /// Relays holders' commands other than payments.
 pub struct HolderCommandService {
     pub context: BankContext,
-    pub precheck: Option<Arc<SignaturePrecheck>>,
+    pub admission: Admission,
     pub records: Records,
     pub metrics: Arc<Metrics>,
 }
@@ -36,7 +36,8 @@ impl HolderCommandService {
         // It may settle if it is submitted by another call or to another bank.
         let elsewhere = |refused: Status| may_settle_until(&refused, command.head().valid_until);
         let signer = self.signer_here(&command).map_err(elsewhere)?;
-        let Some(turn) = turn().await else {
+        let turn = turn().await.filter(|_| !self.admission.is_slowed(signer));
+        let Some(turn) = turn else {
             let slowed = Outcome::refused(Reason::Overloaded, 0, 0);
             let answer = self.records.answer_refusal(&command, slowed, RefusedBy::Bank).await?;
             return Ok(outcome_to_message(&answer.outcome, answer.height, answer.index));
@@ -45,6 +46,9 @@ impl HolderCommandService {
         let relaying = to_its_end(async move {
             let height = service.context.ledger.read(Ledger::height);
             let answered = service.relay(&command, request.command, signer).await;
+            if let Ok(answer) = &answered {
+                service.admission.answered_one(signer, answer, height);
+            }
             turn.answered(tally_of_one(&answered, height));
             answered
         });
@@ -56,16 +60,16 @@ impl HolderCommandService {
 
     async fn relay(&self, command: &Command, encoded: Bytes, signer: AccountId) -> Result<Answer, Status> {
         // The replica may not know the key of another bank's holder.
-        let precheck = self.precheck.as_ref().filter(|_| signer.bank == self.context.bank);
+        let precheck = self.admission.precheck.as_ref().filter(|_| signer.bank == self.context.bank);
         if let Some(Err(refusal)) = precheck.map(|precheck| precheck.verify_one(command)) {
             if refusal.reason == Reason::BadSignature {
-                self.precheck.iter().for_each(|precheck| precheck.log_bad(1));
+                precheck.iter().for_each(|precheck| precheck.log_bad(1));
                 self.metrics.security_events(1);
             }
             return self.records.answer_refusal(command, refusal, RefusedBy::Bank).await;
         }
         let sent = self.records.sent(command);
-        let relayed = match self.context.relay.submit(encoded, 1, self.context.timeout()) {
+        let relayed = match self.context.relay.submit(encoded, 1, Patience::Usual) {
             Ok(relayed) => relayed.await,
             Err(_) => Relayed::refused(Reason::Overloaded, 1),
         };
@@ -80,7 +84,7 @@ impl HolderCommandService {
                 let by = RefusedBy::CentralBank(relayed.other_copies());
                 self.records.answer_refusal(command, answer.outcome, by).await
             }
-            _ => Err(status_unknown()),
+            _ => Err(self.context.status_unknown()),
         }
     }
 

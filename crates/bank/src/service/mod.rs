@@ -14,13 +14,14 @@
 //! | [`history`] | receipts and past payments |
 //!
 //! Each keeps only what it needs. They share [`context`], and build on [`own_command`] (commands that the bank signs),
-//! [`own_request`] (those that the back office names by an id), [`payment_relay`] (payments as they are), [`records`]
-//! (the facts about a record that a holder signed, including [`unanswered`] copies) and [`record_status`] (what may be
-//! answered about it).
+//! [`own_request`] (those that the back office names by an id), [`payment_relay`] (payments as they are), [`admission`]
+//! (which of them are relayed), [`records`] (the facts about a record that a holder signed, including [`unanswered`]
+//! copies) and [`record_status`] (what may be answered about it).
 //!
 //! A command that was ordered is answered with OK and its outcome, settled or refused. One that was not ordered is a
 //! status with `google.rpc.ErrorInfo`. *Settled* is answered only once the central bank or the chain has said so.
 
+mod admission;
 mod back_office;
 mod consent;
 mod context;
@@ -45,6 +46,7 @@ use std::sync::Arc;
 use cbdc_proto::v1;
 use tonic::{Request, Response, Status, Streaming};
 
+pub use admission::Admission;
 pub use back_office::BackOfficeService;
 pub use consent::ConsentService;
 pub use context::BankContext;

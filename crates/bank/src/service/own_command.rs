@@ -12,6 +12,7 @@ use tonic::Status;
 
 use super::context::{BankContext, only_answer, status_unknown};
 use crate::own_sequence::Taken;
+use crate::relay::Patience;
 use crate::signing::BankSigner;
 
 /// Signs and settles the bank's own commands.
@@ -45,14 +46,14 @@ impl OwnCommands {
         let head = *signed.record.head();
         let taken = Taken::new(self.signer.sequence.clone(), head.sequence, head.valid_until);
         let command: Command = signed.into();
-        let Ok(relayed) = self.context.relay.submit(command.to_bytes().into(), 1, self.context.timeout()) else {
+        let Ok(relayed) = self.context.relay.submit(command.to_bytes().into(), 1, Patience::Usual) else {
             taken.never_sent();
             return Attempt::Done(Err(of_refusal(&Outcome::refused(Reason::Overloaded, 0, 0))));
         };
         let relayed = relayed.await;
         let answer = only_answer(&relayed.answers);
         if answer.state != State::Final {
-            return Attempt::Done(Err(status_unknown()));
+            return Attempt::Done(Err(self.context.status_unknown()));
         }
         if answer.has_used_its_number() {
             if self.context.replica_at(answer.height).await {

@@ -17,7 +17,7 @@ use cbdc_ledger::{Outcome, Reason};
 use cbdc_node::re_sign::{Attempt, sign_until_done};
 use cbdc_proto::convert::outcome_from_message;
 use cbdc_proto::packed::{Answer, State};
-use cbdc_proto::status::{of_refusal, passed_on, refusal_of, unavailable};
+use cbdc_proto::status::{of_final_refusal, of_refusal, passed_on, refusal_of, unavailable};
 use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use tonic::Status;
@@ -25,7 +25,7 @@ use tonic::Status;
 use super::context::{BankContext, TIMEOUT, only_answer};
 use crate::deposit_service::BegunRequest;
 use crate::deposits::RequestId;
-use crate::relay::CentralBankEndpoint;
+use crate::relay::{CentralBankEndpoint, Patience};
 use crate::request_book::{Intent, Progress};
 
 /// The pause before the replica is asked again for what used a number.
@@ -65,7 +65,7 @@ impl OwnRequestSender {
             Progress::Ordered(first) => {
                 return Attempt::Done(Ok(Some(Answer::ordered(first.height, first.index, first.outcome))));
             }
-            Progress::Rejected => return Attempt::Done(Err(of_refusal(&rejected()))),
+            Progress::Rejected => return Attempt::Done(Err(of_final_refusal(&rejected()))),
         }
         let sent = match intent {
             Intent::TransferReserves { .. } => self.send_command(request.record).await,
@@ -92,8 +92,10 @@ impl OwnRequestSender {
         match refusal.reason {
             Reason::RequestRejected => {
                 // Where that cannot be kept, it is asked for again, and rejected again.
-                let kept = self.context.deposits.rejected(id).await;
-                Attempt::Done(Err(of_refusal(&kept.err().unwrap_or(refusal))))
+                match self.context.deposits.rejected(id).await {
+                    Ok(()) => Attempt::Done(Err(of_final_refusal(&refusal))),
+                    Err(unkept) => Attempt::Done(Err(of_refusal(&unkept))),
+                }
             }
             // This record or another has used the number, or neither can any more: the replica will show which.
             reason if reason.says_sequence_used() || matches!(reason, Reason::Expired | Reason::KeyChanged) => {
@@ -109,7 +111,7 @@ impl OwnRequestSender {
     }
 
     async fn send_command(&self, record: Bytes) -> Sent {
-        let Ok(relayed) = self.context.relay.submit(record, 1, self.context.timeout()) else {
+        let Ok(relayed) = self.context.relay.submit(record, 1, Patience::Usual) else {
             return Sent::Refused { refusal: Outcome::refused(Reason::Overloaded, 0, 0), resent: false };
         };
         let relayed = relayed.await;
@@ -136,9 +138,7 @@ impl OwnRequestSender {
                 Some(_) => Sent::Unknown,
             },
             Err(status) => match refusal_of(&status) {
-                Some(refusal) if !matches!(refusal.reason, Reason::Unavailable | Reason::ClockJump) => {
-                    Sent::Refused { refusal, resent: false }
-                }
+                Some(refusal) if !refusal.reason.leaves_status_open() => Sent::Refused { refusal, resent: false },
                 _ => Sent::Unknown,
             },
         }

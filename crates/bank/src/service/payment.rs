@@ -8,6 +8,7 @@ use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind};
 use cbdc_ledger::{Ledger, Outcome, Reason, Signed};
 use cbdc_node::budget::{Charge, Exceeded};
+use cbdc_node::source_standing::Tally;
 use cbdc_node::{Share, SourceStanding};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{outcome_to_message, payment_from_message, required};
@@ -79,7 +80,8 @@ impl PaymentService {
         // It may settle if it is submitted to another bank.
         let elsewhere = |refused: Status| may_settle_until(&refused, payment.record.head.valid_until);
         let may_top_up = self.require_holders_payment(&payment.record).map_err(elsewhere)?;
-        let answered = match turn().await {
+        let admission = &self.payment_relay.admission;
+        let answered = match turn().await.filter(|_| !admission.is_slowed(payment.record.from)) {
             Some(turn) => {
                 let service = self.clone();
                 let paying = to_its_end(async move {
@@ -192,15 +194,16 @@ impl PaymentService {
                 () = stream_ended.cancelled() => return None,
             };
             let height = self.context.ledger.read(Ledger::height);
-            let answers = match &charge {
+            let (answers, kept_back) = match &charge {
                 Ok(_) => self.payment_relay.submit(commands).await,
                 Err(exceeded) => {
                     let refused = Outcome::refused(Reason::Overloaded, exceeded.limit as u64, exceeded.amount as u64);
-                    Answers::all(Answer::not_ordered(refused), count)
+                    (Answers::all(Answer::not_ordered(refused), count), 0)
                 }
             };
             self.metrics.answered(&answers);
-            turn.answered(tally_of(&answers, height));
+            let tally = tally_of(&answers, height);
+            turn.answered(Tally { not_ordered: tally.not_ordered + kept_back, ..tally });
             Some(answers)
         });
         let answers = answered.await.flatten().unwrap_or_else(|| Answers::all(Answer::unknown(), count));

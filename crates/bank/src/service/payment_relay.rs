@@ -1,33 +1,29 @@
-//! The relay of payments as their holders signed them: prechecked, submitted to the central bank, answered.
+//! The relay of payments as their holders signed them: admitted, submitted to the central bank, answered.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_ledger::command::Payment;
-use cbdc_ledger::{Command, Outcome, Reason, Signed};
+use cbdc_ledger::{Command, Ledger, Outcome, Reason, Signed};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::{Answer, State};
 use tonic::Status;
 
-use super::context::{BankContext, only_answer, status_unknown};
+use super::admission::Admission;
+use super::context::{BankContext, only_answer};
 use super::record_status::RefusedBy;
 use super::records::Records;
 use super::unanswered::SentCopy;
-use crate::metrics::Metrics;
-use crate::precheck::{self, Checked, SignaturePrecheck};
-use crate::relay::Relayed;
+use crate::relay::{Patience, Relayed};
 
 /// Relays payments of this bank's own customers.
 #[derive(Clone)]
 pub struct PaymentRelay {
     pub context: BankContext,
     pub records: Records,
-    /// Verifies signatures before relaying, if the bank is configured to.
-    pub precheck: Option<Arc<SignaturePrecheck>>,
+    pub admission: Admission,
     /// The wait for a payment's outcome, after which it may be accepted.
     pub accept_after: Duration,
-    pub metrics: Arc<Metrics>,
 }
 
 impl PaymentRelay {
@@ -39,19 +35,22 @@ impl PaymentRelay {
             return self.accept(payment).await;
         }
         let command = Command::from(payment);
-        let checked = self.verified(precheck::check(self.context.bank, payment.to_bytes().into())).await;
-        if let Some(refusal) = checked.refusal_of_only() {
+        let height = self.context.ledger.read(Ledger::height);
+        // Held until it is answered.
+        let admitted = self.admission.admit(payment.to_bytes().into()).await;
+        if let Some(refusal) = admitted.checked.refusal_of_only() {
             return self.records.answer_refusal(&command, refusal, RefusedBy::Bank).await;
         }
         let sent = self.records.sent(&command);
-        let wait = if may_accept { self.accept_after } else { self.context.timeout() };
-        let Ok(relayed) = self.context.relay.submit(checked.relayed, 1, wait) else {
+        let patience = if may_accept { Patience::Exactly(self.accept_after) } else { Patience::Usual };
+        let Ok(relayed) = self.context.relay.submit(admitted.checked.relayed.clone(), 1, patience) else {
             sent.into_iter().for_each(SentCopy::answered);
             let overloaded = Outcome::refused(Reason::Overloaded, 0, 0);
             return self.records.answer_refusal(&command, overloaded, RefusedBy::Bank).await;
         };
         let relayed = relayed.await;
         let answer = only_answer(&relayed.answers);
+        self.admission.answered_one(payment.record.from, &answer, height);
         match answer.state {
             State::Final if answer.has_used_its_number() => {
                 sent.into_iter().for_each(SentCopy::answered);
@@ -64,49 +63,37 @@ impl PaymentRelay {
                 self.records.answer_refusal(&command, answer.outcome, by).await
             }
             _ if may_accept => self.accept(payment).await,
-            _ => Err(status_unknown()),
+            _ => Err(self.context.status_unknown()),
         }
     }
 
-    /// Submits packed payments and returns all answers; the length must be a multiple of a payment's.
-    pub async fn submit(&self, commands: Bytes) -> Answers {
-        let checked = self.verified(precheck::check(self.context.bank, commands)).await;
-        let answered = match checked.count {
+    /// Submits packed payments, whose length must be a multiple of a payment's. Returns all answers, and how many of
+    /// the payments were kept back because their accounts have used up their shares.
+    pub async fn submit(&self, commands: Bytes) -> (Answers, usize) {
+        let height = self.context.ledger.read(Ledger::height);
+        let mut admitted = self.admission.admit(commands).await;
+        let (relayed, count) = (admitted.checked.relayed.clone(), admitted.checked.count);
+        let answered = match count {
             0 => Answers::all(Answer::unknown(), 0),
             count => {
-                let sent = self.records.sent_batch(checked.relayed.clone());
-                let relayed = match self.context.relay.submit(checked.relayed.clone(), count, self.context.timeout()) {
-                    Ok(relayed) => relayed.await,
+                let sent = self.records.sent_batch(relayed.clone());
+                let answered = match self.context.relay.submit(relayed.clone(), count, Patience::Usual) {
+                    Ok(answered) => answered.await,
                     Err(_) => Relayed::refused(Reason::Overloaded, count),
                 };
-                self.records.complete(sent, relayed).await
+                self.admission.answered(&relayed, &answered.answers, height);
+                self.records.complete(sent, answered).await
             }
         };
-        checked.merge(answered)
-    }
-
-    /// Verifies signatures before relaying, if the bank is configured to.
-    async fn verified(&self, checked: Checked) -> Checked {
-        let Some(precheck) = self.precheck.clone().filter(|_| checked.count > 0) else { return checked };
-        let relayed = checked.relayed.clone();
-        let (turn, log) = (precheck.turn().await, precheck.clone());
-        let verified = tokio::task::spawn_blocking(move || {
-            let verified = checked.verified(&precheck);
-            drop(turn);
-            verified
-        });
-        match verified.await {
-            Ok(verified) => {
-                let bad = verified.bad_signatures();
-                if bad > 0 {
-                    log.log_bad(bad);
-                    self.metrics.security_events(bad);
-                }
-                verified
+        // What was not relayed is judged last: other copies of it may have been in the same batch.
+        let to_judge = admitted.to_judge();
+        let kept_back = to_judge.iter().filter(|(.., refusal)| refusal.reason == Reason::Overloaded).count();
+        if !to_judge.is_empty() {
+            for (at, answer) in self.records.answers_to_refused(to_judge).await {
+                admitted.checked.answer(at, answer);
             }
-            // The node is stopping: the central bank verifies.
-            Err(_) => precheck::check(self.context.bank, relayed),
         }
+        (admitted.checked.merge(answered), kept_back)
     }
 
     /// Accepts a payment into the outbox while the central bank does not answer, after the checks that the replica

@@ -16,6 +16,7 @@
 //! | the chain's time has passed valid-until | `EXPIRED`, final |
 //! | the key in force is newer than the one in the record | `KEY_CHANGED`, final |
 //! | nobody can order the record ([`Reason::shows_never_ordered`]) | the refusal, final |
+//! | the central bank does not know an account that this replica has, so it has lost blocks | `UNAVAILABLE` |
 //! | another copy is unanswered, or the refusal itself leaves that open | `UNAVAILABLE`: send the same record again |
 //! | nothing of that | the refusal, and until when the record may settle |
 //!
@@ -98,6 +99,8 @@ pub struct OnChain {
     pub number: NumberStatus,
     /// The version of the account's key in force.
     pub key_version: Option<u32>,
+    /// Whether the account is there and open.
+    pub is_open: bool,
     pub height: Height,
     pub time: Timestamp,
 }
@@ -114,11 +117,12 @@ impl OnChain {
             None => NumberStatus::NotKnown,
         };
         let key_version = account.map(|account| account.key_version);
-        OnChain { number, key_version, height: ledger.height(), time: ledger.tip().time }
+        let is_open = account.is_some_and(|account| account.open);
+        OnChain { number, key_version, is_open, height: ledger.height(), time: ledger.tip().time }
     }
 
     /// Whether no later block can settle the record, which has not settled so far.
-    fn excludes(&self, id: &RecordId) -> Option<Outcome> {
+    pub fn excludes(&self, id: &RecordId) -> Option<Outcome> {
         if self.number != NumberStatus::Unused {
             return None;
         }
@@ -237,7 +241,9 @@ fn judge_one<K: Knowledge>(
         // It speaks of its own chain, which this replica follows.
         (RefusedBy::CentralBank(_), Reason::SequenceConflict | Reason::Expired) => Verdict::Final(refusal),
         (RefusedBy::CentralBank(_), Reason::SequenceUsed) => Verdict::NotYet(refusal),
-        (_, Reason::Unavailable) => Verdict::Unknown(refusal),
+        (_, Reason::Unavailable | Reason::LostBlocks) => Verdict::Unknown(refusal),
+        // It has lost blocks that this replica has, and does not know it yet.
+        (RefusedBy::CentralBank(_), Reason::UnknownAccount) if chain.is_open => Verdict::Unknown(refusal),
         _ if unanswered => Verdict::Unknown(refusal),
         _ if chain.height < answered_up_to => Verdict::NotYet(refusal),
         _ => Verdict::NotFinal(refusal),

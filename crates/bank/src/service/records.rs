@@ -161,6 +161,33 @@ impl Records {
         looked.await.unwrap_or_else(|_| Answers::all(Answer::unknown(), relayed.answers.len()))
     }
 
+    /// The answers to records that this bank refused and did not relay, each with a place that is returned with it.
+    pub async fn answers_to_refused(&self, refused: Vec<(usize, Command, Outcome)>) -> Vec<(usize, Answer)> {
+        let unsettled: Vec<_> = refused
+            .into_iter()
+            .filter_map(|(at, command, refusal)| Some(Unsettled { at, id: RecordId::of(&command)?, command, refusal }))
+            .collect();
+        let places: Vec<_> = unsettled.iter().map(|unsettled| unsettled.at).collect();
+        let refused = as_refused(&unsettled, RefusedBy::Bank);
+        let before = read_before_the_chain(&self.looking(refused.len(), None), &refused);
+        self.context.replica_at(before.answered_up_to).await;
+        let records = self.clone();
+        let looked = look_up(move || {
+            let refused = as_refused(&unsettled, RefusedBy::Bank);
+            let verdicts = judge(&records.looking(refused.len(), None), &refused, &before)?;
+            let answer = |verdict| match verdict {
+                Verdict::Ordered(answer) => answer,
+                Verdict::Final(refusal) | Verdict::FirstOutcomeStands(refusal) | Verdict::NotFinal(refusal) => {
+                    Answer::not_ordered(refusal)
+                }
+                Verdict::Unknown(_) | Verdict::NotYet(_) => Answer::unknown(),
+            };
+            Ok(verdicts.into_iter().map(answer).collect::<Vec<_>>())
+        });
+        let answers = looked.await.unwrap_or_else(|_| vec![Answer::unknown(); places.len()]);
+        places.into_iter().zip(answers).collect()
+    }
+
     /// The answer to one payment of a batch. A copy whose answer is *unknown* stays unanswered.
     fn told(&self, unsettled: &Unsettled, verdict: Verdict) -> Answer {
         match verdict {

@@ -30,7 +30,8 @@ pub fn tally_of(answers: &Answers, height: Height) -> Tally {
             Reason::Settled => tally.settled += 1,
             Reason::BadSignature => tally.bad_signatures += 1,
             // Not the customer's fault.
-            Reason::Overloaded | Reason::Unavailable | Reason::ClockJump => {}
+            Reason::Overloaded => {}
+            reason if reason.leaves_status_open() => {}
             _ if answer.is_ordered() => tally.refused += 1,
             _ => tally.not_ordered += 1,
         }

@@ -44,6 +44,7 @@ impl TopUpService {
     }
 
     async fn pay_once(&self, transfer: Signed<Payment>, may_accept: bool) -> Attempt<Result<Answer, Status>> {
+        let height = self.context.ledger.read(Ledger::height);
         let unsound = match self.records.answer_to(transfer).await {
             Ok(Some(answer)) => return Attempt::Done(Ok(answer)),
             Ok(None) => None,
@@ -66,7 +67,10 @@ impl TopUpService {
         };
         match tokio::time::timeout(TIMEOUT, released).await {
             Ok(Ok(Release::Ordered(ordered))) => {
-                Attempt::Done(Ok(Answer::ordered(ordered.height, ordered.index, ordered.outcome)))
+                let answer = Answer::ordered(ordered.height, ordered.index, ordered.outcome);
+                // The bank's own order, where it is refused, counts against the bank as the payer's record would.
+                self.payment_relay.admission.answered_one(transfer.record.from, &answer, height);
+                Attempt::Done(Ok(answer))
             }
             Ok(Ok(Release::GivenBack(reason))) if self.may_sign_again(reason, &transfer.record) => {
                 Attempt::SignAgain(Err(status_unknown()))

@@ -46,6 +46,7 @@ impl WalletService {
             height: ledger.height().0,
             time_ms: ledger.tip().time.0,
             central_bank_reachable: self.context.relay.is_reachable(),
+            central_bank_state: self.context.relay.central_bank_state().name().to_owned(),
             outbox,
         })
     }

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use cbdc_client::NodeName;
 use cbdc_devnet::{Network, NetworkSpec, Ports};
-use cbdc_ledger::command::{Head, Record};
+use cbdc_ledger::command::{Head, Payment, PaymentKind, Record};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, Class, Command, HolderId, MemberId, SigningKey, Timestamp};
+use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
+use cbdc_proto::convert::payment_to_message;
+use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::connect;
 use cbdc_proto::v1;
+use cbdc_proto::v1::bank_client::BankClient;
 use cbdc_proto::v1::chain_client::ChainClient;
+use cbdc_proto::v1::policy_client::PolicyClient;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use cbdc_proto::wall_clock::wall_clock;
 use tonic::transport::Channel;
@@ -151,4 +155,101 @@ async fn a_central_bank_restored_from_an_older_copy_seals_nothing_until_it_has_t
     until("both banks follow", || [&bank, &second].iter().all(|bank| bank.height().0 == 9)).await;
     Nodes { central_bank, banks: vec![bank, second] }.stop().await;
     assert_eq!(audit(&network), [""; 0], "what was lost is there again");
+}
+
+/// What every service of the central bank answers an active bank.
+async fn answers(network: &Network) -> Vec<(&'static str, Result<(), Status>)> {
+    let channel = channel(network, 1);
+    let (mut settlement, mut chain) = (SettlementClient::new(channel.clone()), ChainClient::new(channel.clone()));
+    let mut policy = PolicyClient::new(channel);
+    let account = AccountId::new(BankId(1), 1).to_string();
+    let wallet = Some(v1::get_wallet_request::Wallet::Account(account.clone()));
+    let holds = v1::ListHoldsRequest { account: account.clone(), ..Default::default() };
+    let quote = v1::QuoteTransferRequest { from: account.clone(), to: account, amount_minor: 1, max_fee_minor: None };
+    vec![
+        ("SubmitCommand", open_wallet(network, 9).await.map(drop)),
+        ("Submit", settlement.submit(tokio_stream::pending()).await.map(drop)),
+        ("GetWallet", settlement.get_wallet(v1::GetWalletRequest { wallet }).await.map(drop)),
+        ("QuoteTransfer", settlement.quote_transfer(quote).await.map(drop)),
+        ("ListHolds", settlement.list_holds(holds).await.map(drop)),
+        ("RequestIssuance", settlement.request_issuance(v1::RequestIssuanceRequest::default()).await.map(drop)),
+        ("GetSupply", policy.get_supply(v1::GetSupplyRequest {}).await.map(drop)),
+        ("ListMembers", policy.list_members(v1::ListMembersRequest {}).await.map(drop)),
+        ("GetHeader", chain.get_header(v1::GetHeaderRequest { height: None }).await.map(drop)),
+        ("GetBlock", chain.get_block(v1::GetBlockRequest { height: 1 }).await.map(drop)),
+        ("Follow", chain.follow(v1::FollowRequest::default()).await.map(drop)),
+        ("GetCheckpoint", chain.get_checkpoint(v1::GetCheckpointRequest {}).await.map(drop)),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_central_bank_without_the_banks_blocks_answers_everything_with_that_and_banks_serve_as_if_it_were_away() {
+    let (network, folder) = network();
+    let data = central_bank_config(&network).data_dir;
+    let older = folder.path().join("older");
+    let nodes = Nodes::start(&network).await;
+    assert!(open_wallet(&network, 1).await.unwrap().settled);
+    nodes.stop().await;
+    copy_folder(&data, &older);
+    let nodes = Nodes::start(&network).await;
+    assert!(open_wallet(&network, 2).await.unwrap().settled);
+    until("both banks follow", || nodes.banks.iter().all(|bank| bank.height().0 == 2)).await;
+    nodes.stop().await;
+
+    for is_empty in [false, true] {
+        std::fs::remove_dir_all(&data).unwrap();
+        match is_empty {
+            true => cbdc_central_bank::prepare_data_folder(&central_bank_config(&network), false).unwrap(),
+            false => copy_folder(&older, &data),
+        }
+        let central_bank = cbdc_central_bank::start(central_bank_config(&network)).await.unwrap();
+        let bank = cbdc_bank::start(bank_config(&network, 1)).await.unwrap();
+        let has_lost = async || {
+            let asked = PolicyClient::new(channel(&network, 1)).get_supply(v1::GetSupplyRequest {}).await;
+            asked.is_err_and(|status| refusal_of(&status).unwrap().reason == Reason::LostBlocks)
+        };
+        while !has_lost().await {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        for (call, answer) in answers(&network).await {
+            let refused = answer.expect_err(call);
+            assert_eq!(refused.code(), Code::Unavailable, "{call}: {refused}");
+            assert_eq!(refusal_of(&refused).unwrap().reason, Reason::LostBlocks, "{call}: {refused}");
+            assert!(refused.message().contains("has lost blocks"), "{call}: {refused}");
+        }
+
+        // A payment is decided as while the central bank is away, and nothing is said of it that is not so.
+        let trust = network.anchor().trust(Role::Bank, MemberId(1)).unwrap();
+        let address = network.address(NodeName::Bank(BankId(1))).unwrap();
+        let mut client = BankClient::new(connect(address, None, &trust).unwrap());
+        let state = async |client: &mut BankClient<Channel>| {
+            client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner().central_bank_state
+        };
+        while state(&mut client).await != "UNREACHABLE" {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        // The first bank stops with a payment in doubt, so the second asks for another wallet.
+        let number = 1 + u8::from(is_empty);
+        let from = AccountId::new(BankId(1), number.into());
+        let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until: Timestamp(wall_clock().0 + 60_000) };
+        let (kind, amount, max_fee) = (PaymentKind::Transfer, Amount::from_minor(1), Amount::ZERO);
+        let payment = Payment {
+            kind,
+            head,
+            from,
+            to: AccountId::new(BankId(1), (3 - number).into()),
+            amount,
+            max_fee,
+            reference: [0; 16],
+        };
+        let signed = payment.sign(network.anchor().network(), &SigningKey::from_seed([number; 32]));
+        for (accept_when_unreachable, reason) in [(true, Reason::NotAccepted), (false, Reason::Unavailable)] {
+            let payment = Some(payment_to_message(&signed));
+            let request = v1::SubmitTransferRequest { payment, accept_when_unreachable };
+            let refused = client.submit_transfer(request).await.unwrap_err();
+            assert_eq!(refusal_of(&refused).unwrap().reason, reason, "{refused}");
+        }
+        bank.shutdown().await;
+        central_bank.shutdown().await;
+    }
 }

@@ -145,26 +145,31 @@ impl Network {
     }
 
     async fn start_central(&self) -> cbdc_central_bank::Node {
-        self.start_central_in("data").await
+        self.start_central_in("data", "").await
     }
 
     /// Starts the central bank on a copy of its data. (A node that was stopped within this process may keep its folder
     /// locked for a while.)
     async fn start_central_again(&self) -> cbdc_central_bank::Node {
+        self.start_central_again_with("").await
+    }
+
+    /// The same with more lines of configuration.
+    async fn start_central_again_with(&self, more: &str) -> cbdc_central_bank::Node {
         let (data, copy) = (self.file(Role::CentralBank, 1, "data"), self.file(Role::CentralBank, 1, "copy"));
         std::fs::create_dir(&copy).unwrap();
         for entry in std::fs::read_dir(data).unwrap() {
             let entry = entry.unwrap();
             std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
         }
-        self.start_central_in("copy").await
+        self.start_central_in("copy", more).await
     }
 
-    async fn start_central_in(&self, data: &str) -> cbdc_central_bank::Node {
+    async fn start_central_in(&self, data: &str, more: &str) -> cbdc_central_bank::Node {
         let (role, id) = (Role::CentralBank, 1);
         let text = format!(
             "genesis = {:?}\ndata_dir = {:?}\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \
-            \"node.key\"\nsigning_key = \"signing.key\"\ncheckpoint_every_blocks = 3\n[operator]\nmember = 1\nsigning_key = {:?}\n",
+            \"node.key\"\nsigning_key = \"signing.key\"\ncheckpoint_every_blocks = 3\n{more}[operator]\nmember = 1\nsigning_key = {:?}\n",
             self.folder.path().join("genesis.bin"),
             self.file(role, id, data),
             self.central_port,
@@ -735,6 +740,34 @@ async fn what_is_accepted_counts_as_spent_and_is_shown(replica: ReplicaKind) {
     let second = client.submit_transfer(submit(&payments[1], true)).await.unwrap().into_inner().outcome.unwrap();
     assert_eq!(second.reason, "INSUFFICIENT_FUNDS");
     drop(client);
+    one.shutdown().await;
+    central.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_central_bank_that_waits_for_banks_says_so_and_so_does_the_bank() {
+    let network = Network::create(ReplicaKind::Full);
+    let (central, one, alice, bob) = network.start_and_leave_bank_two("").await;
+    let mut client = network.client(1, None);
+    let state = async || network.client(1, None).get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(state().await.central_bank_state, "SERVING");
+    central.shutdown().await;
+    until(async || state().await.central_bank_state == "UNREACHABLE").await;
+
+    // It waits for bank 2, which is away: it is there, and settles nothing.
+    let central = network.start_central_again_with("wait_for_banks_ms = 600000\n").await;
+    until(async || state().await.central_bank_state == "NOT_SETTLING").await;
+    assert!(state().await.central_bank_reachable);
+    let payment = alice.transfer(&bob, 10, 1);
+    let unknown = client.submit_transfer(submit(&payment, false)).await.unwrap_err();
+    assert_eq!(refusal_of(&unknown).unwrap().reason, Reason::Unavailable);
+    assert!(unknown.message().contains("waits for banks"), "{unknown}");
+
+    let two = network.start_bank(2, "").await;
+    until(async || state().await.central_bank_state == "SERVING").await;
+    assert!(client.submit_transfer(submit(&payment, false)).await.unwrap().into_inner().outcome.unwrap().settled);
+    drop(client);
+    two.shutdown().await;
     one.shutdown().await;
     central.shutdown().await;
 }

@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::batch::Reply;
 use crate::intake::{Intake, decode_commands};
 use crate::issuance_queue::IssuanceQueue;
+use crate::witnesses::Witnesses;
 
 /// Batches of one stream that may be in flight; beyond that, the stream is not read.
 const BATCHES_IN_FLIGHT_MAX: usize = 256;
@@ -30,12 +31,20 @@ pub struct SettlementService {
     pub membership: Membership,
     pub issuance_queue: IssuanceQueue,
     pub ledger: LedgerHandle,
+    pub witnesses: Arc<Witnesses>,
 }
 
 impl SettlementService {
+    /// The member who asks, who must have one of `roles`, unless this node lacks blocks.
+    fn require<T>(&self, request: &Request<T>, roles: &[Role]) -> Result<(Role, MemberId), Status> {
+        let member = self.membership.require(request, roles)?;
+        self.witnesses.require_whole()?;
+        Ok(member)
+    }
+
     /// An account of the calling bank.
     fn account_of_caller<T>(&self, request: &Request<T>, field: &str, text: &str) -> Result<AccountId, Status> {
-        let (_, bank) = self.membership.require(request, &[Role::Bank])?;
+        let (_, bank) = self.require(request, &[Role::Bank])?;
         let found = account(field, text)?;
         if found.bank.0 != bank.0 {
             return Err(invalid(
@@ -54,7 +63,7 @@ impl v1::settlement_server::Settlement for SettlementService {
     type SubmitStream = Replies;
 
     async fn submit(&self, request: Request<Streaming<v1::CommandBatch>>) -> Result<Response<Replies>, Status> {
-        let member = self.membership.require(&request, &SUBMITTER_ROLES)?;
+        let member = self.require(&request, &SUBMITTER_ROLES)?;
         let peer = Peer::of(&request);
         let batches = request.into_inner();
         let (sender, replies) = mpsc::unbounded_channel();
@@ -64,6 +73,7 @@ impl v1::settlement_server::Settlement for SettlementService {
             share: Share::current(),
             intake: self.intake.clone(),
             membership: self.membership.clone(),
+            witnesses: self.witnesses.clone(),
             replies: sender,
             in_flight: Arc::new(Semaphore::new(BATCHES_IN_FLIGHT_MAX)),
         };
@@ -79,7 +89,7 @@ impl v1::settlement_server::Settlement for SettlementService {
         &self,
         request: Request<v1::SubmitCommandRequest>,
     ) -> Result<Response<v1::Outcome>, Status> {
-        let member = self.membership.require(&request, &SUBMITTER_ROLES)?;
+        let member = self.require(&request, &SUBMITTER_ROLES)?;
         submit_unary(&self.intake, member, &request.into_inner().command).await
     }
 
@@ -87,7 +97,7 @@ impl v1::settlement_server::Settlement for SettlementService {
         &self,
         request: Request<v1::RequestIssuanceRequest>,
     ) -> Result<Response<v1::RequestIssuanceResponse>, Status> {
-        let (_, bank) = self.membership.require(&request, &[Role::Bank])?;
+        let (_, bank) = self.require(&request, &[Role::Bank])?;
         let signed = Signed::<IssuanceRequest>::from_bytes(&request.into_inner().request)
             .map_err(|error| invalid("request", error))?;
         if signed.record.bank.0 != bank.0 {
@@ -165,7 +175,10 @@ fn answer_to_message(answer: &Answer, refused: impl Fn(&Outcome) -> Status) -> R
 /// The status of a copy that used no sequence number, after which another one may settle.
 fn not_ordered(refusal: &Outcome, valid_until: Timestamp) -> Status {
     match refusal.reason {
-        Reason::SequenceUsed | Reason::Unavailable | Reason::ClockJump => of_refusal(refusal),
+        Reason::SequenceUsed => of_refusal(refusal),
+        reason if reason.leaves_status_open() => of_refusal(refusal),
+        // No order that carries the request is admitted any more.
+        Reason::RequestRejected => of_final_refusal(refusal),
         _ => of_refusal_until(refusal, valid_until),
     }
 }
@@ -183,16 +196,24 @@ struct CommandStream {
     share: Option<Share>,
     intake: Intake,
     membership: Membership,
+    witnesses: Arc<Witnesses>,
     replies: mpsc::UnboundedSender<Result<Sent, Status>>,
     in_flight: Arc<Semaphore>,
 }
 
 impl CommandStream {
     async fn run(self, mut batches: Streaming<v1::CommandBatch>) {
+        let witnesses = self.witnesses.clone();
+        let lost = witnesses.until_lost();
+        tokio::pin!(lost);
         loop {
             let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return };
             let batch = tokio::select! {
                 batch = batches.message() => batch,
+                status = &mut lost => {
+                    drop(permit);
+                    return self.end_with(status).await;
+                }
                 () = self.replies.closed() => return,
             };
             // A stream that ends or breaks ends the loop; batches in flight are still answered, if anybody listens.

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cbdc_central_bank::{Config, Environment, Node, start_on};
-use cbdc_client::{Connection, GovernanceClient, MemberSigner};
+use cbdc_client::{Connection, GovernanceClient, MemberSigner, SubmissionStatus};
 use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::command::{Head, IssuanceKind, IssuanceRequest, Record};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{Amount, BankId, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
-use cbdc_proto::status::refusal_of;
+use cbdc_proto::status::{Finality, refusal_of};
 use cbdc_proto::transport::connect;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use cbdc_proto::v1::{self, chain_client::ChainClient};
@@ -149,6 +149,14 @@ async fn a_request_waits_for_the_operator_over_a_restart_and_can_be_rejected() {
         operator.reject(&requests[1]).await.unwrap();
     }
     assert_eq!(operator.waiting_requests().await.unwrap(), [requests[0], requests[2]]);
+    // Whoever kept a copy cannot have it ordered.
+    let endorse_the_rejected = async |node: &Node| {
+        let SubmissionStatus::Refused(refusal) = central_bank.operator(node).endorse(requests[1]).await.unwrap() else {
+            panic!("the rejected request was ordered");
+        };
+        assert_eq!((refusal.reason(), refusal.finality), (Reason::RequestRejected, Finality::Final), "{refusal:?}");
+    };
+    endorse_the_rejected(&node).await;
     operator.endorse(requests[0]).await.unwrap().settled().unwrap();
     assert_eq!(operator.waiting_requests().await.unwrap(), [requests[2]]);
     let gone = operator.reject(&requests[0]).await.unwrap_err();
@@ -158,6 +166,7 @@ async fn a_request_waits_for_the_operator_over_a_restart_and_can_be_rejected() {
 
     let node = central_bank.start().await;
     assert_eq!(central_bank.operator(&node).waiting_requests().await.unwrap(), [requests[2]]);
+    endorse_the_rejected(&node).await;
     let rejected = ask(&node, 1).await.unwrap_err();
     assert_eq!(refusal_of(&rejected).unwrap().reason, Reason::RequestRejected, "{rejected:?}");
     assert!(ask(&node, 0).await.unwrap().unwrap().settled);

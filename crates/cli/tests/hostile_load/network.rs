@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use cbdc_client::NodeName;
+use cbdc_client::bank_office::IssuanceAnswer;
+use cbdc_client::{NodeName, SubmissionStatus, random_id};
 use cbdc_devnet::{Network, NetworkSpec, Ports, Processes};
-use cbdc_ledger::command::{Head, IssuanceKind, IssuanceRequest, Payment, PaymentKind, Record};
+use cbdc_ledger::command::{Head, IssuanceKind, Payment, PaymentKind, Record};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, HolderId, MemberId, Signed, SigningKey, Timestamp};
+use cbdc_ledger::{AccountId, Amount, BankId, Class, HolderId, MemberId, Signed, SigningKey, Timestamp};
 use cbdc_proto::transport::{NodeIdentity, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::bank_client::BankClient;
-use cbdc_proto::v1::settlement_client::SettlementClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tonic::transport::Channel;
@@ -79,31 +79,33 @@ impl Hostile {
         self.processes.stop().await.unwrap();
     }
 
-    /// Opens the wallets of a bank, and gives money to all but the last.
+    /// Opens the wallets of a bank, one after another, and gives money to all but the last: through the bank, since
+    /// one whose key signs elsewhere rightly doubts its books and serves no deposits.
     async fn fund_wallets(&self, bank: u16) {
-        let mut settlement = SettlementClient::new(self.to_central_bank(bank));
-        let key = self.network.signing_key(Role::Bank, MemberId(bank)).unwrap();
-        let (network, registrar) = (self.network.anchor().network(), self.network.first_registrar().unwrap());
-        let head = |sequence| Head { flags: 0, key_version: 0, sequence, valid_until: now().plus_ms(60_000) };
+        let (registrar, anchor) = (self.network.first_registrar().unwrap(), self.network.anchor());
+        let office = self.network.bank_office(BankId(bank)).unwrap();
+        let all = Amount::from_minor(WALLETS * OPENING_MINOR);
+        let issued = office.request_issuance(IssuanceKind::Issue, all, random_id()).await.unwrap();
+        assert!(matches!(issued, IssuanceAnswer::Ordered(SubmissionStatus::Settled { .. })), "{issued:?}");
+        let connection = self.network.connect_customer(BankId(bank)).unwrap();
+        let mut opened = Vec::new();
         for number in 1..=WALLETS + 1 {
-            let Wallet { key: holder_key, .. } = wallet(bank, number);
+            let Wallet { account, key } = wallet(bank, number);
             let mut holder = HolderId([bank as u8; 16]);
             holder.0[..8].copy_from_slice(&number.to_be_bytes());
-            let registered = registrar.register(BankId(bank), holder, Class::HOUSEHOLD, holder_key.public_key());
-            let opening = registered.opening(head(number), &holder_key).unwrap();
-            settle(&mut settlement, opening.sign(network, &key).into()).await;
+            let registration = registrar.register(BankId(bank), holder, Class::HOUSEHOLD, key.public_key());
+            let wallet = cbdc_client::Wallet::open(connection.clone(), anchor.clone(), key, &registration);
+            let wallet = wallet.await.unwrap();
+            assert_eq!(wallet.account(), account);
+            opened.push(wallet);
         }
-        let (next, amount) = (WALLETS + 2, Amount::from_minor(WALLETS * OPENING_MINOR));
-        let request = IssuanceRequest { kind: IssuanceKind::Issue, head: head(next), bank: BankId(bank), amount };
-        let request = v1::RequestIssuanceRequest { request: request.sign(network, &key).to_bytes().into() };
-        let issued = settlement.request_issuance(request).await.unwrap().into_inner().outcome.unwrap();
-        assert!(issued.settled, "{issued:?}");
-        for number in 1..=WALLETS {
-            let (from, to) = (AccountId::treasury(BankId(bank)), wallet(bank, number).account);
-            let (amount, max_fee, reference) = (Amount::from_minor(OPENING_MINOR), Amount::ZERO, [0; 16]);
-            let head = head(next + number);
-            let fund = Payment { kind: PaymentKind::Fund, head, from, to, amount, max_fee, reference };
-            settle(&mut settlement, fund.sign(network, &key).into()).await;
+        let amount = Amount::from_minor(OPENING_MINOR);
+        let fund = async |wallet: &cbdc_client::Wallet| {
+            office.credit_deposit(wallet.account(), amount, random_id()).await.unwrap();
+            wallet.fund(amount, random_id()).await.unwrap().settled().unwrap();
+        };
+        for some in opened[..WALLETS as usize].chunks(20) {
+            futures::future::join_all(some.iter().map(fund)).await;
         }
     }
 
@@ -237,10 +239,4 @@ async fn forward(node: String, last: u8, is_unread: Arc<AtomicBool>) -> SocketAd
         }
     });
     address
-}
-
-async fn settle(settlement: &mut SettlementClient<Channel>, command: Command) {
-    let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
-    let outcome = settlement.submit_command(request).await.unwrap().into_inner();
-    assert!(outcome.settled, "{outcome:?}");
 }

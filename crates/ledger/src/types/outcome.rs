@@ -205,7 +205,7 @@ reasons! {
         "The wallet has moved to another bank; amount is its new account id."
     74 SameBank             "SAME_BANK"             Applied        later=false "The wallet is at this bank already."
     75 RequestRejected      "REQUEST_REJECTED"      BeforeOrdering later=true
-        "The operator has rejected the bank's request."
+        "An operator has rejected the bank's request, which no operator can order any more."
     76 NoSession            "NO_SESSION"            BeforeOrdering later=false
         "The call needs the session of the wallet's holder: open one with BeginSession and OpenSession and send its \
          token as `authorization: Bearer TOKEN`."
@@ -217,6 +217,9 @@ reasons! {
         "The bank's data folder is older than what the bank has done since: it shows and moves no deposits until its \
          back office has accepted them; limit is the height of the block that showed it, amount the height that is \
          booked."
+    80 LostBlocks           "LOST_BLOCKS"           BeforeOrdering later=true
+        "The central bank has lost blocks that the network has settled, and serves nothing until they are recovered \
+         from a bank; whether the command was ordered is not known, and sending the same record again is safe."
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true
         "The seat has made so many proposals today, or it or the committee has so many open, that no more are \
          accepted; limit is that number."
@@ -252,6 +255,12 @@ impl Reason {
     /// comes as an outcome. Two reasons come either way, since nodes look at the clock before the ledger does.
     pub const fn is_found_before_ordering(self) -> bool {
         matches!(self.stage(), Stage::BeforeOrdering) || matches!(self, Reason::Expired | Reason::ValidityTooLong)
+    }
+
+    /// Whether this refusal leaves open what became of the record: a copy may have been ordered, and sending the same
+    /// record again is safe.
+    pub const fn leaves_status_open(self) -> bool {
+        matches!(self, Reason::Unavailable | Reason::ClockJump | Reason::LostBlocks)
     }
 
     /// Whether this refusal says that the sequence number is used up, by this record or another.

@@ -29,7 +29,7 @@ The `google.rpc.ErrorInfo` of a status says what follows for the record:
 |---|---|---|
 | `final` = `true` | the record never settles, whoever sends it | re-sign if you like |
 | `may_settle_until_ms` | not ordered; another copy may settle until then | send the same record again, or replace it |
-| neither, `UNAVAILABLE` or `CLOCK_JUMP` | a copy *may have been ordered* | send the same record again |
+| neither, `UNAVAILABLE`, `CLOCK_JUMP` or `LOST_BLOCKS` | a copy *may have been ordered* | send the same record again |
 | neither, `SEQUENCE_USED` | the number's first outcome stands, of this record or another | ask the wallet's own bank |
 
 A copy settles until `may_settle_until_ms` if it is sent before that time of the chain, the record's valid-until, and
@@ -68,6 +68,7 @@ fn page() -> String {
         let is_used = reason.stage() != Stage::BeforeOrdering;
         let is_final = match reason {
             reason if reason.says_sequence_used() => Some("final"),
+            Reason::RequestRejected => Some("final"),
             Reason::KeyChanged => Some("final where the key named is the older one"),
             reason if is_used || reason.shows_never_ordered() => Some("final"),
             _ => None,

@@ -62,6 +62,7 @@ const QUIET: Fixed = Fixed {
     chain: OnChain {
         number: NumberStatus::Unused,
         key_version: Some(0),
+        is_open: false,
         height: Height(7),
         time: Timestamp(VALID_UNTIL),
     },
@@ -132,12 +133,22 @@ fn a_refusal_stands_only_where_no_other_copy_is_unanswered() {
                 reason if is_record && of_the_record.contains(&reason) => [Verdict::Final(refusal); 3],
                 Reason::Expired | Reason::SequenceConflict if is_chain => [Verdict::Final(refusal); 3],
                 Reason::SequenceUsed if is_chain => [Verdict::NotYet(refusal); 3],
-                Reason::Unavailable => [Verdict::Unknown(refusal); 3],
+                Reason::Unavailable | Reason::LostBlocks => [Verdict::Unknown(refusal); 3],
                 _ => [Verdict::NotFinal(refusal), Verdict::Unknown(refusal), Verdict::NotYet(refusal)],
             };
             assert_eq!([quiet, doubtful, behind], expected, "{by:?} {reason}");
         }
     }
+}
+
+#[test]
+fn a_central_bank_that_does_not_know_an_account_of_this_replica_has_lost_blocks() {
+    let open = Fixed { chain: OnChain { is_open: true, ..QUIET.chain }, ..QUIET };
+    let refusal = Outcome::refused(Reason::UnknownAccount, 0, 0);
+    let by = RefusedBy::CentralBank(OtherCopies::NotOrdered);
+    assert_eq!(verdict(&open, by, Reason::UnknownAccount), Verdict::Unknown(refusal));
+    assert_eq!(verdict(&QUIET, by, Reason::UnknownAccount), Verdict::NotFinal(refusal));
+    assert_eq!(verdict(&open, RefusedBy::Bank, Reason::UnknownAccount), Verdict::NotFinal(refusal));
 }
 
 #[test]
@@ -257,7 +268,7 @@ impl World {
         let seen = self.chain[self.replica];
         let number = if seen.used.is_some() { NumberStatus::Used } else { NumberStatus::Unused };
         let (height, time) = (Height(self.replica as u64), Timestamp(seen.time));
-        OnChain { number, key_version: Some(seen.key_version), height, time }
+        OnChain { number, key_version: Some(seen.key_version), is_open: true, height, time }
     }
 
     /// The central bank takes a copy: it answers, or admits it.

@@ -16,7 +16,7 @@ mod versions;
 use std::sync::Arc;
 
 use cbdc_ledger::member::{Role, Seat};
-use cbdc_ledger::{BankId, Height, Ledger};
+use cbdc_ledger::{BankId, Height, Ledger, MemberId};
 use cbdc_node::{Archive, LedgerHandle, Membership, look_up};
 use cbdc_proto::convert::number_u16;
 use cbdc_proto::status::{invalid, not_found, of_refusal, unavailable};
@@ -53,6 +53,13 @@ pub struct Surveys {
 }
 
 impl PolicyService {
+    /// The member who asks, who must have one of `roles`, unless this node lacks blocks.
+    fn require<T>(&self, request: &Request<T>, roles: &[Role]) -> Result<(Role, MemberId), Status> {
+        let member = self.membership.require(request, roles)?;
+        self.witnesses.require_whole()?;
+        Ok(member)
+    }
+
     /// Reads the whole ledger without blocking an async thread.
     async fn survey<R: Send + 'static>(
         &self,
@@ -95,12 +102,12 @@ fn stopping() -> Status {
 #[tonic::async_trait]
 impl v1::policy_server::Policy for PolicyService {
     async fn submit(&self, request: Request<v1::SubmitPolicyCommandRequest>) -> Result<Response<v1::Outcome>, Status> {
-        let member = self.membership.require(&request, &SUBMITTERS)?;
+        let member = self.require(&request, &SUBMITTERS)?;
         submit_unary(&self.intake, member, &request.into_inner().command).await
     }
 
     async fn get_policy(&self, request: Request<v1::GetPolicyRequest>) -> Result<Response<v1::PolicySet>, Status> {
-        self.membership.require(&request, &Role::ALL)?;
+        self.require(&request, &Role::ALL)?;
         let v1::GetPolicyRequest { version, height } = request.into_inner();
         let version = match (version, height) {
             (Some(_), Some(_)) => return Err(invalid("height", "expected a version or a height, found both")),
@@ -120,7 +127,7 @@ impl v1::policy_server::Policy for PolicyService {
         &self,
         request: Request<v1::ListPolicyVersionsRequest>,
     ) -> Result<Response<v1::ListPolicyVersionsResponse>, Status> {
-        self.membership.require(&request, &Role::ALL)?;
+        self.require(&request, &Role::ALL)?;
         let v1::ListPolicyVersionsRequest { page_size, page_token } = request.into_inner();
         let page = Page::of(page_size, &page_token)?;
         Ok(Response::new(self.ledger.read(|ledger| versions::list_versions(ledger, &page))))
@@ -130,7 +137,7 @@ impl v1::policy_server::Policy for PolicyService {
         &self,
         request: Request<v1::GetBalanceSheetRequest>,
     ) -> Result<Response<v1::BalanceSheet>, Status> {
-        self.membership.require(&request, &Role::ALL)?;
+        self.require(&request, &Role::ALL)?;
         match request.into_inner().with_unposted_interest {
             true => {
                 let compute = self.look(books::balance_sheet_with_unposted_interest);
@@ -144,7 +151,7 @@ impl v1::policy_server::Policy for PolicyService {
         &self,
         request: Request<v1::GetAggregatesRequest>,
     ) -> Result<Response<v1::Aggregates>, Status> {
-        self.membership.require(&request, &Role::ALL)?;
+        self.require(&request, &Role::ALL)?;
         let compute = self.look(books::aggregates);
         self.surveys.aggregates.ask(compute).await.unwrap_or_else(|| Err(stopping())).map(Response::new)
     }
@@ -153,7 +160,7 @@ impl v1::policy_server::Policy for PolicyService {
         &self,
         request: Request<v1::GetProfitAndLossRequest>,
     ) -> Result<Response<v1::ProfitAndLoss>, Status> {
-        self.membership.require(&request, &Role::ALL)?;
+        self.require(&request, &Role::ALL)?;
         Ok(Response::new(self.ledger.read(books::profit_and_loss)))
     }
 
@@ -161,14 +168,14 @@ impl v1::policy_server::Policy for PolicyService {
         &self,
         request: Request<v1::ListProgrammesRequest>,
     ) -> Result<Response<v1::ListProgrammesResponse>, Status> {
-        self.membership.require(&request, &Role::ALL)?;
+        self.require(&request, &Role::ALL)?;
         let v1::ListProgrammesRequest { page_size, page_token } = request.into_inner();
         let page = Page::of(page_size, &page_token)?;
         self.survey(move |ledger| programmes::list_programmes(ledger, &page)).await
     }
 
     async fn get_supply(&self, request: Request<v1::GetSupplyRequest>) -> Result<Response<v1::Supply>, Status> {
-        self.membership.require(&request, &Role::ALL)?;
+        self.require(&request, &Role::ALL)?;
         Ok(Response::new(self.ledger.read(books::supply)))
     }
 
@@ -176,7 +183,7 @@ impl v1::policy_server::Policy for PolicyService {
         &self,
         request: Request<v1::ListMembersRequest>,
     ) -> Result<Response<v1::ListMembersResponse>, Status> {
-        self.membership.require(&request, &Role::ALL)?;
+        self.require(&request, &Role::ALL)?;
         let members = |ledger: &Ledger| v1::ListMembersResponse {
             members: ledger.members().seats().map(member_to_message).collect(),
             threshold: u32::from(ledger.members().threshold()),
@@ -188,7 +195,7 @@ impl v1::policy_server::Policy for PolicyService {
         &self,
         request: Request<v1::ListProposalsRequest>,
     ) -> Result<Response<v1::ListProposalsResponse>, Status> {
-        self.membership.require(&request, &Role::ALL)?;
+        self.require(&request, &Role::ALL)?;
         let v1::ListProposalsRequest { page_size, page_token } = request.into_inner();
         let page = Page::of(page_size, &page_token)?;
         Ok(Response::new(self.ledger.read(|ledger| versions::list_proposals(ledger, &page))))
@@ -198,7 +205,7 @@ impl v1::policy_server::Policy for PolicyService {
         &self,
         request: Request<v1::ListIssuanceRequestsRequest>,
     ) -> Result<Response<v1::ListIssuanceRequestsResponse>, Status> {
-        self.membership.require(&request, &[Role::Operator])?;
+        self.require(&request, &[Role::Operator])?;
         let requests = self.issuance_queue.waiting().iter().map(|signed| signed.to_bytes().into()).collect();
         Ok(Response::new(v1::ListIssuanceRequestsResponse { requests }))
     }
@@ -207,7 +214,7 @@ impl v1::policy_server::Policy for PolicyService {
         &self,
         request: Request<v1::RejectIssuanceRequestRequest>,
     ) -> Result<Response<v1::RejectIssuanceRequestResponse>, Status> {
-        let (_, operator) = self.membership.require(&request, &[Role::Operator])?;
+        let (_, operator) = self.require(&request, &[Role::Operator])?;
         let v1::RejectIssuanceRequestRequest { bank, sequence } = request.into_inner();
         let bank = BankId(number_u16("bank", bank)?);
         match self.issuance_queue.reject(bank, sequence).await {
@@ -224,13 +231,13 @@ impl v1::policy_server::Policy for PolicyService {
         &self,
         request: Request<v1::AcceptClockRequest>,
     ) -> Result<Response<v1::AcceptClockResponse>, Status> {
-        let (_, operator) = self.membership.require(&request, &[Role::Operator])?;
+        let (_, operator) = self.require(&request, &[Role::Operator])?;
         tracing::warn!(target: "security", %operator, "an operator accepts the clock");
         Ok(Response::new(v1::AcceptClockResponse { time_ms: self.clock.accept().0 }))
     }
 
     async fn get_clock(&self, request: Request<v1::GetClockRequest>) -> Result<Response<v1::ClockState>, Status> {
-        self.membership.require(&request, &[Role::Operator])?;
+        self.require(&request, &[Role::Operator])?;
         let (time, jumped) = (self.clock.wall(), self.clock.stamp().err());
         let ahead = |(bank, heard): (BankId, Testimony)| v1::BankClock {
             bank: bank.0.into(),

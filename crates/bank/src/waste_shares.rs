@@ -1,0 +1,293 @@
+//! Accounts' shares of what the bank may waste at the central bank.
+//!
+//! The central bank slows a bank of whose commands too many are refused ([`cbdc_node::standing`]), and with it all of
+//! the bank's customers. A customer can come from many addresses, each with an allowance of its own
+//! ([`cbdc_node::source_standing`]); so the bank also counts by account, whatever the address:
+//!
+//! 1. It keeps its own standing as the central bank sees it, from the answers to what it relayed.
+//! 2. An account with an answer other than *settled* is *watched* for half a minute. A watched account's records are
+//!    compared with the replica before they are relayed, once it has followed all that was answered: those that the
+//!    chain refuses for certain, and those outside the window, are answered here. Of each number only one copy is in
+//!    flight. So repeated, expired and stale records of it cost the central bank nothing.
+//! 3. What only the ledger can refuse, such as an unfunded payment, uses its number and draws on the account's share:
+//!    an account is *slowed* while it has wasted more than what is left to the bank. One account may so waste half of
+//!    the bank's allowance, two a third each, and so on: what others do not use is lent, and something is always left.
+//!    (The rule is that of dynamic thresholds for shared buffers, Choudhury and Hahne, 1998.) Waste is forgotten over
+//!    time, by all accounts together at half the speed at which the bank's allowance is refilled.
+//!
+//! Only what its holder signed, and the chain decided for the first time, counts as an account's waste: a stranger who
+//! sends an old record again can have an account watched, which costs its holder next to nothing, and never slowed.
+//!
+//! # Bounds
+//! [`ACCOUNTS_MAX`] accounts; beyond that a further one is not counted. While every command settles, nothing here is
+//! locked, looked up or allocated.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use cbdc_ledger::AccountId;
+use cbdc_node::standing::{MEMBER, Standing, Waste};
+
+/// The number of accounts that are counted.
+const ACCOUNTS_MAX: usize = 65_536;
+/// The time for which an account is watched after the last answer other than *settled*.
+const WATCHED_FOR: Duration = Duration::from_secs(30);
+/// The least time between two searches for accounts to forget.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+/// The unit of an account's waste: millionths of the cost of verifying one good signature.
+const UNIT: i64 = 1_000_000;
+
+/// The shares of all accounts.
+#[derive(Default)]
+pub struct WasteShares {
+    /// Whether anything is counted.
+    counts: AtomicBool,
+    state: Mutex<Option<State>>,
+}
+
+struct State {
+    /// The bank's standing at the central bank.
+    bank: Standing,
+    accounts: HashMap<AccountId, Account>,
+    /// Records of watched accounts in flight, by account and number.
+    in_flight: HashSet<(AccountId, u64)>,
+    looked_at: Instant,
+}
+
+struct Account {
+    wasted: i64,
+    counted_at: Instant,
+    watched_until: Instant,
+}
+
+/// How an account's next record is treated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Treatment {
+    /// Relayed without a look.
+    Plain,
+    /// Compared with the replica first.
+    Watched,
+    /// Refused: the account has used up its share.
+    Slowed,
+}
+
+/// The answer to a relayed record, as far as it is waste.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wasted {
+    /// The chain decided it for the first time, and refused it.
+    Refused,
+    /// It was answered without being ordered, or by a position it had before.
+    NotOrdered,
+    BadSignature,
+}
+
+impl State {
+    fn new(now: Instant) -> State {
+        State { bank: Standing::new(MEMBER, now), accounts: HashMap::new(), in_flight: HashSet::new(), looked_at: now }
+    }
+
+    fn wasted(&self, account: &Account, now: Instant) -> i64 {
+        let passed_us = now.saturating_duration_since(account.counted_at).as_micros();
+        let passed_us = i64::try_from(passed_us).unwrap_or(i64::MAX);
+        // All accounts together forget at half the speed at which the bank's allowance is refilled.
+        let forgotten = passed_us.saturating_mul(MEMBER.waste_per_s) / 2 / self.accounts.len().max(1) as i64;
+        account.wasted.saturating_sub(forgotten).max(0)
+    }
+
+    fn treatment(&self, account: AccountId, now: Instant) -> Treatment {
+        let Some(known) = self.accounts.get(&account) else { return Treatment::Plain };
+        let wasted = self.wasted(known, now);
+        match () {
+            () if wasted > 0 && wasted > self.bank.left(now).saturating_mul(UNIT) => Treatment::Slowed,
+            () if now < known.watched_until || wasted > 0 => Treatment::Watched,
+            () => Treatment::Plain,
+        }
+    }
+
+    fn count(&mut self, account: AccountId, wasted: Wasted, now: Instant) {
+        let (waste, own) = match wasted {
+            Wasted::Refused => (Waste::Refused, UNIT),
+            Wasted::NotOrdered => (Waste::NotVerified, 0),
+            // Anybody can write an account's number into a record.
+            Wasted::BadSignature => return self.bank.wasted(now, Waste::BadSignature, 1),
+        };
+        self.bank.wasted(now, waste, 1);
+        let before = self.accounts.get(&account).map_or(0, |known| self.wasted(known, now));
+        if self.accounts.len() < ACCOUNTS_MAX || self.accounts.contains_key(&account) {
+            let wasted = before.saturating_add(own).min(2 * MEMBER.allowance_max * UNIT);
+            self.accounts.insert(account, Account { wasted, counted_at: now, watched_until: now + WATCHED_FOR });
+        }
+    }
+
+    /// Forgets accounts with nothing against them. Returns whether anything is still counted.
+    fn forget(&mut self, now: Instant) -> bool {
+        let is_plain = |account: &AccountId| self.treatment(*account, now) == Treatment::Plain;
+        let plain: Vec<_> = self.accounts.keys().copied().filter(is_plain).collect();
+        for account in plain {
+            self.accounts.remove(&account);
+        }
+        self.looked_at = now;
+        !self.accounts.is_empty() || !self.in_flight.is_empty() || !self.bank.is_full(now)
+    }
+}
+
+impl WasteShares {
+    fn lock(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether any account is watched or slowed, or was of late.
+    pub fn is_counting(&self) -> bool {
+        self.counts.load(Ordering::Relaxed)
+    }
+
+    /// The treatments of accounts' next records, in order. Empty if all are plain.
+    pub fn treatments(&self, now: Instant, accounts: impl Iterator<Item = Option<AccountId>>) -> Vec<Treatment> {
+        if !self.is_counting() {
+            return Vec::new();
+        }
+        let state = self.lock();
+        let Some(state) = &*state else { return Vec::new() };
+        let treatment = |account: Option<AccountId>| match account {
+            Some(account) => state.treatment(account, now),
+            None => Treatment::Plain,
+        };
+        let treatments: Vec<_> = accounts.map(treatment).collect();
+        if treatments.iter().all(|treatment| *treatment == Treatment::Plain) { Vec::new() } else { treatments }
+    }
+
+    /// The treatment of one account's next record.
+    pub fn treatment(&self, now: Instant, account: AccountId) -> Treatment {
+        self.treatments(now, std::iter::once(Some(account))).first().copied().unwrap_or(Treatment::Plain)
+    }
+
+    /// Notes that a watched account's record is in flight until the guard is dropped. `None` if another with its
+    /// number is.
+    pub fn begin(self: &Arc<Self>, account: AccountId, number: u64) -> Option<InFlight> {
+        let mut state = self.lock();
+        let state = state.as_mut()?;
+        state.in_flight.insert((account, number)).then(|| InFlight { shares: self.clone(), record: (account, number) })
+    }
+
+    /// Notes the answers to records that were relayed: how many settled, and the others.
+    pub fn answered(&self, now: Instant, settled: usize, wasted: impl Iterator<Item = (AccountId, Wasted)>) {
+        let mut wasted = wasted.peekable();
+        if wasted.peek().is_none() && !self.is_counting() {
+            return;
+        }
+        let mut state = self.lock();
+        let state = state.get_or_insert_with(|| State::new(now));
+        state.bank.settled(now, settled);
+        wasted.for_each(|(account, wasted)| state.count(account, wasted, now));
+        let mut counts = true;
+        if now.saturating_duration_since(state.looked_at) >= LOOKS_EVERY {
+            counts = state.forget(now);
+        }
+        self.counts.store(counts, Ordering::Relaxed);
+    }
+}
+
+/// A watched account's record in flight.
+pub struct InFlight {
+    shares: Arc<WasteShares>,
+    record: (AccountId, u64),
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(state) = &mut *self.shares.lock() {
+            state.in_flight.remove(&self.record);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cbdc_ledger::BankId;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn account(serial: u32) -> AccountId {
+        AccountId::new(BankId(1), serial)
+    }
+
+    fn refused(shares: &WasteShares, now: Instant, serial: u32, count: usize) {
+        shares.answered(now, 0, std::iter::repeat_n((account(serial), Wasted::Refused), count));
+    }
+
+    /// The waste of accounts that each send unfunded payments as fast as they are let, over `seconds`.
+    fn waste(accounts: u32, per_ms: usize, seconds: u64) -> (Vec<usize>, bool) {
+        let shares = WasteShares::default();
+        let (began, mut bank) = (Instant::now(), Standing::new(MEMBER, Instant::now()));
+        let (mut sent, mut was_slowed) = (vec![0; accounts as usize], false);
+        for ms in 0..seconds * 1_000 {
+            let now = began + Duration::from_millis(ms);
+            for (serial, sent) in (0..accounts).zip(&mut sent) {
+                if shares.treatment(now, account(serial)) != Treatment::Slowed {
+                    refused(&shares, now, serial, per_ms);
+                    bank.wasted(now, Waste::Refused, per_ms);
+                    *sent += per_ms;
+                }
+            }
+            was_slowed |= bank.is_slowed(now);
+        }
+        (sent, was_slowed)
+    }
+
+    #[test]
+    fn no_account_and_no_few_accounts_use_up_the_banks_allowance_from_however_many_addresses() {
+        for accounts in [1, 2, 9, 40] {
+            let (sent, was_slowed) = waste(accounts, 64, 20);
+            assert!(!was_slowed, "{accounts} accounts had the bank slowed: {sent:?}");
+            let most = sent.iter().max().unwrap();
+            assert!(sent.iter().all(|sent| *sent * 2 >= *most), "equal shares: {sent:?}");
+        }
+        // What others do not use is lent.
+        let alone = waste(1, 64, 1).0[0];
+        assert!(alone > MEMBER.allowance_max as usize / 2, "{alone}");
+    }
+
+    #[test]
+    fn one_with_few_refusals_is_served_beside_one_that_is_slowed() {
+        let (shares, now) = (WasteShares::default(), Instant::now());
+        refused(&shares, now, 1, 20_000);
+        refused(&shares, now, 2, 3);
+        let treatments = shares.treatments(now, [1, 2, 3].map(account).map(Some).into_iter());
+        assert_eq!(treatments, [Treatment::Slowed, Treatment::Watched, Treatment::Plain]);
+        assert_ne!(shares.treatment(now + 4 * SECOND, account(1)), Treatment::Slowed);
+        let later = now + 31 * SECOND;
+        shares.answered(later, 1, std::iter::empty());
+        assert!(!shares.is_counting(), "all is forgotten");
+    }
+
+    #[test]
+    fn what_a_stranger_can_send_has_nobody_slowed() {
+        let (shares, now) = (WasteShares::default(), Instant::now());
+        for wasted in [Wasted::NotOrdered, Wasted::BadSignature] {
+            shares.answered(now, 0, std::iter::repeat_n((account(1), wasted), 200_000));
+            assert_eq!(shares.treatment(now, account(1)), Treatment::Watched);
+        }
+        assert_eq!(shares.treatment(now, account(2)), Treatment::Plain);
+    }
+
+    #[test]
+    fn one_copy_of_a_watched_accounts_number_is_in_flight() {
+        let (shares, now) = (Arc::new(WasteShares::default()), Instant::now());
+        refused(&shares, now, 1, 1);
+        let first = shares.begin(account(1), 7).unwrap();
+        assert!(shares.begin(account(1), 7).is_none() && shares.begin(account(2), 7).is_some());
+        drop(first);
+        assert!(shares.begin(account(1), 7).is_some());
+    }
+
+    #[test]
+    fn many_accounts_take_bounded_memory() {
+        let (shares, now) = (WasteShares::default(), Instant::now());
+        (0..ACCOUNTS_MAX as u32 + 10).for_each(|serial| refused(&shares, now, serial, 1));
+        assert_eq!(shares.lock().as_ref().unwrap().accounts.len(), ACCOUNTS_MAX);
+    }
+}
