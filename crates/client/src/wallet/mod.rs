@@ -23,6 +23,11 @@
 //! unused number that its bank reports. Another device with the same key may take a number first: the ledger then
 //! refuses this one's record with `SEQUENCE_CONFLICT`, and `pay` re-signs with another number. That is safe, since the
 //! first record can never settle.
+//!
+//! A record that was refused without finality may settle yet if a copy of it is sent. The next record therefore gets
+//! its number, so that at most one of the two ever settles. If it is the earlier one, the later one is refused with
+//! `SEQUENCE_CONFLICT`, and not re-signed: [`Wallet::receipt_of_sequence`] shows what settled instead.
+//! [`Wallet::instead_of`] does the same across a restart of the program.
 
 mod reading;
 mod sequences;
@@ -104,6 +109,8 @@ pub struct Wallet {
     timeout: Duration,
     /// Whether the bank may accept transfers while the central bank does not answer.
     accepts: bool,
+    /// The number with which every record is signed, instead of the next unused one.
+    instead_of: Option<u64>,
 }
 
 impl Wallet {
@@ -121,6 +128,7 @@ impl Wallet {
             sequences: Arc::default(),
             timeout: TIMEOUT,
             accepts: false,
+            instead_of: None,
         }
     }
 
@@ -172,6 +180,19 @@ impl Wallet {
     pub fn accepting(mut self) -> Wallet {
         self.accepts = true;
         self
+    }
+
+    /// Signs with the sequence number of an earlier record that may still settle, so that at most one of the two ever
+    /// does. If that is the earlier one, the new one is refused with `SEQUENCE_CONFLICT` and not re-signed.
+    pub fn instead_of(mut self, sequence: u64) -> Wallet {
+        self.instead_of = Some(sequence);
+        self
+    }
+
+    /// Signs no record with a sequence number: that of a record whose status is open, which an earlier run of the
+    /// program may have sent.
+    pub fn set_aside(&self, sequence: u64) {
+        self.sequences.set_aside(sequence);
     }
 
     /// The wallet's account.
@@ -291,6 +312,21 @@ impl Wallet {
         self.command(|head| PlaceHold { head, from: self.account, to, maximum, max_fee, expires_at, reference }).await
     }
 
+    /// Signs a hold ([`Wallet::hold`]) with the next unused sequence number, without sending it;
+    /// [`Wallet::submit_command`] submits it.
+    pub async fn sign_hold(
+        &self,
+        to: AccountId,
+        maximum: Amount,
+        expires_at: Timestamp,
+        terms: &PaymentTerms,
+    ) -> Result<Signed<PlaceHold>, ClientError> {
+        let PaymentTerms { reference, max_fee, .. } = *terms;
+        let hold =
+            PlaceHold { head: self.head(0).await?, from: self.account, to, maximum, max_fee, expires_at, reference };
+        Ok(hold.sign(self.anchor.network(), &self.key))
+    }
+
     /// Signs a command with the next unused sequence number and submits it until its status is known.
     async fn command<R>(&self, make: impl Fn(Head) -> R) -> Result<SubmissionStatus, ClientError>
     where
@@ -312,15 +348,32 @@ impl Wallet {
     {
         let attempt = || async {
             let command: Command = make(self.head(0).await?).sign(self.anchor.network(), &self.key).into();
-            let status = until_known(bank, self.timeout, || submit_command(bank, &command)).await;
-            let status = self.settled(command.head().sequence, |found| *found == command, status).await?;
-            Ok::<_, ClientError>(((), status))
+            let status = self.submit_through(bank, &command).await?;
+            Ok::<_, ClientError>((command, status))
         };
-        self.re_sign_if_taken(attempt).await.map(|((), status)| status)
+        self.re_sign_if_taken(attempt).await.map(|(_, status)| status)
+    }
+
+    /// Submits a signed command, repeatedly, until its status is known or the timeout has passed. A payment is
+    /// submitted as [`Wallet::submit`] does.
+    ///
+    /// # Errors
+    /// Like [`Wallet::submit`].
+    pub async fn submit_command(&self, command: &Command) -> Result<SubmissionStatus, ClientError> {
+        match command {
+            Command::Payment(payment) => self.submit(payment).await,
+            command => self.submit_through(&self.connection, command).await,
+        }
+    }
+
+    async fn submit_through(&self, bank: &Connection, command: &Command) -> Result<SubmissionStatus, ClientError> {
+        let status = until_known(bank, self.timeout, || submit_command(bank, command)).await;
+        self.settled(command.head().sequence, |found| found == command, status).await
     }
 
     /// Signs and submits a record, and re-signs it with a new sequence number while another record took the last one,
-    /// sixteen times at most.
+    /// sixteen times at most. A record that was signed with the number of an earlier one which might still settle is
+    /// not re-signed: the earlier one may have settled instead.
     ///
     /// `attempt` signs one record, submits it with [`Wallet::submit`] and returns the record and its status. A program
     /// that saves its records before it submits them does so there.
@@ -329,6 +382,7 @@ impl Wallet {
     /// Those of `attempt`, or the bank could not be asked for the used sequence numbers.
     pub async fn re_sign_if_taken<T, E, A>(&self, attempt: impl Fn() -> A) -> Result<(T, SubmissionStatus), E>
     where
+        T: Clone + Into<Command>,
         A: Future<Output = Result<(T, SubmissionStatus), E>>,
         E: From<ClientError>,
     {
@@ -336,6 +390,10 @@ impl Wallet {
         loop {
             let (record, status) = attempt().await?;
             if !status.sequence_was_taken() || re_signatures == RE_SIGNATURES_MAX {
+                return Ok((record, status));
+            }
+            let sequence = record.clone().into().head().sequence;
+            if self.instead_of == Some(sequence) || self.sequences.is_contested(sequence) {
                 return Ok((record, status));
             }
             re_signatures += 1;
@@ -398,9 +456,12 @@ impl Wallet {
         Ok(payment.sign(self.anchor.network(), &self.key))
     }
 
-    /// A head with the next unused sequence number.
+    /// A head with the next unused sequence number, or with the one of [`Wallet::instead_of`].
     async fn head(&self, flags: u16) -> Result<Head, ClientError> {
-        let sequence = self.take_sequence().await?;
+        let sequence = match self.instead_of {
+            Some(sequence) => sequence,
+            None => self.take_sequence().await?,
+        };
         Ok(Head { flags, key_version: self.key_version, sequence, valid_until: self.anchor.valid_until() })
     }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use cbdc_client::{AccountId, Amount, BankId};
+use cbdc_client::{AccountId, Amount, BankId, Timestamp};
 use cbdc_client::{BlockPosition, ClientError, Height, Reason, SubmissionStatus};
 use cbdc_ledger::Outcome;
 use cbdc_proto::packed::Answer;
-use cbdc_proto::status::{of_final_refusal, of_refusal};
+use cbdc_proto::status::{of_final_refusal, of_refusal, of_refusal_until};
 use cbdc_proto::v1;
 use tonic::Status;
 
@@ -62,7 +62,6 @@ async fn a_payment_whose_sequence_number_another_device_took_is_signed_again() {
 #[tokio::test]
 async fn a_payment_behind_a_lagging_replica_passes_the_numbers_that_others_used() {
     let bank = FakeBank::start().await;
-    let taken = || Err(of_final_refusal(&Outcome::refused(Reason::SequenceConflict, 0, 0)));
     bank.answer_transfers((0..8).map(|_| taken()).chain([settled()]));
     let submission = bank.wallet().pay(payee(), amount()).await.unwrap();
     assert!(submission.status.settled().is_ok());
@@ -104,6 +103,43 @@ async fn a_refused_payment_gives_its_sequence_number_back() {
     assert!(matches!(first.status, SubmissionStatus::Refused(refusal) if refusal.position.is_none()));
     wallet.pay(payee(), amount()).await.unwrap().status.settled().unwrap();
     assert_eq!(sequences(&bank), [1, 1]);
+}
+
+/// A refusal that is not final: somebody who has the record may still send it.
+fn refused_for_now() -> Result<Answer, Status> {
+    Err(of_refusal_until(&Outcome::refused(Reason::NotAccepted, 0, 1), Timestamp(u64::MAX)))
+}
+
+fn taken() -> Result<Answer, Status> {
+    Err(of_final_refusal(&Outcome::refused(Reason::SequenceConflict, 0, 0)))
+}
+
+#[tokio::test]
+async fn where_a_refused_payment_settled_after_all_the_next_one_is_not_made_beside_it() {
+    let bank = FakeBank::start().await;
+    bank.answer_transfers([refused_for_now(), taken(), settled()]);
+    let wallet = bank.wallet();
+    let first = wallet.pay(payee(), amount()).await.unwrap();
+    assert!(!first.status.is_final());
+    // The first one has settled meanwhile: signed with another number, the second would settle too.
+    let second = wallet.pay(payee(), amount()).await.unwrap();
+    assert!(second.status.sequence_was_taken(), "{second:?}");
+    wallet.pay(payee(), amount()).await.unwrap().status.settled().unwrap();
+    assert_eq!(sequences(&bank), [1, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_payment_instead_of_another_has_its_number_and_no_other() {
+    let bank = FakeBank::start().await;
+    bank.answer_transfers([taken(), settled()]);
+    let wallet = bank.wallet();
+    let instead = wallet.clone().instead_of(1).pay(payee(), amount()).await.unwrap();
+    assert!(instead.status.sequence_was_taken(), "{instead:?}");
+    assert_eq!(sequences(&bank), [1]);
+    // A number that an earlier run of the program has in flight is passed over.
+    wallet.set_aside(1);
+    wallet.pay(payee(), amount()).await.unwrap().status.settled().unwrap();
+    assert_eq!(sequences(&bank), [1, 2]);
 }
 
 #[tokio::test]
