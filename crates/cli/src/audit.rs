@@ -23,7 +23,7 @@ use crate::output::{Output, fields, money};
   cbdc audit                                      the running network, from the central bank
   cbdc audit --node bank-2                        as a bank's replica has it
   cbdc audit --data network/central-bank-1/data   a stopped node's data folder, which is only read
-  cbdc audit --data network/bank-1/data --peer central-bank-1     and whether it ends where the network does
+  cbdc audit --data network/bank-1/data --peer central-bank-1   does it end where the network does?
   cbdc audit --expect-head 5120:8a3c…             and whether it has a head that was published
 
 Checks every block against its parent, its signatures and those of its commands, \

@@ -38,7 +38,7 @@ enum Reading {
     /// The receipt of a command, as bytes for any language
     #[command(after_help = "Examples:
   cbdc chain receipt 17 3 --json
-  cbdc chain receipt 17 3 --hash 4f1c…     as anybody who was given place and hash of a payment, from a bank")]
+  cbdc chain receipt 17 3 --hash 4f1c…     from a bank, by a payment's place and hash")]
     Receipt {
         /// The block's height
         height: u64,

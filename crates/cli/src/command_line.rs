@@ -1,7 +1,9 @@
 //! The command line: the subcommands, and the arguments that belong to all of them.
 
+mod help;
+
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::output::Output;
 
@@ -14,7 +16,7 @@ Start here:
 Exit codes:
   0  done
   1  failed
-  2  the command line is wrong
+  2  the command line is wrong, or what it names does not exist
   3  refused by a rule, which is named
   4  a node could not be reached, or gave no answer in time
   5  an audit found something";
@@ -58,6 +60,12 @@ enum Command {
 }
 
 impl CommandLine {
+    /// The command line as typed. Ends the program with the help, or an error where it is wrong.
+    pub fn read() -> CommandLine {
+        let matches = help::flowing(CommandLine::command()).get_matches();
+        CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the subcommand.
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         if self.version {

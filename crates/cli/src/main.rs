@@ -40,14 +40,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cbdc_signatures::{Backend, Selection};
-use clap::Parser;
 
 use crate::command_line::CommandLine;
 use crate::output::Output;
 
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
-    let command_line = CommandLine::parse();
+    let command_line = CommandLine::read();
     let output = Output::new(command_line.json);
     let runtime = match runtime::start() {
         Ok(runtime) => runtime,

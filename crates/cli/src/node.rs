@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 #[command(after_help = "Examples:
   cbdc node central-bank --config network/central-bank-1/config.toml
   cbdc node bank --config network/bank-1/config.toml
-  cbdc node bank --config bank-4/config.toml --new --admitted      the first start of a bank that joined
+  cbdc node bank --config bank-4/config.toml --new --admitted   the first start of one that joined
 
 It logs to standard error (CBDC_LOG chooses what) and stops gracefully on Ctrl-C and SIGTERM. Without --new it starts on
 its own data alone, so that a disk that is not mounted begins no new chain.")]

@@ -24,7 +24,8 @@ use crate::shutdown;
   cbdc simulate simulations/economy/digital-euro.toml
   cbdc simulate simulations/economy/digital-euro.toml --seed 2 --json --quiet
   cbdc simulate simulations/economy/digital-euro.toml --set policy.holding_limit_minor=50_000
-  cbdc simulate simulations/economy/digital-euro.toml --set behaviour.portfolio=full-to-limit --out results/full
+  cbdc simulate simulations/economy/digital-euro.toml --set behaviour.portfolio=full-to-limit
+  cbdc simulate simulations/economy/digital-euro.toml --out results/full
   cbdc simulate simulations/economy/digital-euro.toml --explain
 
 Same scenario, same seed: same digest, on any machine and with any number of threads. The folder given with --out holds

@@ -37,12 +37,12 @@ Other actions:
   move-customers=bank-2:bank-3    a resolved bank's customers, and what it has left, to another
   threshold=2                     committee members who must approve
   header-signatures=2             nodes of the central bank that must sign a header
-  format-version=2                the chain's formats go on in a later version; every node must know it
+  format-version=2                the chain's formats go on in this version, which nodes must know
   dismiss=bank-2                  a member leaves
   admit=bank-4:FILE               a member joins; FILE is TOML with name, signing_key and, of
                                   members that connect to nodes, node_key: 64 hex digits each
   replace-keys=bank-2:FILE        a member's new keys, FILE as above without name; without a
-                                  node_key the member has none afterwards (now: cbdc policy members --json)
+                                  node_key there is none then (now: cbdc policy members --json)
 Classes: household, merchant, business, government, tier-1, tier-2, tier-3, visitor";
 
 /// Reads the actions of a proposal: the changes from the parameters in force to those typed, then the other actions in
