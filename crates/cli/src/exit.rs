@@ -1,9 +1,12 @@
 //! Exit codes for scripts, and the text of an error.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use cbdc_client::ClientError;
 use cbdc_devnet::NetworkError;
+use cbdc_node::ConfigError;
+use cbdc_node::audit::AuditError;
 use serde_json::json;
 
 use crate::output::Output;
@@ -48,6 +51,18 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// The error for what cannot be done while something else is in flight.
+#[derive(Debug)]
+pub struct StillOpen(pub String);
+
+impl std::fmt::Display for StillOpen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StillOpen {}
+
 /// Shows the error of a failed run, and returns its exit code.
 pub fn code_of(result: anyhow::Result<()>, output: &Output) -> ExitCode {
     match result {
@@ -72,6 +87,7 @@ fn show(error: &anyhow::Error, code: u8, output: &Output) {
                 "limit": refusal.outcome.limit,
                 "amount": refusal.outcome.amount,
                 "later_may_help": refusal.reason().later_may_help(),
+                "may_settle_until_ms": refusal.may_settle_until().map(|until| until.0),
                 "position": refusal.position.map(|position| position.to_string()),
             })),
             _ => None,
@@ -112,8 +128,23 @@ fn code(error: &anyhow::Error) -> u8 {
     if error.chain().any(|cause| cause.is::<Usage>()) {
         return 2;
     }
+    if error.chain().any(|cause| cause.is::<StillOpen>()) {
+        return 4;
+    }
+    let is_missing = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound)
+    };
+    // A configuration that cannot be read, or has a mistake, and a folder that is none of a node's.
+    let is_unfit = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<ConfigError>() || matches!(cause.downcast_ref(), Some(AuditError::NoDataFolder { .. }))
+    };
+    if error.chain().any(|cause| is_missing(cause) || is_unfit(cause)) {
+        return 2;
+    }
     match client_error(error) {
-        Some(ClientError::Usage(_)) => 2,
+        Some(ClientError::Usage(_) | ClientError::UnknownMember { .. }) => 2,
+        // The file or folder that the command line names.
+        Some(ClientError::File { path, .. }) if !path.exists() => 2,
         Some(ClientError::Refused(_)) => 3,
         Some(
             ClientError::Unreachable { .. }
@@ -156,6 +187,11 @@ mod tests {
         assert_eq!(of(ClientError::NotFound(String::new())), 1);
         assert_eq!(of(ClientError::Usage(String::new())), 2);
         assert_eq!(code(&Usage(String::new()).into()), 2);
+        let missing = std::io::Error::from(ErrorKind::NotFound);
+        assert_eq!(code(&Err::<(), _>(missing).context("reading").unwrap_err()), 2);
+        let file = |path: &str| of(ClientError::File { path: path.into(), reason: String::new() });
+        assert_eq!((file("/no/such/file"), file("/")), (2, 1), "missing, and unfit");
+        assert_eq!(code(&StillOpen(String::new()).into()), 4);
         assert_eq!(code(&AuditFound.into()), 5);
         assert_eq!(code(&Told(ClientError::Unknown { why: String::new() }).into()), 4);
         assert_eq!(code(&NetworkError::Client(ClientError::Unknown { why: String::new() }).into()), 4);

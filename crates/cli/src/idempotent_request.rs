@@ -1,14 +1,15 @@
 //! Requests with an idempotency key: a command that is killed and typed again moves the money once.
 //!
 //! The id and what is asked for are in a file from before the first call until the answer was shown. A command that
-//! finds one there asks again under *that* id: for the same, and shows the answer; for something else, and only then
-//! begins what it was asked for.
+//! asks for the same asks again under *that* id, and shows the answer. One that asks for something else begins nothing
+//! while the file is there: what became of the earlier request is not known, and only its own command asks for it
+//! again.
 
-use anyhow::Context;
 use cbdc_client::{Anchor, ClientError, InFlightFile, Reason, Refusal, SubmissionStatus, random_id};
 use cbdc_ledger::outcome::Stage;
 
 use crate::earlier::Earlier;
+use crate::exit::StillOpen;
 use crate::output::Output;
 
 /// An idempotency key: the request id that the caller draws.
@@ -34,15 +35,15 @@ pub struct IdempotentRequest<R> {
 
 impl<R: Request> IdempotentRequest<R> {
     /// Keeps `request` under a new id, or under that of an earlier command that asked for the same and was not
-    /// answered. Another request that is found in flight is asked for first.
+    /// answered. `command_line` has the words that ask for an earlier request again.
     ///
     /// # Errors
-    /// The file cannot be used, or what became of the other request is not known.
-    pub async fn begin(
+    /// The file cannot be used, or what became of another request is not known.
+    pub fn begin(
         file: InFlightFile,
         request: R,
         (anchor, output): (&Anchor, &Output),
-        ask: &impl AsyncFn(R, Id) -> anyhow::Result<SubmissionStatus>,
+        command_line: impl FnOnce(R) -> String,
     ) -> anyhow::Result<IdempotentRequest<R>> {
         let earlier = match file.read()? {
             Some(bytes) => Some(read::<R>(&bytes).ok_or_else(|| file.damaged())?),
@@ -54,19 +55,13 @@ impl<R: Request> IdempotentRequest<R> {
                 Earlier::IsTheSame.note(output, &earlier.describe(anchor));
                 (id, false)
             }
-            Some((earlier, id)) => {
-                let status = ask(earlier, id).await;
-                let what = earlier.describe(anchor);
-                if !is_over(&status) {
-                    let open = || format!("{what} is still in flight");
-                    return Err(status
-                        .and_then(|status| Ok(status.settled()?))
-                        .with_context(open)
-                        .expect_err("it is open"));
-                }
-                let is_settled = matches!(status, Ok(SubmissionStatus::Settled { .. } | SubmissionStatus::Accepted));
-                (if is_settled { Earlier::Settled } else { Earlier::Refused }).note(output, &what);
-                (random_id(), true)
+            Some((earlier, _)) => {
+                let (what, words) = (earlier.describe(anchor), command_line(earlier));
+                return Err(StillOpen(format!(
+                    "{what} was begun earlier and its answer not shown, so this one is not begun; ask for it again \
+                    first, which takes effect once: {words}"
+                ))
+                .into());
             }
         };
         file.keep(&[&id[..], &request.to_bytes()].concat())?;
@@ -81,8 +76,7 @@ impl<R: Request> IdempotentRequest<R> {
         show: impl AsyncFnOnce(SubmissionStatus) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let status = ask(self.request, self.id).await;
-        // What was never sent is not asked for by a later command that wants something else.
-        let ends = is_over(&status) || (self.is_new && status.as_ref().is_err_and(was_not_sent));
+        let ends = is_over(&status) || (self.is_new && began_nothing(&status));
         let shown = match status {
             Ok(status) => show(status).await,
             Err(error) => Err(error),
@@ -99,10 +93,17 @@ fn read<R: Request>(bytes: &[u8]) -> Option<(R, Id)> {
     Some((R::from_bytes(request)?, *id))
 }
 
-/// Whether the call failed at its very first step, where no connection could be made. An error with more to tell, such
-/// as that a deposit was credited before, is another.
-fn was_not_sent(error: &anyhow::Error) -> bool {
-    error.chain().count() == 1 && matches!(error.downcast_ref(), Some(ClientError::Unreachable { .. }))
+/// Whether the first call for a request began nothing: no connection could be made, or it was refused. An error with
+/// more to tell, such as that a deposit was credited before, is another.
+fn began_nothing(status: &anyhow::Result<SubmissionStatus>) -> bool {
+    match status {
+        Ok(status) => matches!(status, SubmissionStatus::Refused(_)),
+        Err(error) => {
+            let is_nothing =
+                matches!(error.downcast_ref(), Some(ClientError::Unreachable { .. } | ClientError::Refused(_)));
+            is_nothing && error.chain().count() == 1
+        }
+    }
 }
 
 /// Whether a request is over: what was asked for under its id is settled, refused, or waits for an operator, and
@@ -128,7 +129,7 @@ fn is_refused(refusal: &Refusal) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::{Cell, RefCell};
+    use std::cell::RefCell;
     use std::path::{Path, PathBuf};
 
     use cbdc_client::{BlockPosition, Finality, Height};
@@ -196,17 +197,21 @@ mod tests {
         let (anchor, output) = (anchor(), Output::new(true));
         let file = InFlightFile::open(path.to_owned(), || {}).unwrap();
         let run = async {
-            let begun = IdempotentRequest::begin(file, intent, (&anchor, &output), &ask).await?;
+            let begun = IdempotentRequest::begin(file, intent, (&anchor, &output), |_| "the words".to_owned())?;
             begun.run(&output, &ask, async |status| Ok(status.settled().map(drop)?)).await
         };
         let result = run.await;
         (asked.into_inner(), result)
     }
 
+    fn unknown() -> anyhow::Result<SubmissionStatus> {
+        Ok(SubmissionStatus::Unknown { why: String::new() })
+    }
+
     #[tokio::test]
     async fn a_request_without_an_answer_is_asked_for_again_under_its_id_and_an_answered_one_is_new() {
         let path = path("again");
-        let (first, unanswered) = command(&path, Intent(1), vec![refused(Reason::Overloaded)]).await;
+        let (first, unanswered) = command(&path, Intent(1), vec![unknown()]).await;
         assert!(unanswered.is_err());
         let (second, answered) = command(&path, Intent(1), vec![settled()]).await;
         assert!(answered.is_ok());
@@ -216,43 +221,46 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_request_begins_only_once_the_earlier_one_is_over() {
+    async fn another_request_begins_only_once_the_earlier_one_is_over_and_never_asks_for_it() {
         let path = path("other");
-        let (first, _) = command(&path, Intent(1), vec![refused(Reason::Overloaded)]).await;
-        let (second, blocked) = command(&path, Intent(2), vec![refused(Reason::Overloaded)]).await;
-        assert!(blocked.unwrap_err().to_string().contains("the intent 1 is still in flight"));
-        assert_eq!(second, first);
-        let (third, answered) = command(&path, Intent(2), vec![settled(), settled()]).await;
+        let (first, _) = command(&path, Intent(1), vec![unknown()]).await;
+        let (asked, blocked) = command(&path, Intent(2), vec![]).await;
+        let sentence = blocked.unwrap_err().to_string();
+        assert!(sentence.contains("the intent 1 was begun") && sentence.ends_with("the words"), "{sentence}");
+        assert_eq!(asked, []);
+        let (again, _) = command(&path, Intent(1), vec![settled()]).await;
+        assert_eq!(again, first);
+        let (other, answered) = command(&path, Intent(2), vec![settled()]).await;
         assert!(answered.is_ok());
-        assert_eq!((third[0], third[1].0), (first[0], Intent(2)));
-        assert_ne!(third[1].1, first[0].1);
+        assert_ne!(other[0].1, first[0].1);
     }
 
     #[tokio::test]
-    async fn what_was_never_sent_is_forgotten_unless_an_earlier_command_may_have_sent_it() {
-        let path = path("unsent");
-        let (first, _) = command(&path, Intent(1), vec![Err(unreachable())]).await;
-        let (second, _) = command(&path, Intent(1), vec![refused(Reason::Overloaded)]).await;
-        assert_ne!(first[0].1, second[0].1);
-        let (third, _) = command(&path, Intent(1), vec![Err(unreachable())]).await;
-        let credited = Err(unreachable().context("the deposit has been credited, and keeps that"));
-        let (fourth, _) = command(&path, Intent(1), vec![credited]).await;
-        let (fifth, _) = command(&path, Intent(1), vec![settled()]).await;
-        assert_eq!([&third, &fourth, &fifth], [&second; 3]);
+    async fn what_began_nothing_is_forgotten_unless_an_earlier_command_may_have_begun_it() {
+        let path = path("nothing");
+        let mut ids = Vec::new();
+        for nothing in [Err(unreachable()), refused(Reason::Overloaded)] {
+            let (asked, _) = command(&path, Intent(1), vec![nothing]).await;
+            ids.push(asked[0].1);
+        }
+        // After an answer in doubt, neither says anything of the earlier call; nor is it nothing that a deposit was
+        // credited.
+        let credited = || Err(unreachable().context("the deposit has been credited, and keeps that"));
+        for in_doubt in [credited(), Err(unreachable()), refused(Reason::Overloaded), unknown(), settled()] {
+            let (asked, _) = command(&path, Intent(1), vec![in_doubt]).await;
+            ids.push(asked[0].1);
+        }
+        assert!(ids[2..].iter().all(|id| *id == ids[2]), "{ids:?}");
+        ids.dedup();
+        assert_eq!(ids.len(), 3, "{ids:?}");
     }
 
     #[tokio::test]
     async fn a_damaged_file_stops_everything() {
         let path = path("damaged");
         InFlightFile::open(path.clone(), || {}).unwrap().keep(b"too short").unwrap();
-        let asked = Cell::new(false);
-        let ask = async |_: Intent, _: Id| {
-            asked.set(true);
-            settled()
-        };
-        let file = InFlightFile::open(path, || {}).unwrap();
-        let begun = IdempotentRequest::begin(file, Intent(1), (&anchor(), &Output::new(true)), &ask).await;
-        assert!(begun.is_err() && !asked.get());
+        let (asked, stopped) = command(&path, Intent(1), vec![]).await;
+        assert!(stopped.is_err() && asked.is_empty());
     }
 
     #[test]

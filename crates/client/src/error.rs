@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cbdc_ledger::block::ProofError;
 use cbdc_ledger::genesis::GenesisError;
-use cbdc_ledger::{Amount, Outcome, Reason, Timestamp};
+use cbdc_ledger::{AccountId, Amount, Outcome, Reason, Timestamp};
 pub use cbdc_proto::status::Finality;
 use cbdc_proto::status::{finality_of, refusal_of};
 use cbdc_proto::transport::{ConnectError, IdentityError};
@@ -82,23 +82,34 @@ impl Refusal {
 impl Refusal {
     /// The refusal for people: as it is displayed, but with money in major units and the currency.
     pub fn describe(&self, anchor: &Anchor) -> String {
-        let Outcome { limit, amount, .. } = self.outcome;
-        if !self.speaks_of_money() || (limit, amount) == (0, 0) {
-            return self.to_string();
+        let figures = self.figures(|minor| anchor.show(Amount::from_minor(minor)), "");
+        format!("{}: {}{figures}", self.outcome.reason, self.sentence)
+    }
+
+    /// Limit and amount in brackets, as what they are; empty if the refusal has none.
+    fn figures(&self, money: impl Fn(u64) -> String, unit: &str) -> String {
+        let Outcome { reason, limit, amount, .. } = self.outcome;
+        match reason {
+            _ if (limit, amount) == (0, 0) => String::new(),
+            Reason::DepositsInDoubt => format!(" (since block {limit}; booked up to block {amount})"),
+            Reason::Expired | Reason::CertificateExpired => {
+                format!(" (valid until {}, and it was {})", Timestamp(limit), Timestamp(amount))
+            }
+            Reason::ValidityTooLong => format!(" (valid until {}, at most {})", Timestamp(amount), Timestamp(limit)),
+            Reason::WalletMoved => match AccountId::from_u64(amount) {
+                Some(account) => format!(" (now {account})"),
+                None => String::new(),
+            },
+            _ if self.speaks_of_money() => format!(" (limit {}, amount {}{unit})", money(limit), money(amount)),
+            _ => format!(" (limit {limit}, amount {amount})"),
         }
-        let [limit, amount] = [limit, amount].map(|minor| anchor.show(Amount::from_minor(minor)));
-        format!("{}: {} (limit {limit}, amount {amount})", self.outcome.reason, self.sentence)
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.outcome.reason, self.sentence)?;
-        if (self.outcome.limit, self.outcome.amount) == (0, 0) {
-            return Ok(());
-        }
-        let unit = if self.speaks_of_money() { " in minor units" } else { "" };
-        write!(f, " (limit {}, amount {}{unit})", self.outcome.limit, self.outcome.amount)
+        let figures = self.figures(|minor| minor.to_string(), " in minor units");
+        write!(f, "{}: {}{figures}", self.outcome.reason, self.sentence)
     }
 }
 
@@ -357,6 +368,13 @@ mod tests {
         let refused = told(Outcome::refused(Reason::HoldingLimit, 300_000, 310_000));
         assert_eq!(refused, format!("HOLDING_LIMIT: Why. (limit {limit}, amount {amount})"));
         assert_eq!(told(Outcome::refused(Reason::Velocity, 3, 4)), "VELOCITY: Why. (limit 3, amount 4)");
+        let doubt = told(Outcome::refused(Reason::DepositsInDoubt, 3, 4));
+        assert_eq!(doubt, "DEPOSITS_IN_DOUBT: Why. (since block 3; booked up to block 4)");
+        let expired = told(Outcome::refused(Reason::Expired, 1_764_000_000_000, 1_764_000_001_000));
+        assert_eq!(
+            expired,
+            "EXPIRED: Why. (valid until 2025-11-24T16:00:00.000Z, and it was 2025-11-24T16:00:01.000Z)"
+        );
     }
 
     fn hex(text: &str) -> Vec<u8> {

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::idempotent_request::{IdempotentRequest, Request};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
+use crate::wallet::format::plain;
 
 /// Pay reserves to another bank, as the paying bank
 #[derive(Args, Debug)]
@@ -59,7 +60,11 @@ impl TransferReserves {
         let office = network.bank_office(BankId(self.from))?;
         let file = requests_file(&network, BankId(self.from), "transfer-reserves", output)?;
         let ask = async |transfer: Transfer, id| Ok(office.transfer_reserves(transfer.to, transfer.amount, id).await?);
-        let begun = IdempotentRequest::begin(file, transfer, (&anchor, output), &ask).await?;
+        let words = |earlier: Transfer| {
+            let (amount, from, to) = (plain(&anchor, earlier.amount), self.from, earlier.to);
+            format!("cbdc bank transfer-reserves {amount} --from {from} --to {to}{}", self.network.suffix())
+        };
+        let begun = IdempotentRequest::begin(file, transfer, (&anchor, output), words)?;
         let show = async |status: SubmissionStatus| {
             let position = status.settled()?;
             // What is left is shown only if the bank still answers: the transfer is settled.

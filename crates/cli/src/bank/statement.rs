@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::exit::Usage;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money, table};
+use crate::wallet::format::grouped_text;
 
 /// List customers' deposits, with what was corrected from the chain while they are in doubt
 #[derive(Args, Debug)]
@@ -85,7 +86,7 @@ impl Deposits {
                     let amounts =
                         [deposit.balance_minor, deposit.in_transit_minor, line.debited_minor, line.shortfall_minor];
                     let amounts = amounts.map(|minor| money(&anchor, minor));
-                    std::iter::once(deposit.account).chain(amounts).collect()
+                    std::iter::once(grouped_text(&deposit.account)).chain(amounts).collect()
                 })
                 .collect();
             if !rows.is_empty() {

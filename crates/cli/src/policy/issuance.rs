@@ -17,6 +17,7 @@ use crate::exit::Told;
 use crate::idempotent_request::{self, IdempotentRequest};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
+use crate::wallet::format::plain;
 
 #[derive(Args, Debug)]
 struct Request {
@@ -70,10 +71,16 @@ struct Issuance {
     amount: Amount,
 }
 
+fn word_of(kind: IssuanceKind) -> &'static str {
+    match kind {
+        IssuanceKind::Issue => "issue",
+        IssuanceKind::Redeem => "redeem",
+    }
+}
+
 impl idempotent_request::Request for Issuance {
     fn describe(&self, anchor: &Anchor) -> String {
-        let word = if self.kind == IssuanceKind::Issue { "issue" } else { "redeem" };
-        format!("a request to {word} {}", anchor.show(self.amount))
+        format!("a request to {} {}", word_of(self.kind), anchor.show(self.amount))
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -104,7 +111,11 @@ impl Request {
                 IssuanceAnswer::Waiting => SubmissionStatus::Accepted,
             })
         };
-        let begun = IdempotentRequest::begin(file, issuance, (&anchor, output), &ask).await?;
+        let words = |earlier: Issuance| {
+            let (word, amount) = (word_of(earlier.kind), plain(&anchor, earlier.amount));
+            format!("cbdc policy {word} {amount} --bank {}{}", self.bank, self.network.suffix())
+        };
+        let begun = IdempotentRequest::begin(file, issuance, (&anchor, output), words)?;
         let word = match kind {
             IssuanceKind::Issue => "issued",
             IssuanceKind::Redeem => "redeemed",
@@ -210,10 +221,7 @@ impl Endorse {
         for request in requests {
             let record = request.record;
             let handled = self.handle(&governance, request).await;
-            let word = match record.kind {
-                IssuanceKind::Issue => "issue",
-                IssuanceKind::Redeem => "redeem",
-            };
+            let word = word_of(record.kind);
             let (number, amount) = (record.head.sequence, anchor.show(record.amount));
             let (position, error) = match &handled {
                 Handled::Settled(position) => (Some(*position), None),

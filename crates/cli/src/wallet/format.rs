@@ -54,6 +54,11 @@ pub fn grouped(account: AccountId) -> String {
     text.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
 }
 
+/// An account number of an answer in groups of four.
+pub fn grouped_text(account: &str) -> String {
+    account.parse().map_or_else(|_: String| account.to_owned(), grouped)
+}
+
 /// A reference as text, or in hexadecimal digits if its text cannot be shown as itself.
 pub fn reference_text(reference: &[u8; 16]) -> String {
     let end = reference.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
@@ -61,6 +66,12 @@ pub fn reference_text(reference: &[u8; 16]) -> String {
         Ok(text) if text.chars().all(is_shown) => text.to_owned(),
         _ => cbdc_ledger::encoding::hex(reference),
     }
+}
+
+/// An amount in major units, as it is typed.
+pub fn plain(anchor: &Anchor, amount: Amount) -> String {
+    let shown = anchor.show(amount);
+    shown.split(' ').next().unwrap_or_default().replace(',', "")
 }
 
 /// Reads an amount in major units.

@@ -4,7 +4,7 @@ use anyhow::Context;
 use cbdc_client::{AccountId, Amount, Anchor, ClientError, InFlightFile, NetworkFolder, SubmissionStatus, Wallet};
 use clap::Args;
 
-use super::format::{parse_amount, settled_object};
+use super::format::{parse_amount, plain, settled_object};
 use crate::idempotent_request::{Id, IdempotentRequest, Request};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
@@ -62,7 +62,12 @@ impl Funding {
         if self.with_credit {
             network.bank_office(account.bank)?.credit_deposit(account, self.amount, id).await?;
         }
-        self.of_the_wallet(wallet.fund(self.amount, id).await)
+        let status = self.of_the_wallet(wallet.fund(self.amount, id).await)?;
+        match status {
+            // Of the two that were asked for, the credit stays.
+            SubmissionStatus::Refused(refusal) if self.with_credit => self.of_the_wallet(Err(refusal.into())),
+            status => Ok(status),
+        }
     }
 
     /// The result of funding the wallet. If that is an error, it says that the deposit has been credited.
@@ -84,7 +89,11 @@ impl Fund {
         let waits = || output.note(&format!("waiting for another funding of the wallet `{}` to end", self.name));
         let file = InFlightFile::open(network.wallets_dir().join(format!("{}.funding", self.name)), waits)?;
         let ask = async |funding: Funding, id| funding.ask(id, &network, &wallet).await;
-        let begun = IdempotentRequest::begin(file, funding, (&anchor, output), &ask).await?;
+        let words = |earlier: Funding| {
+            let (amount, credit) = (plain(&anchor, earlier.amount), if earlier.with_credit { " --credit" } else { "" });
+            format!("cbdc wallet fund {} {amount}{credit}{}", self.name, self.network.suffix())
+        };
+        let begun = IdempotentRequest::begin(file, funding, (&anchor, output), words)?;
         let show = async |status: SubmissionStatus| {
             let amount = funding.amount;
             let object = settled_object("fund", AccountId::treasury(account.bank), account, amount, &status);

@@ -1,12 +1,14 @@
 //! `cbdc wallet hold` and `holds`: money held for a payee.
 
-use cbdc_client::{AccountId, PaymentTerms, Timestamp, v1};
+use cbdc_client::{AccountId, Amount, BlockPosition, PaymentTerms, Timestamp, Wallet, v1};
+use cbdc_ledger::Command;
 use cbdc_proto::wall_clock::wall_clock;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::format::{grouped, parse_amount, position_text};
+use super::format::{grouped, grouped_text, parse_amount, position_text};
 use super::pay::reference;
+use super::pending::{InFlight, InsteadArgument, Pending, Wish};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money, table};
 
@@ -16,7 +18,8 @@ use crate::output::{Output, fields, money, table};
   cbdc wallet hold alice bakery 20 --expires-in-s 3600
   cbdc wallet hold alice hotel 300 --expires-in-s 604800 --max-fee 1.50
 
-The hold's number is printed; the payee's bank captures it: cbdc wallet capture 7 18.50 --bank 1")]
+The hold's number is printed; the payee's bank captures it: cbdc wallet capture 7 18.50 --bank 1
+If interrupted, run the same command again: it submits the same signed record, which cannot hold the money twice.")]
 pub struct Hold {
     /// The paying wallet's name
     from: String,
@@ -34,6 +37,8 @@ pub struct Hold {
     #[arg(long, value_name = "TEXT", default_value = "")]
     reference: String,
     #[command(flatten)]
+    instead: InsteadArgument,
+    #[command(flatten)]
     network: NetworkArgument,
 }
 
@@ -44,11 +49,37 @@ impl Hold {
         let (maximum, max_fee) = (parse_amount(&anchor, &self.amount)?, parse_amount(&anchor, &self.max_fee)?);
         let terms = PaymentTerms { reference: reference(&self.reference)?, max_fee, top_up: false };
         let to = network.account_of(&self.to)?;
-        let wallet = network.wallet(&self.from)?;
-        // Not before the chain's clock, so that on a machine with a slow clock the hold lasts as long as requested.
-        let now = Timestamp(wallet.status().await?.time_ms);
-        let expires_at = now.max(wall_clock()).plus_ms(self.expires_in_s * 1_000);
-        let (position, hold) = wallet.hold(to, maximum, expires_at, &terms).await?.result()?;
+        let pending = Pending::of(&self.network, &network, &self.from, output)?;
+        let wallet = pending.wallet(&network, false).await?;
+        let lasts_s = self.expires_in_s;
+        let is_same = |earlier: &InFlight| earlier.lasts_s == lasts_s && is_same(&earlier.command, to, maximum, &terms);
+        let wish = Wish { is_same, lasts_s, instead: self.instead.instead };
+        let sign = async |wallet: &Wallet| {
+            // Not before the chain's clock, so that on a machine with a slow clock the hold lasts as long as requested.
+            let now = Timestamp(wallet.status().await?.time_ms);
+            let expires_at = now.max(wall_clock()).plus_ms(lasts_s * 1_000);
+            Ok(wallet.sign_hold(to, maximum, expires_at, &terms).await?.into())
+        };
+        let made = pending.make(output, &wallet, wish, sign).await?;
+        pending.show(output, made, |command, status| {
+            let (position, number) = status.result()?;
+            let expires_at = match command {
+                Command::Hold(hold) => hold.record.expires_at,
+                _ => Timestamp(0),
+            };
+            self.report(output, &wallet, (to, maximum, max_fee), (position, number, expires_at));
+            Ok(())
+        })
+    }
+
+    fn report(
+        &self,
+        output: &Output,
+        wallet: &Wallet,
+        (to, maximum, max_fee): (AccountId, Amount, Amount),
+        (position, hold, expires_at): (BlockPosition, u64, Timestamp),
+    ) {
+        let anchor = wallet.anchor();
         let object = json!({
             "hold": hold,
             "from": wallet.account().to_string(),
@@ -69,8 +100,14 @@ impl Hold {
                 ("position", position_text(position)),
             ])
         });
-        Ok(())
     }
+}
+
+/// Whether the earlier command is a hold for the same payee, with the same terms.
+fn is_same(earlier: &Command, to: AccountId, maximum: Amount, terms: &PaymentTerms) -> bool {
+    let Command::Hold(earlier) = earlier else { return false };
+    let earlier = &earlier.record;
+    (earlier.to, earlier.maximum, earlier.max_fee, earlier.reference) == (to, maximum, terms.max_fee, terms.reference)
 }
 
 /// List the open holds of which a wallet is payer or payee
@@ -122,7 +159,10 @@ impl Holds {
 
 /// The sign of a hold from the account's point of view, and the other account.
 fn seen_from(account: AccountId, hold: &v1::OpenHold) -> (&'static str, String) {
-    if hold.from == account.to_string() { ("-", hold.to.clone()) } else { ("+", hold.from.clone()) }
+    match hold.from == account.to_string() {
+        true => ("-", grouped_text(&hold.to)),
+        false => ("+", grouped_text(&hold.from)),
+    }
 }
 
 fn object(hold: &v1::OpenHold) -> Value {

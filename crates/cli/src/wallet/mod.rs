@@ -2,7 +2,7 @@
 
 mod defund;
 mod designate;
-mod format;
+pub mod format;
 mod fund;
 mod history;
 mod hold;

@@ -1,11 +1,12 @@
 //! `cbdc wallet pay`: a payment, followed until its status is known.
 
 use cbdc_client::{AccountId, Amount, PaymentTerms, SubmissionStatus, Wallet};
-use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Signed};
+use cbdc_ledger::Command;
+use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, PaymentKind};
 use clap::Args;
 
 use super::format::{charges_rows, grouped, parse_amount, position_text, settled_object};
-use super::pending::Pending;
+use super::pending::{InFlight, InsteadArgument, Pending, Wish};
 use crate::exit::Usage;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
@@ -17,12 +18,14 @@ use crate::output::{Output, fields};
   cbdc wallet pay alice XC96000010000000007 3 --reference coffee
   cbdc wallet pay alice bob 0.01 --json
   cbdc wallet pay alice bakery 200 --max-fee 0.50
-  cbdc wallet pay alice bakery 200 --top-up      with what the wallet lacks from the deposit at the linked bank
-  cbdc wallet pay alice bakery 5 --accept        accepted by the bank, if the central bank does not answer within 2 s
+  cbdc wallet pay alice bakery 200 --top-up   what it lacks comes from the linked bank's deposit
+  cbdc wallet pay alice bakery 5 --accept     accepted by the bank if the central bank is silent
 
-Waits until the payment is settled or refused. If interrupted, run the same command again: it submits the same signed record
-again, which cannot pay twice. With another payee, amount, reference, --max-fee or --top-up it is another payment, made once
-the status of the earlier one is known.")]
+Waits until the payment is settled or refused. If it was interrupted, accepted or not answered, run the same command
+again: it submits the same signed record, which cannot pay twice, and tells its fate. With another payee, amount,
+reference, --max-fee or --top-up it is another payment. That never sends the earlier one. It is made beside one that was
+accepted, instead of one that was refused and might still settle (with its number, so that at most one of them settles),
+and not at all while the status of an earlier one is unknown, unless it is meant instead of it: --instead")]
 pub struct Pay {
     /// The paying wallet's name
     from: String,
@@ -43,6 +46,8 @@ pub struct Pay {
     #[arg(long)]
     accept: bool,
     #[command(flatten)]
+    instead: InsteadArgument,
+    #[command(flatten)]
     network: NetworkArgument,
 }
 
@@ -54,24 +59,25 @@ impl Pay {
         let (reference, max_fee) = (reference(&self.reference)?, parse_amount(&anchor, &self.max_fee)?);
         let terms = PaymentTerms { reference, max_fee, top_up: self.top_up };
         let to = network.account_of(&self.to)?;
-        let pending = Pending::of(&network, &self.from, output)?;
+        let pending = Pending::of(&self.network, &network, &self.from, output)?;
         let wallet = pending.wallet(&network, self.top_up).await?;
         let wallet = if self.accept { wallet.accepting() } else { wallet };
 
-        let is_same = |earlier: &Payment| is_same(earlier, to, amount, &terms);
-        let sign = async || wallet.sign_transfer_on(to, amount, &terms).await;
-        let (payment, status) = pending.make(output, &wallet, is_same, sign).await?;
-        pending.show(output, status, |status| self.report(output, &wallet, &payment, status))
+        let is_same = |earlier: &InFlight| is_same(&earlier.command, to, amount, &terms);
+        let wish = Wish { is_same, lasts_s: 0, instead: self.instead.instead };
+        let sign = async |wallet: &Wallet| Ok(wallet.sign_transfer_on(to, amount, &terms).await?.into());
+        let made = pending.make(output, &wallet, wish, sign).await?;
+        pending.show(output, made, |_, status| self.report(output, &wallet, (to, amount), status))
     }
 
     fn report(
         &self,
         output: &Output,
         wallet: &Wallet,
-        payment: &Signed<Payment>,
+        (to, amount): (AccountId, Amount),
         status: SubmissionStatus,
     ) -> anyhow::Result<()> {
-        let (anchor, Payment { from, to, amount, .. }) = (wallet.anchor(), payment.record);
+        let (anchor, from) = (wallet.anchor(), wallet.account());
         let mut object = settled_object("transfer", from, to, amount, &status);
         if self.accept && status == SubmissionStatus::Accepted {
             object["outcome"] = "ACCEPTED".into();
@@ -102,7 +108,9 @@ impl Pay {
 }
 
 /// Whether the earlier payment equals the present request, with the same terms.
-fn is_same(earlier: &Payment, to: AccountId, amount: Amount, terms: &PaymentTerms) -> bool {
+fn is_same(earlier: &Command, to: AccountId, amount: Amount, terms: &PaymentTerms) -> bool {
+    let Command::Payment(earlier) = earlier else { return false };
+    let earlier = &earlier.record;
     let earlier_terms = PaymentTerms {
         reference: earlier.reference,
         max_fee: earlier.max_fee,
@@ -124,7 +132,8 @@ pub fn reference(text: &str) -> anyhow::Result<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use cbdc_client::{BankId, Timestamp};
-    use cbdc_ledger::command::Head;
+    use cbdc_ledger::command::{Head, Payment, Record};
+    use cbdc_ledger::{NetworkId, SigningKey};
 
     use super::*;
 
@@ -134,7 +143,9 @@ mod tests {
         let terms = PaymentTerms { reference: [1; 16], max_fee: Amount::from_minor(5), top_up: true };
         let head = Head { flags: FLAG_REVERSE_WATERFALL, key_version: 0, sequence: 1, valid_until: Timestamp(1) };
         let (kind, max_fee, reference) = (PaymentKind::Transfer, terms.max_fee, terms.reference);
-        let earlier = Payment { kind, head, from, to, amount, max_fee, reference };
+        let signed = |payment: Payment| payment.sign(NetworkId([1; 32]), &SigningKey::from_seed([7; 32])).into();
+        let payment = Payment { kind, head, from, to, amount, max_fee, reference };
+        let earlier: Command = signed(payment);
         assert!(is_same(&earlier, to, amount, &terms));
         assert!(!is_same(&earlier, from, amount, &terms));
         assert!(!is_same(&earlier, to, max_fee, &terms));
@@ -145,6 +156,6 @@ mod tests {
         ] {
             assert!(!is_same(&earlier, to, amount, &other), "{other:?}");
         }
-        assert!(!is_same(&Payment { kind: PaymentKind::Defund, ..earlier }, to, amount, &terms));
+        assert!(!is_same(&signed(Payment { kind: PaymentKind::Defund, ..payment }), to, amount, &terms));
     }
 }

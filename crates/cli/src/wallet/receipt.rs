@@ -123,7 +123,7 @@ fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Op
             ("kind", receipt.command().kind().name().to_owned()),
             ("hash", cbdc_ledger::encoding::hex(&receipt.command_hash())),
         ];
-        if let Some(payment) = payment(receipt) {
+        if let Some(payment) = payment_of(receipt.command()) {
             rows.push(("from", grouped(payment.record.from)));
             rows.push(("to", grouped(payment.record.to)));
             rows.push(("amount", anchor.show(payment.record.amount)));
@@ -145,9 +145,9 @@ fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Op
     });
 }
 
-/// The payment that a receipt proves; a topped-up payment is part of its bank's command.
-fn payment(receipt: &VerifiedReceipt) -> Option<&Signed<Payment>> {
-    match receipt.command() {
+/// The payment that a command is, or carries: a topped-up payment is part of its bank's command.
+pub fn payment_of(command: &Command) -> Option<&Signed<Payment>> {
+    match command {
         Command::Payment(payment) => Some(payment),
         Command::ReverseWaterfall(order) => Some(&order.record.transfer),
         _ => None,
@@ -156,7 +156,7 @@ fn payment(receipt: &VerifiedReceipt) -> Option<&Signed<Payment>> {
 
 fn object(anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&Path>) -> Value {
     let charges = receipt.outcome().charges();
-    let payment = payment(receipt).map(|payment| {
+    let payment = payment_of(receipt.command()).map(|payment| {
         let is_settled = receipt.outcome().is_settled();
         let credited = is_settled.then(|| payment.record.amount.minus_or_zero(charges.payee_fee).minor());
         json!({

@@ -4,6 +4,8 @@ use cbdc_client::BankId;
 use clap::Args;
 use serde_json::json;
 
+use super::format::{grouped, grouped_text};
+use super::pending::Pending;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
 
@@ -27,7 +29,10 @@ pub struct Move {
 impl Move {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let before = network.wallet(&self.name)?.account();
+        let pending = Pending::of(&self.network, &network, &self.name, output)?;
+        let wallet = pending.wallet(&network, false).await?;
+        pending.require_none(output, &wallet).await?;
+        let before = wallet.account();
         let file = network.move_wallet(&self.name, BankId(self.bank)).await?;
         let account = file.account.map(|account| account.to_string()).unwrap_or_default();
         let object = json!({
@@ -37,8 +42,8 @@ impl Move {
             fields(&[
                 ("wallet", file.name.clone()),
                 ("bank", file.bank.to_string()),
-                ("account", account.clone()),
-                ("instead of", before.to_string()),
+                ("account", grouped_text(&account)),
+                ("instead of", grouped(before)),
             ])
         });
         Ok(())

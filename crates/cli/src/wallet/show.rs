@@ -1,6 +1,6 @@
 //! `cbdc wallet show`: a wallet in full.
 
-use cbdc_client::{AccountId, Anchor, BankId, NetworkFolder, Timestamp, Wallet, v1};
+use cbdc_client::{AccountId, Anchor, BankId, ClientError, NetworkFolder, Timestamp, Wallet, v1};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -26,7 +26,8 @@ impl Show {
         let anchor = network.anchor().clone();
         let wallet = network.wallet(&self.name)?;
         let details = wallet.details().await?;
-        let deposit = wallet.deposit().await?;
+        // What the ledger says is shown even where the bank does not say what its deposits are.
+        let deposit = Shown::of(wallet.deposit().await, &anchor);
         let account: AccountId = wallet.account();
         let linked = linked_deposit(&network, &wallet, details.linked_bank).await;
         let object = json!({
@@ -44,9 +45,11 @@ impl Show {
             "accrued_interest_minor": details.accrued_interest_minor,
             "has_allowance": details.has_allowance,
             "linked_bank": details.linked_bank,
-            "deposit_minor": deposit.balance_minor,
-            "deposit_in_transit_minor": deposit.in_transit_minor,
-            "linked_deposit_minor": linked.as_ref().map(|deposit| deposit.balance_minor),
+            "deposit_minor": deposit.minor(|deposit| deposit.balance_minor),
+            "deposit_in_transit_minor": deposit.minor(|deposit| deposit.in_transit_minor),
+            "deposit_not_shown": deposit.why(),
+            "linked_deposit_minor": linked.as_ref().and_then(|linked| linked.minor(|deposit| deposit.balance_minor)),
+            "linked_deposit_not_shown": linked.as_ref().and_then(Shown::why),
             "next_sequence": details.next_sequence,
             "height": details.height,
         });
@@ -77,10 +80,9 @@ impl Show {
             if details.has_allowance {
                 rows.push(("tier allowance", "on this wallet".to_owned()));
             }
-            rows.push(("deposit", money(&anchor, deposit.balance_minor)));
+            rows.push(("deposit", deposit.text(&anchor)));
             if details.linked_bank > 0 {
-                let other =
-                    linked.as_ref().map(|deposit| format!(", deposit there {}", money(&anchor, deposit.balance_minor)));
+                let other = linked.as_ref().map(|deposit| format!(", deposit there {}", deposit.text(&anchor)));
                 rows.push(("linked bank", format!("{}{}", details.linked_bank, other.unwrap_or_default())));
             }
             rows.push(("next sequence", details.next_sequence.to_string()));
@@ -91,13 +93,54 @@ impl Show {
     }
 }
 
-/// The deposit at the linked bank, if that is another bank and answers.
-async fn linked_deposit(network: &NetworkFolder, wallet: &Wallet, linked_bank: u32) -> Option<v1::Deposit> {
+/// A deposit, or why it is not shown.
+enum Shown {
+    Deposit(v1::Deposit),
+    Not(String),
+}
+
+impl Shown {
+    fn of(asked: Result<v1::Deposit, ClientError>, anchor: &Anchor) -> Shown {
+        match asked {
+            Ok(deposit) => Shown::Deposit(deposit),
+            Err(ClientError::Refused(refusal)) => Shown::Not(refusal.describe(anchor)),
+            Err(error) => Shown::Not(error.to_string()),
+        }
+    }
+
+    fn minor(&self, part: impl Fn(&v1::Deposit) -> u64) -> Option<u64> {
+        match self {
+            Shown::Deposit(deposit) => Some(part(deposit)),
+            Shown::Not(_) => None,
+        }
+    }
+
+    fn why(&self) -> Option<&str> {
+        match self {
+            Shown::Deposit(_) => None,
+            Shown::Not(why) => Some(why),
+        }
+    }
+
+    fn text(&self, anchor: &Anchor) -> String {
+        match self {
+            Shown::Deposit(deposit) => money(anchor, deposit.balance_minor),
+            Shown::Not(why) => format!("not shown: {why}"),
+        }
+    }
+}
+
+/// The deposit at the linked bank, if that is another bank.
+async fn linked_deposit(network: &NetworkFolder, wallet: &Wallet, linked_bank: u32) -> Option<Shown> {
     let bank = BankId(u16::try_from(linked_bank).ok()?);
     if bank == BankId(0) || bank == wallet.account().bank {
         return None;
     }
-    wallet.deposit_at(bank, &network.connect_customer(bank).ok()?).await.ok()
+    let deposit = match network.connect_customer(bank) {
+        Ok(connection) => wallet.deposit_at(bank, &connection).await,
+        Err(error) => Err(error),
+    };
+    Some(Shown::of(deposit, network.anchor()))
 }
 
 fn earmark_text(anchor: &Anchor, earmark: &v1::Earmark) -> String {

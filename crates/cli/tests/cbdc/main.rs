@@ -5,3 +5,5 @@ mod architecture;
 mod bench_core;
 mod documentation;
 mod program;
+mod running;
+mod wallet_in_flight;

@@ -1,84 +1,12 @@
 //! The program as a newcomer uses it: a network that starts, pays, proves, stops and continues where it stopped.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-fn cbdc(dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cbdc"));
-    command.args(arguments).current_dir(dir).env("CBDC_NETWORK", "net").stdin(Stdio::null());
-    command
-}
-
-fn run(dir: &Path, arguments: &[&str]) -> Output {
-    cbdc(dir, arguments).output().unwrap()
-}
-
-fn code(dir: &Path, arguments: &[&str]) -> i32 {
-    run(dir, arguments).status.code().unwrap()
-}
-
-/// Runs with `--json`, expects success, and reads the object.
-fn object(dir: &Path, arguments: &[&str]) -> Value {
-    let output = run(dir, &[arguments, &["--json"]].concat());
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// `cbdc up`, ready. Dropping it kills it.
-struct Up {
-    child: Child,
-    greeting: Value,
-}
-
-impl Up {
-    fn start(dir: &Path, arguments: &[&str]) -> Up {
-        let log = std::fs::File::create(dir.join("up.err")).unwrap();
-        let mut child = cbdc(dir, &[&["up", "--base-port", "0", "--json"], arguments].concat())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let error = || std::fs::read_to_string(dir.join("up.err")).unwrap_or_default();
-        let greeting = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no greeting but `{line}`: {}", error()));
-        Up { child, greeting }
-    }
-
-    fn signal(&self, signal: &str) {
-        Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-    }
-
-    fn stop(mut self) {
-        self.signal("-TERM");
-        let ended = self.child.wait().unwrap();
-        assert!(ended.success(), "{ended}");
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-fn available(dir: &Path, wallet: &str) -> u64 {
-    object(dir, &["wallet", "show", wallet])["available_minor"].as_u64().unwrap()
-}
-
-/// Bob's bank follows the chain: it may be a moment behind the answer that alice's bank gave.
-fn wait_for_balance(dir: &Path, wallet: &str, minor: u64) {
-    let give_up = Instant::now() + Duration::from_secs(5);
-    while available(dir, wallet) != minor {
-        assert!(Instant::now() < give_up, "{wallet} has {}, expected {minor}", available(dir, wallet));
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+use crate::running::{Up, available, cbdc, child_of, code, killed_and_again, object, run, wait_for_balance};
 
 #[test]
 fn from_nothing_to_a_paid_wallet_and_a_receipt_and_on_after_a_stop() {
@@ -162,9 +90,23 @@ fn an_audited_folder_is_compared_with_a_published_head_and_with_a_node_that_runs
 fn each_failure_has_the_exit_code_that_the_help_names() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    assert_eq!(code(dir, &["wallet", "list"]), 1, "there is no network yet");
+    assert_eq!(code(dir, &["wallet", "list"]), 2, "there is no network yet");
+    for words in [
+        &["wallet", "receipt", "--verify", "nowhere"][..],
+        &["bench", "nowhere.toml"],
+        &["simulate", "nowhere.toml"],
+        &["sweep", "plan", "nowhere.toml"],
+        &["audit", "--data", "nowhere", "--genesis", "nowhere"],
+        &["node", "bank", "--config", "nowhere.toml"],
+    ] {
+        assert_eq!(code(dir, words), 2, "{words:?} names a file that is missing");
+    }
     let up = Up::start(dir, &[]);
     assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "1.001"]), 2, "an amount that is not exact");
+    assert_eq!(code(dir, &["wallet", "receipt", "--verify", "nowhere"]), 2, "a file that is missing");
+    let output = run(dir, &["bank", "deposits", "--bank", "9"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && text.contains("bank 9") && text.contains("bank 3"), "{text}");
     assert_eq!(code(dir, &["wallet", "pay", "alice", "nobody", "1"]), 1, "an unknown name");
     let refused = run(dir, &["wallet", "pay", "alice", "bob", "1000000", "--json"]);
     assert_eq!(refused.status.code(), Some(3));
@@ -404,6 +346,36 @@ fn commands_of(page: &str) -> Vec<Vec<String>> {
     lines.map(words).collect()
 }
 
+/// The words of a line, as a shell splits it: a text in double quotes is one word, and a remark none.
+fn shell_words(line: &str) -> Vec<String> {
+    let parts = line.split(" #").next().unwrap_or_default().split('"').enumerate();
+    let words = parts.flat_map(|(index, part)| match index % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect(),
+        _ => vec![part.to_owned()],
+    });
+    words.collect()
+}
+
+#[test]
+fn the_commands_of_the_readme_work_in_the_order_in_which_they_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let up = Up::start(dir, &[]);
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let section = readme.split("## A paid wallet").nth(1).unwrap().split("\n## ").next().unwrap();
+    let lines: Vec<_> = section.lines().filter_map(|line| line.strip_prefix("    cbdc ")).collect();
+    assert!(lines.len() >= 6, "{lines:?}");
+    // A second time as well: what the committee has decided bars no payment.
+    for line in lines.iter().chain(lines.iter().filter(|line| !line.starts_with("policy propose"))) {
+        let words = shell_words(line);
+        let output = run(dir, &words.iter().map(String::as_str).collect::<Vec<_>>());
+        let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{line}: {errors}");
+        assert!(!text.contains("\n\n\n"), "{line} prints two blank lines: {text}");
+    }
+    up.stop();
+}
+
 #[test]
 fn the_example_of_holds_works_as_it_is_printed() {
     let folder = tempfile::tempdir().unwrap();
@@ -498,21 +470,6 @@ fn two_runs_do_not_write_into_one_folder() {
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
 }
 
-/// Runs a command, kills it after some milliseconds, and runs it again to its end; the places in the chain that either
-/// run has shown.
-fn killed_and_again(dir: &Path, words: &[&str], after_ms: u64) -> Vec<(Value, Value)> {
-    let words = [words, &["--json"]].concat();
-    let mut first = cbdc(dir, &words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(after_ms));
-    first.kill().unwrap();
-    let first = first.wait_with_output().unwrap();
-    let second = run(dir, &words);
-    assert!(second.status.success(), "{words:?}: {}", String::from_utf8_lossy(&second.stderr));
-    let shown = [first.stdout, second.stdout];
-    let shown = shown.iter().filter_map(|out| serde_json::from_slice::<Value>(out).ok());
-    shown.map(|answer| (answer["height"].clone(), answer["index"].clone())).collect()
-}
-
 #[test]
 fn a_command_that_is_killed_and_typed_again_moves_the_money_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -546,18 +503,6 @@ fn a_command_that_is_killed_and_typed_again_moves_the_money_once() {
     // What was issued has taken reserves; the funding has moved within alice's sum.
     assert_eq!(wealth(), expected);
     up.stop();
-}
-
-/// A process that the program has started.
-fn child_of(up: &Up, named: &str) -> u32 {
-    let own = up.child.id();
-    let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap();
-    let is_named = |pid: &u32| {
-        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.contains(named)
-    };
-    let mut children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-    children.find(is_named).unwrap_or_else(|| panic!("no process of {named}"))
 }
 
 #[test]

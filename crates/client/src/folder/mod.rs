@@ -227,13 +227,16 @@ impl NetworkFolder {
     /// Connects to a bank as a customer, without a certificate.
     pub fn connect_customer(&self, bank: BankId) -> Result<Connection, ClientError> {
         let node = NodeName::Bank(bank);
-        Connection::new(self.address(node)?, None, &self.anchor.trust(node.role(), node.id())?)
+        // First, so that a member that does not exist is told as that, not as a file that is missing.
+        let trust = self.anchor.trust(node.role(), node.id())?;
+        Connection::new(self.address(node)?, None, &trust)
     }
 
     /// Connects to a node as a member, with its certificate.
     pub fn connect_member(&self, role: Role, id: MemberId, node: NodeName) -> Result<Connection, ClientError> {
+        let trust = self.anchor.trust(node.role(), node.id())?;
         let identity = self.identity(role, id)?;
-        Connection::new(self.address(node)?, Some(&identity), &self.anchor.trust(node.role(), node.id())?)
+        Connection::new(self.address(node)?, Some(&identity), &trust)
     }
 
     /// A client of a bank's back office, with the bank's certificate.
