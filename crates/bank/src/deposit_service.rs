@@ -23,6 +23,9 @@
 //! than what the bank has done: the deposit is debited, and from then on deposits are in doubt
 //! ([`crate::deposit_doubt`]).
 //!
+//! After a start deposits wait until the replica has caught up with the chain ([`crate::catching_up`]): calls about
+//! them wait for that for a while, and are then refused.
+//!
 //! A writer holds the lock from its first change until the batch is written. If a write fails, the store refuses all
 //! further ones and the node stops; the state in memory is discarded with it.
 
@@ -43,8 +46,9 @@ use cbdc_ledger::{AccountId, Amount, BankId, Command, Height, Ledger, MemberId, 
 use cbdc_node::views::probable_time;
 use cbdc_proto::wall_clock::wall_clock;
 use cbdc_storage::{Durability, Store, StoreError, WriteBatch};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::catching_up::{CatchingUp, FolderAtStart, HeadSource};
 use crate::deposit_doubt::{Correction, DepositDoubt};
 use crate::deposits::{
     BALANCE_MAX, Credit, Deposit, DepositBook, DepositError, Funding, OrderedOutcome, RequestId, accounts_from,
@@ -54,12 +58,15 @@ use crate::last_alive::LastAlive;
 use crate::metrics::Metrics;
 use crate::outbox::{Entry, Outbox, OutboxError, OutboxKey, OutboxPayload, Release};
 use crate::request_book::{Intent, OpenRequests, OwnRequest, Progress, own_request_of, put_own_request};
+use crate::service::{Unanswered, latest_valid_until};
 use crate::signing::{BankSigner, FUND_VALIDITY, REQUEST_VALIDITY, SHORT_VALIDITY};
 
 /// Requests that may wait for the writer thread.
 const QUEUE: usize = 8_192;
 /// Requests in one synced write.
 const GROUP: usize = 1_024;
+/// The longest time for which a call about deposits waits until the node has caught up.
+const CATCHING_UP_WAIT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DepositServiceError {
@@ -153,6 +160,7 @@ enum Job {
 struct Books {
     deposits: DepositBook,
     doubt: DepositDoubt,
+    catching_up: CatchingUp,
     outbox: Outbox,
     requests: OpenRequests,
     /// Height and time of the last block followed.
@@ -166,6 +174,9 @@ pub struct DepositService {
     /// searched for them.
     of_holders: AtomicUsize,
     last_alive: LastAlive,
+    /// Whether the node has caught up, for those who wait for it.
+    caught_up: watch::Sender<bool>,
+    unanswered: Arc<Unanswered>,
     signer: Arc<BankSigner>,
     store: Arc<dyn Store>,
     jobs: mpsc::Sender<Job>,
@@ -181,11 +192,13 @@ pub struct DepositWriter {
 }
 
 impl DepositService {
-    /// Loads the books. `height` and `time` are the replica's.
+    /// Loads the books. `height` and `time` are the replica's, `unanswered` the records that were sent and not
+    /// answered.
     pub fn load(
         store: Arc<dyn Store>,
         signer: Arc<BankSigner>,
         (height, time): (Height, Timestamp),
+        (folder, unanswered): (FolderAtStart, Arc<Unanswered>),
         metrics: Arc<Metrics>,
     ) -> Result<(Arc<DepositService>, DepositWriter), DepositServiceError> {
         let deposits = DepositBook::load(&store, signer.bank)?;
@@ -194,7 +207,8 @@ impl DepositService {
         if doubt.in_doubt() {
             warn_of_doubt(&doubt);
         }
-        let last_alive = LastAlive::begin(&*store, (height, time), wall_clock())?;
+        let last_alive = LastAlive::begin(&*store, (height, time), folder.started_at)?;
+        let catching_up = CatchingUp::new(folder);
         let outbox = Outbox::load(&store)?;
         let mut of_holders = 0;
         for (key, entry) in outbox.entries() {
@@ -210,9 +224,11 @@ impl DepositService {
         metrics.outbox(outbox.len());
         let (send, jobs) = mpsc::channel(QUEUE);
         let service = Arc::new(DepositService {
-            books: Mutex::new(Books { deposits, doubt, outbox, requests, height, time }),
+            caught_up: watch::channel(catching_up.is_over()).0,
+            books: Mutex::new(Books { deposits, doubt, catching_up, outbox, requests, height, time }),
             of_holders: AtomicUsize::new(of_holders),
             last_alive,
+            unanswered,
             signer,
             store,
             jobs: send,
@@ -227,11 +243,59 @@ impl DepositService {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes the chain's head, as the central bank or a peer names it.
+    pub fn head_named(&self, head: Height, source: HeadSource) {
+        let mut books = self.lock();
+        let was_over = books.catching_up.is_over();
+        let height = books.height;
+        books.catching_up.named(head, source, height);
+        if was_over && !books.catching_up.is_over() {
+            tracing::info!(%height, %head, "deposits wait until the replica has caught up");
+        }
+        self.note_progress(&books);
+    }
+
+    /// Whether the central bank has named the chain's head since the start.
+    pub fn heard_central_bank(&self) -> bool {
+        self.lock().catching_up.heard_central_bank()
+    }
+
+    /// Tells those who wait whether the node has caught up.
+    fn note_progress(&self, books: &Books) {
+        let is_over = books.catching_up.is_over();
+        if self.caught_up.send_if_modified(|before| std::mem::replace(before, is_over) != is_over) && is_over {
+            tracing::info!(height = %books.height, "the replica has caught up: deposits are served");
+            if books.catching_up.is_new() {
+                self.unanswered.nothing_was_sent_before();
+            }
+        }
+    }
+
+    /// Waits for a while until the node has caught up; those who ask then are refused where it has not.
+    async fn until_caught_up(&self) {
+        if *self.caught_up.borrow() {
+            return;
+        }
+        let mut caught_up = self.caught_up.subscribe();
+        drop(tokio::time::timeout(CATCHING_UP_WAIT, caught_up.wait_for(|is_over| *is_over)).await);
+    }
+
+    /// Whether a block of this time is to be searched for commands that went through this bank before its empty folder
+    /// was begun; if there is one, [`DepositService::ran_before`] is told.
+    pub fn asks_whether_it_ran(&self, time: Timestamp) -> bool {
+        !*self.caught_up.borrow() && self.lock().catching_up.asks_whether_it_ran(time)
+    }
+
+    pub fn ran_before(&self) {
+        self.lock().catching_up.ran_before();
+    }
+
     /// A deposit as it may be shown.
     ///
     /// # Errors
-    /// `DEPOSITS_IN_DOUBT`.
-    pub fn certain_deposit(&self, account: AccountId) -> Result<Deposit, Outcome> {
+    /// `CATCHING_UP`, `DEPOSITS_IN_DOUBT`.
+    pub async fn certain_deposit(&self, account: AccountId) -> Result<Deposit, Outcome> {
+        self.until_caught_up().await;
         let books = self.lock();
         books.certain().map(|()| books.deposits.get(account))
     }
@@ -239,8 +303,9 @@ impl DepositService {
     /// The sums that [`DepositService::totals`] gives, as they may be reported.
     ///
     /// # Errors
-    /// `DEPOSITS_IN_DOUBT`.
-    pub fn certain_totals(&self) -> Result<(u128, u128), Outcome> {
+    /// `CATCHING_UP`, `DEPOSITS_IN_DOUBT`.
+    pub async fn certain_totals(&self) -> Result<(u128, u128), Outcome> {
+        self.until_caught_up().await;
         let books = self.lock();
         books.certain().map(|()| books.deposits.totals())
     }
@@ -270,7 +335,7 @@ impl DepositService {
     /// # Errors
     /// `DEPOSITS_IN_DOUBT` if something has changed since that statement; `DEPOSIT_TOO_LARGE`.
     pub async fn accept_deposits(&self, revision: u64, balances: Vec<(AccountId, Amount)>) -> Result<bool, Outcome> {
-        self.ask(|answer| Job::AcceptDeposits { revision, balances, answer }).await
+        self.ask_of_deposits(|answer| Job::AcceptDeposits { revision, balances, answer }).await
     }
 
     /// Whether a block of this time is to be searched for commands that went through this bank
@@ -344,6 +409,12 @@ impl DepositService {
         self.of_holders.load(Ordering::Acquire) > 0
     }
 
+    /// Asks for something that changes deposits or answers them.
+    async fn ask_of_deposits<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, Outcome> {
+        self.until_caught_up().await;
+        self.ask(job).await
+    }
+
     async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, Outcome> {
         let (answer, hear) = oneshot::channel();
         if self.jobs.try_send(job(answer)).is_err() {
@@ -355,7 +426,7 @@ impl DepositService {
 
     /// Books money paid in from outside, once per request id. Durable when it returns.
     pub async fn credit(&self, request: RequestId, account: AccountId, amount: Amount) -> Result<Deposit, Outcome> {
-        self.ask(|answer| Job::Credit { request, credit: Credit { account, amount }, answer }).await
+        self.ask_of_deposits(|answer| Job::Credit { request, credit: Credit { account, amount }, answer }).await
     }
 
     /// Debits the deposit and puts a fund command into the outbox, once per request id. Durable when it returns.
@@ -368,13 +439,13 @@ impl DepositService {
         amount: Amount,
         may_begin: bool,
     ) -> Result<FundingState, Outcome> {
-        self.ask(|answer| Job::Fund { request, account, amount, may_begin, answer }).await
+        self.ask_of_deposits(|answer| Job::Fund { request, account, amount, may_begin, answer }).await
     }
 
     /// Debits the deposit by the bank's promise and puts the top-up into the outbox, once per payment. Durable when it
     /// returns; the receiver gets the result.
     pub async fn top_up(&self, top_up: TopUp) -> Result<oneshot::Receiver<Release>, Outcome> {
-        self.ask(|answer| Job::TopUp { top_up: Box::new(top_up), answer }).await
+        self.ask_of_deposits(|answer| Job::TopUp { top_up: Box::new(top_up), answer }).await
     }
 
     /// Puts a customer's payment into the outbox if the wallet covers it and all payments accepted before. Durable when
@@ -389,7 +460,7 @@ impl DepositService {
     /// # Errors
     /// `REQUEST_CONFLICT` if the id is that of another intent; or nothing can be signed now.
     pub async fn request(&self, id: RequestId, intent: Intent) -> Result<BegunRequest, Outcome> {
-        self.ask(|answer| Job::Request { id, intent, answer }).await
+        self.ask_of_deposits(|answer| Job::Request { id, intent, answer }).await
     }
 
     /// Keeps that the operator has rejected a request.
@@ -456,6 +527,10 @@ impl DepositService {
         self.store.write(batch, Durability::Buffered)?;
         books.height = height;
         books.time = time;
+        if !books.catching_up.is_over() {
+            books.catching_up.follow(height);
+            self.note_progress(&books);
+        }
         if !effects.is_empty() {
             self.metrics.outbox(books.outbox.len());
         }
@@ -579,6 +654,8 @@ impl DepositService {
 
     fn begin_doubt(&self, books: &mut Books, batch: &mut WriteBatch, height: Height) {
         if books.doubt.begin(batch, height) {
+            // Nor does this folder know what was sent since it was copied.
+            self.unanswered.doubt_all_until(self.signer.ledger.read(latest_valid_until));
             self.metrics.deposits_in_doubt(true);
             self.metrics.security_events(1);
             warn_of_doubt(&books.doubt);
@@ -659,11 +736,23 @@ impl DepositService {
 }
 
 impl Books {
-    /// Refuses while deposits are in doubt.
+    /// Refuses while the node has not caught up, or deposits are in doubt.
     fn certain(&self) -> Result<(), Outcome> {
+        self.caught_up()?;
         match self.doubt.in_doubt() {
             true => Err(Outcome::refused(Reason::DepositsInDoubt, self.doubt.since().0, self.height.0)),
             false => Ok(()),
+        }
+    }
+
+    /// Refuses while the node has not caught up.
+    fn caught_up(&self) -> Result<(), Outcome> {
+        match self.catching_up.is_over() {
+            true => Ok(()),
+            false => {
+                let head = self.catching_up.head().map_or(0, |head| head.0);
+                Err(Outcome::refused(Reason::CatchingUp, head, self.height.0))
+            }
         }
     }
 }
@@ -979,6 +1068,8 @@ impl Group<'_> {
     }
 
     fn accept_deposits(&mut self, revision: u64, balances: &[(AccountId, Amount)]) -> Result<bool, Outcome> {
+        // What the rest of the chain corrects was not compared.
+        self.books.caught_up()?;
         if !self.books.doubt.in_doubt() {
             return Ok(false);
         }

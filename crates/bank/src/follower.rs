@@ -14,6 +14,9 @@
 //!
 //! A partial replica follows only the central bank's filtered blocks.
 //!
+//! After a start the first of them who answers names the chain's head ([`crate::catching_up`]), before its blocks are
+//! followed.
+//!
 //! The only position kept is the replica's height: blocks that arrive twice are skipped.
 
 use std::sync::Arc;
@@ -34,6 +37,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
+use crate::catching_up::HeadSource;
+use crate::deposit_service::DepositService;
 use crate::metrics::Metrics;
 use crate::pace::{Kept, LOOK_EVERY, Pace};
 use crate::relay::CentralBankEndpoint;
@@ -104,6 +109,7 @@ pub struct Follower {
     next_peer: usize,
     ledger: LedgerHandle,
     chain_head: ChainHead,
+    deposits: Arc<DepositService>,
     deliveries: mpsc::Sender<Delivery>,
     metrics: Arc<Metrics>,
     log_limit: LogLimit,
@@ -117,6 +123,7 @@ impl Follower {
         central_bank: Arc<CentralBankEndpoint>,
         peers: &[String],
         chain_head: ChainHead,
+        deposits: Arc<DepositService>,
         deliveries: mpsc::Sender<Delivery>,
         metrics: Arc<Metrics>,
     ) -> Follower {
@@ -131,7 +138,18 @@ impl Follower {
             .collect();
         let own_key = central_bank.identity.public_key();
         let (ledger, log_limit) = (chain_head.ledger.clone(), LogLimit::new());
-        Follower { central_bank, own_key, peers, next_peer: 0, ledger, chain_head, deliveries, metrics, log_limit }
+        Follower {
+            central_bank,
+            own_key,
+            peers,
+            next_peer: 0,
+            ledger,
+            chain_head,
+            deposits,
+            deliveries,
+            metrics,
+            log_limit,
+        }
     }
 
     /// Follows the chain until `stop` is cancelled.
@@ -148,7 +166,7 @@ impl Follower {
             let began = Instant::now();
             let followed = match self.ledger.read(|ledger| ledger.partial_replica_of()) {
                 Some(_) => self.follow_partial_replica().await,
-                None => match open_central(&self.central_bank, &self.chain_head).await {
+                None => match self.central().open().await {
                     Ok(blocks) => self.follow_central(blocks).await,
                     Err(status) => {
                         self.note_refusal(&status);
@@ -180,7 +198,7 @@ impl Follower {
     }
 
     async fn follow_partial_replica(&self) -> Result<(), Gone> {
-        let filtered_blocks = match open_filtered_blocks(&self.central_bank, &self.chain_head).await {
+        let filtered_blocks = match self.central().open_filtered_blocks().await {
             Ok(filtered_blocks) => filtered_blocks,
             Err(status) => {
                 self.note_refusal(&status);
@@ -237,6 +255,7 @@ impl Follower {
             let ended = match self.open_peer(&address).await {
                 Ok((blocks, from)) => {
                     tracing::debug!(%address, "following the chain from a peer bank");
+                    self.hear_heads().await;
                     self.follow_peer(at, blocks, from).await?
                 }
                 Err(status) => PeerEnded::of(&status),
@@ -305,6 +324,20 @@ impl Follower {
         others.map(|(_, other)| other).any(|(peer, head)| may_be_asked(peer) && head.is_some_and(|head| head > height))
     }
 
+    fn central(&self) -> Central {
+        let (endpoint, chain_head) = (self.central_bank.clone(), self.chain_head.clone());
+        Central { endpoint, chain_head, deposits: self.deposits.clone() }
+    }
+
+    /// Takes the highest head that peers prove, until the central bank has named one.
+    async fn hear_heads(&self) {
+        if !self.deposits.heard_central_bank()
+            && let Some(head) = self.heads(Duration::ZERO).await.into_iter().flatten().max()
+        {
+            self.deposits.head_named(head, HeadSource::Peer);
+        }
+    }
+
     /// A peer's newest block, where its header is signed as this bank's replica knows members to sign.
     async fn head_of(&self, address: &str) -> Option<Height> {
         let mut client = ChainClient::new(self.to_peer(address).ok()?);
@@ -325,7 +358,7 @@ impl Follower {
         mut blocks: Streaming<v1::Block>,
         mut next: Height,
     ) -> Result<PeerEnded, Gone> {
-        let central_again = central_again(self.central_bank.clone(), self.chain_head.clone());
+        let central_again = central_again(self.central());
         tokio::pin!(central_again);
         let mut pace = Pace::new(Instant::now());
         let mut looking = Box::pin(self.heads(Duration::ZERO));
@@ -387,25 +420,57 @@ fn held_back(height: Height, pace: &Pace) -> PeerEnded {
     PeerEnded::HeldBack(format!("it brought this bank to block {height} only, and block {head} is signed"))
 }
 
-async fn open_central(
-    central_bank: &CentralBankEndpoint,
-    chain_head: &ChainHead,
-) -> Result<Streaming<v1::Block>, Status> {
-    let channel = central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
-    let (from, testimony) = chain_head.testimony()?;
-    open(channel, v1::FollowRequest { from_height: from.0, testimony: Some(testimony) }).await
+/// The central bank, as it is followed.
+struct Central {
+    endpoint: Arc<CentralBankEndpoint>,
+    chain_head: ChainHead,
+    deposits: Arc<DepositService>,
 }
 
-async fn open_filtered_blocks(
-    central_bank: &CentralBankEndpoint,
-    chain_head: &ChainHead,
-) -> Result<Streaming<v1::FilteredBlock>, Status> {
-    let channel = central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
-    let mut client = ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let (from, testimony) = chain_head.testimony()?;
-    let request = v1::FollowFilteredBlocksRequest { from_height: from.0, testimony: Some(testimony) };
-    let opening = client.follow_filtered_blocks(request);
-    Ok(tokio::time::timeout(OPEN_TIMEOUT, opening).await.map_err(|_| no_stream())??.into_inner())
+impl Central {
+    /// Opens its stream of blocks.
+    async fn open(&self) -> Result<Streaming<v1::Block>, Status> {
+        let channel = self.channel()?;
+        let (from, testimony) = self.chain_head.testimony()?;
+        let request = v1::FollowRequest { from_height: from.0, testimony: Some(testimony) };
+        let blocks = open(channel.clone(), request).await?;
+        self.hear_head(channel).await?;
+        Ok(blocks)
+    }
+
+    /// Opens its stream of filtered blocks.
+    async fn open_filtered_blocks(&self) -> Result<Streaming<v1::FilteredBlock>, Status> {
+        let channel = self.channel()?;
+        let mut client = ChainClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let (from, testimony) = self.chain_head.testimony()?;
+        let request = v1::FollowFilteredBlocksRequest { from_height: from.0, testimony: Some(testimony) };
+        let opening = client.follow_filtered_blocks(request);
+        let blocks = tokio::time::timeout(OPEN_TIMEOUT, opening).await.map_err(|_| no_stream())??.into_inner();
+        self.hear_head(channel).await?;
+        Ok(blocks)
+    }
+
+    fn channel(&self) -> Result<Channel, Status> {
+        self.endpoint.channel().map_err(|error| Status::unavailable(error.to_string()))
+    }
+
+    /// Has it name the chain's head, at the first contact after a start. It lets itself be followed: no bank has shown
+    /// that it has lost blocks.
+    async fn hear_head(&self, channel: Channel) -> Result<(), Status> {
+        if self.deposits.heard_central_bank() {
+            return Ok(());
+        }
+        let mut client = ChainClient::new(channel);
+        let asked = tokio::time::timeout(OPEN_TIMEOUT, client.get_header(v1::GetHeaderRequest { height: None })).await;
+        let head = match asked.map_err(|_| no_stream())? {
+            Ok(answer) => header_from_message(answer.get_ref())?.header.height,
+            // There is no block yet.
+            Err(status) if status.code() == Code::NotFound => Height(0),
+            Err(status) => return Err(status),
+        };
+        self.deposits.head_named(head, HeadSource::CentralBank);
+        Ok(())
+    }
 }
 
 fn no_stream() -> Status {
@@ -420,10 +485,10 @@ async fn open(channel: Channel, request: v1::FollowRequest) -> Result<Streaming<
 }
 
 /// Waits until the central bank can be followed again.
-async fn central_again(central_bank: Arc<CentralBankEndpoint>, chain_head: ChainHead) -> Streaming<v1::Block> {
+async fn central_again(central: Central) -> Streaming<v1::Block> {
     loop {
         tokio::time::sleep(RETRY).await;
-        if let Ok(blocks) = open_central(&central_bank, &chain_head).await {
+        if let Ok(blocks) = central.open().await {
             return blocks;
         }
     }

@@ -28,6 +28,7 @@
 //! | `deposit_service` | deposits and outbox, which change together |
 //! | `deposits`, `outbox` | the deposit book; commands whose outcome is awaited |
 //! | `deposit_doubt`, `last_alive` | a deposit book that is older than what the bank has done; the sign by which it is found |
+//! | `catching_up`, `orderly_stop` | until when deposits wait after a start; whether the folder is the one of the last stop |
 //! | `request_book` | what the back office asked for under its ids: reserves, issuance |
 //! | `dispatch` | sending the commands of the outbox |
 //! | `own_sequence`, `signing` | the bank's own sequence numbers and signatures |
@@ -40,6 +41,7 @@
 
 #![forbid(unsafe_code)]
 
+mod catching_up;
 mod central_bank_client;
 mod central_bank_keys;
 pub mod config;
@@ -52,6 +54,7 @@ mod history;
 mod last_alive;
 mod metrics;
 pub mod node;
+mod orderly_stop;
 mod outbox;
 mod own_sequence;
 mod pace;

@@ -4,9 +4,9 @@
 //! 1. Read genesis, certificate and keys; open the store.
 //! 2. Load the newest checkpoint, replay the archive above it, and check both: a chain that does not verify is not
 //!    served.
-//! 3. Load deposits and outbox.
-//! 4. Bind the port, so that a busy one is noticed now; start the deposit service, the replica, the relay and the
-//!    follower.
+//! 3. Bind the port, so that a busy one is noticed now.
+//! 4. Take the marks of the last stop, load deposits and outbox; start the deposit service, the replica, the relay and
+//!    the follower.
 //! 5. Serve. The node is healthy from here on: it has replayed everything that it had stored.
 //!
 //! # Stop
@@ -21,7 +21,7 @@ use std::thread::JoinHandle as Thread;
 use std::time::Duration;
 
 use cbdc_ledger::directory::KeyDirectory;
-use cbdc_ledger::genesis::GenesisError;
+use cbdc_ledger::genesis::{GenesisError, NetworkId};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Genesis, Height, Ledger, MemberId, PublicKey, SigningKey, Timestamp};
 use cbdc_node::archive::ProposalsByHeight;
@@ -39,6 +39,7 @@ use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust};
 use cbdc_proto::v1::bank_server::BankServer;
 use cbdc_proto::v1::chain_server::ChainServer;
+use cbdc_proto::wall_clock::wall_clock;
 use cbdc_storage::{Store, StoreError};
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -47,14 +48,16 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use crate::catching_up::FolderAtStart;
 use crate::central_bank_client::CentralBankClient;
 use crate::central_bank_keys::CentralBankKeys;
 use crate::config::{Config, ReplicaKind};
-use crate::deposit_service::{DepositService, DepositServiceError};
+use crate::deposit_service::{DepositService, DepositServiceError, DepositWriter};
 use crate::dispatch::Dispatcher;
 use crate::follower::Follower;
 use crate::history::History;
 use crate::metrics::Metrics;
+use crate::orderly_stop;
 use crate::partial_replica;
 use crate::precheck::SignaturePrecheck;
 use crate::relay::{CentralBankEndpoint, Relay};
@@ -148,6 +151,7 @@ pub struct Node {
     halt: CancellationToken,
     failures: mpsc::UnboundedReceiver<NodeError>,
     folder_gone: FolderWatch,
+    folder: PathBuf,
     tasks: Vec<JoinHandle<()>>,
     threads: Vec<Thread<()>>,
     budget: Budget,
@@ -186,7 +190,7 @@ impl Node {
 
     /// Stops gracefully: open requests are answered first, for a few seconds at most.
     pub async fn shutdown(self) {
-        let Node { ledger, stop, serving, halt, tasks, threads, unanswered, relay, store, .. } = self;
+        let Node { ledger, stop, serving, halt, tasks, threads, unanswered, relay, folder, store, .. } = self;
         ledger.close();
         stop.cancel();
         let ended = async {
@@ -221,6 +225,9 @@ impl Node {
                 && let Err(error) = unanswered.mark(&*store, times)
             {
                 tracing::warn!(%error, "what was not answered could not be noted: every record counts as in doubt after the next start");
+            }
+            if has_ended && let Err(error) = orderly_stop::leave(&folder, &*store) {
+                tracing::debug!(%error, "the mark of an orderly stop could not be left");
             }
             let flushed = store.flush();
             store.close();
@@ -292,7 +299,7 @@ async fn start_with(config: Config, genesis: Arc<Genesis>, store: Arc<dyn Store>
     report_signature_backend();
     check_replica(&config)?;
     let identity = NodeIdentity::load(&config.certificate, &config.private_key)?;
-    let signing_key = read_signing_key(&config.signing_key)?;
+    let signing_key = Arc::new(read_signing_key(&config.signing_key)?);
     let bank = BankId(config.bank);
     let archive = Arc::new(Archive::new(store.clone(), Arc::new(ProposalsByHeight(store.clone()))));
     let (ledger, checkpoints) =
@@ -380,7 +387,7 @@ struct Launch {
     store: Arc<dyn Store>,
     genesis: Arc<Genesis>,
     identity: NodeIdentity,
-    signing_key: SigningKey,
+    signing_key: Arc<SigningKey>,
     bank: BankId,
     archive: Arc<Archive>,
     checkpoints: Checkpoints,
@@ -393,114 +400,43 @@ impl Launch {
         listener: tokio::net::TcpListener,
         address: SocketAddr,
     ) -> Result<Node, StartError> {
-        let Launch { config, store, genesis, identity, signing_key, bank, archive, checkpoints } = self;
-        let metrics = Arc::new(Metrics::register(bank));
-        let tip = (ledger.height(), ledger.tip().time);
-        metrics.height(tip.0);
-        let membership = Membership::of(&ledger);
-        let verifies = config.precheck_signatures || config.verify_blocks || !config.peers.is_empty();
-        let directory = verifies.then(|| Arc::new(KeyDirectory::of(&ledger)));
-        let ledger = LedgerHandle::new(ledger);
-        let signing_key = Arc::new(signing_key);
-        let signer = Arc::new(BankSigner::new(bank, signing_key.clone(), ledger.clone()));
-        let (deposits, deposit_writer) = DepositService::load(store.clone(), signer.clone(), tip, metrics.clone())?;
-
-        let endpoint = Arc::new(central_bank(&config, identity.clone(), ledger.clone()));
+        let (bank, height) = (self.bank, ledger.height());
+        let (books, deposit_writer) = self.load_books(ledger)?;
         let (stop, halt) = (CancellationToken::new(), CancellationToken::new());
         let (fail, failures) = failures(&stop);
-        let recent = RecentBlocks::default();
-        let history = Arc::new(History::open(store.clone(), archive.clone(), bank)?);
-        let replica = Replica {
-            bank,
-            genesis: genesis.clone(),
-            ledger: ledger.clone(),
-            store: store.clone(),
-            recent: recent.clone(),
-            membership: membership.clone(),
-            directory: directory.clone(),
-            deposits: deposits.clone(),
-            history: history.clone(),
-            metrics: metrics.clone(),
-            verify_blocks: config.verify_blocks,
-            checkpoints,
-            signer: recovery::CheckpointSigner { role: Role::Bank, member: MemberId(bank.0), key: signing_key },
-        };
         let (deliver, deliveries) = mpsc::channel(DELIVERIES_MAX);
+        let Launch { config, store, genesis, identity, archive, checkpoints, .. } = self;
+        let replica = books.replica(&config, (store.clone(), genesis.clone()), checkpoints);
+        let recent = replica.recent.clone();
         let threads = vec![
             thread("deposits", fail.clone(), move || Ok(deposit_writer.run()?))?,
             thread("replica", fail.clone(), move || Ok(replica.run(deliveries)?))?,
         ];
-        // Before anything is sent: whoever is killed from here on has left no mark.
-        let left = Unanswered::take_mark(&*store)?;
-        let (relay, relaying) = Relay::start(endpoint.clone(), metrics.clone(), halt.clone());
+        let endpoint = Arc::new(central_bank(&config, identity.clone(), books.ledger.clone()));
+        let (relay, relaying) = Relay::start(endpoint.clone(), books.metrics.clone(), halt.clone());
         let follower = {
-            let chain_head = ChainHead { ledger: ledger.clone(), archive: archive.clone() };
-            Follower::new(endpoint.clone(), &config.peers, chain_head, deliver, metrics.clone())
+            let chain_head = ChainHead { ledger: books.ledger.clone(), archive: archive.clone() };
+            let (deposits, metrics) = (books.deposits.clone(), books.metrics.clone());
+            Follower::new(endpoint.clone(), &config.peers, chain_head, deposits, deliver, metrics)
         };
-        let central_bank = Arc::new(CentralBankClient::new(endpoint.clone()));
-        let dispatcher = Dispatcher { bank, deposits: deposits.clone(), relay: relay.clone(), ledger: ledger.clone() };
-
-        let precheck = directory
-            .filter(|_| config.precheck_signatures)
-            .map(|directory| Arc::new(SignaturePrecheck::new(genesis.network(), directory)));
-        let context = BankContext { bank, ledger: ledger.clone(), deposits, relay: relay.clone() };
-        let own_commands = OwnCommands { context: context.clone(), signer };
-        let records = Records::new(context.clone(), history.clone(), left, tip.0 == Height(0));
-        let unanswered = records.unanswered.clone();
-        let shares = Arc::default();
-        let admission = Admission { context: context.clone(), shares, precheck, metrics: metrics.clone() };
-        let payments = payment_service(&records, &admission, &metrics, &config, stop.clone());
-        let mut secret = [0; 32];
-        SysRng.try_fill_bytes(&mut secret).expect("a running operating system gives random bytes");
-        let sessions = SessionService {
-            context: context.clone(),
-            sessions: Sessions::new(bank, secret, probable_time(Timestamp(0))),
-            membership: membership.clone(),
-            metrics: metrics.clone(),
-        };
-        let service = BankService {
-            sessions: Arc::new(sessions),
-            wallets: Arc::new(WalletService {
-                context: context.clone(),
-                own_commands: own_commands.clone(),
-                central_bank: central_bank.clone(),
-            }),
-            payments: Arc::new(payments),
-            holder_commands: Arc::new(HolderCommandService { context: context.clone(), admission, records, metrics }),
-            consents: Arc::new(ConsentService { context: context.clone(), signer: own_commands.signer.clone() }),
-            holds: Arc::new(HoldService {
-                context: context.clone(),
-                own_commands: own_commands.clone(),
-                central_bank: central_bank.clone(),
-            }),
-            funding: Arc::new(FundingService { context: context.clone() }),
-            history: Arc::new(HistoryService {
-                context: context.clone(),
-                history,
-                archive: archive.clone(),
-                central_bank,
-            }),
-            back_office: Arc::new(BackOfficeService {
-                own_request_sender: OwnRequestSender { context: context.clone(), central_bank_endpoint: endpoint },
-                context,
-                own_commands,
-                membership: membership.clone(),
-            }),
-        };
-        let node_ledger = ledger.clone();
+        let context =
+            BankContext { bank, ledger: books.ledger.clone(), deposits: books.deposits.clone(), relay: relay.clone() };
+        let dispatcher =
+            Dispatcher { bank, deposits: books.deposits.clone(), relay: relay.clone(), ledger: books.ledger.clone() };
+        let service = books.service(&context, &config, archive.clone(), endpoint, stop.clone());
         let chain = ChainService {
             genesis,
-            ledger,
+            ledger: books.ledger.clone(),
             archive,
             recent,
-            membership: membership.clone(),
+            membership: books.membership.clone(),
             filtered_blocks: None,
             witness: None,
         };
         let routes = Routes::new(bounded(BankServer::new(service)))
             .add_service(ChainServer::new(chain).max_encoding_message_size(MESSAGE_BYTES_MAX));
         let (routes, health) = with_health_and_reflection(routes).await?;
-        let clients = ClientAuthentication::Optional(Arc::new(membership));
+        let clients = ClientAuthentication::Optional(Arc::new(books.membership));
         let budget = Budget::new(&config.limits);
         let serving = {
             let (stop, budget, limits) = (stop.clone(), budget.clone(), config.limits.clone());
@@ -515,10 +451,10 @@ impl Launch {
         let tasks =
             vec![relaying, tokio::spawn(follower.run(halt.clone())), tokio::spawn(dispatcher.run(halt.clone()))];
         let serving = tokio::spawn(serving);
-        tracing::info!(%bank, %address, height = %tip.0, "the bank's node is ready");
+        tracing::info!(%bank, %address, %height, "the bank's node is ready");
         Ok(Node {
             address,
-            ledger: node_ledger,
+            ledger: books.ledger,
             stop,
             serving,
             halt,
@@ -526,11 +462,146 @@ impl Launch {
             tasks,
             threads,
             budget,
-            unanswered,
+            unanswered: books.unanswered,
             relay,
             folder_gone: Box::pin(std::future::pending()),
+            folder: config.data_dir,
             store,
         })
+    }
+
+    /// Loads what the bank keeps, and takes the marks of the last stop.
+    fn load_books(&self, ledger: Ledger) -> Result<(Books, DepositWriter), StartError> {
+        let Launch { config, store, bank, .. } = self;
+        let metrics = Arc::new(Metrics::register(*bank));
+        let tip = (ledger.height(), ledger.tip().time);
+        metrics.height(tip.0);
+        let membership = Membership::of(&ledger);
+        let verifies = config.precheck_signatures || config.verify_blocks || !config.peers.is_empty();
+        let directory = verifies.then(|| Arc::new(KeyDirectory::of(&ledger)));
+        let ledger = LedgerHandle::new(ledger);
+        let signing_key = self.signing_key.clone();
+        let signer = Arc::new(BankSigner::new(*bank, signing_key.clone(), ledger.clone()));
+        let history = Arc::new(History::open(store.clone(), self.archive.clone(), *bank)?);
+        // Before anything is sent: whoever is killed from here on has left no mark.
+        let is_continued = orderly_stop::take(&config.data_dir, &**store)?;
+        let left = Unanswered::take_mark(&**store)?.filter(|_| is_continued);
+        let unanswered = Arc::new(left.unwrap_or_else(|| Unanswered::new(ledger.read(latest_valid_until))));
+        let folder = FolderAtStart { is_continued, is_empty: tip.0 == Height(0), started_at: wall_clock() };
+        let (deposits, writer) =
+            DepositService::load(store.clone(), signer.clone(), tip, (folder, unanswered.clone()), metrics.clone())?;
+        let books = Books {
+            bank: *bank,
+            network: self.genesis.network(),
+            ledger,
+            membership,
+            directory,
+            signing_key,
+            signer,
+            history,
+            deposits,
+            unanswered,
+            metrics,
+        };
+        Ok((books, writer))
+    }
+}
+
+/// What a bank keeps, loaded.
+struct Books {
+    bank: BankId,
+    network: NetworkId,
+    ledger: LedgerHandle,
+    membership: Membership,
+    /// Present if signatures are verified here.
+    directory: Option<Arc<KeyDirectory>>,
+    signing_key: Arc<SigningKey>,
+    signer: Arc<BankSigner>,
+    history: Arc<History>,
+    deposits: Arc<DepositService>,
+    unanswered: Arc<Unanswered>,
+    metrics: Arc<Metrics>,
+}
+
+impl Books {
+    fn replica(
+        &self,
+        config: &Config,
+        (store, genesis): (Arc<dyn Store>, Arc<Genesis>),
+        checkpoints: Checkpoints,
+    ) -> Replica {
+        let (role, member) = (Role::Bank, MemberId(self.bank.0));
+        Replica {
+            bank: self.bank,
+            genesis,
+            ledger: self.ledger.clone(),
+            store,
+            recent: RecentBlocks::default(),
+            membership: self.membership.clone(),
+            directory: self.directory.clone(),
+            deposits: self.deposits.clone(),
+            history: self.history.clone(),
+            metrics: self.metrics.clone(),
+            verify_blocks: config.verify_blocks,
+            checkpoints,
+            signer: recovery::CheckpointSigner { role, member, key: self.signing_key.clone() },
+        }
+    }
+
+    /// The service, from its calls down to the relay.
+    fn service(
+        &self,
+        context: &BankContext,
+        config: &Config,
+        archive: Arc<Archive>,
+        central_bank_endpoint: Arc<CentralBankEndpoint>,
+        stop: CancellationToken,
+    ) -> BankService {
+        let (history, unanswered) = (self.history.clone(), self.unanswered.clone());
+        let records = Records { context: context.clone(), history: history.clone(), unanswered };
+        let directory = self.directory.clone().filter(|_| config.precheck_signatures);
+        let precheck = directory.map(|directory| Arc::new(SignaturePrecheck::new(self.network, directory)));
+        let own_commands = OwnCommands { context: context.clone(), signer: self.signer.clone() };
+        let central_bank = Arc::new(CentralBankClient::new(central_bank_endpoint.clone()));
+        let (shares, metrics) = (Arc::default(), self.metrics.clone());
+        let admission = Admission { context: context.clone(), shares, precheck, metrics: metrics.clone() };
+        let payments = payment_service(&records, &admission, &metrics, config, stop);
+        let context = context.clone();
+        BankService {
+            sessions: Arc::new(self.session_service(&context)),
+            wallets: Arc::new(WalletService {
+                context: context.clone(),
+                own_commands: own_commands.clone(),
+                central_bank: central_bank.clone(),
+            }),
+            payments: Arc::new(payments),
+            holder_commands: Arc::new(HolderCommandService { context: context.clone(), admission, records, metrics }),
+            consents: Arc::new(ConsentService { context: context.clone(), signer: self.signer.clone() }),
+            holds: Arc::new(HoldService {
+                context: context.clone(),
+                own_commands: own_commands.clone(),
+                central_bank: central_bank.clone(),
+            }),
+            funding: Arc::new(FundingService { context: context.clone() }),
+            history: Arc::new(HistoryService { context: context.clone(), history, archive, central_bank }),
+            back_office: Arc::new(BackOfficeService {
+                own_request_sender: OwnRequestSender { context: context.clone(), central_bank_endpoint },
+                context,
+                own_commands,
+                membership: self.membership.clone(),
+            }),
+        }
+    }
+
+    fn session_service(&self, context: &BankContext) -> SessionService {
+        let mut secret = [0; 32];
+        SysRng.try_fill_bytes(&mut secret).expect("a running operating system gives random bytes");
+        SessionService {
+            context: context.clone(),
+            sessions: Sessions::new(self.bank, secret, probable_time(Timestamp(0))),
+            membership: self.membership.clone(),
+            metrics: self.metrics.clone(),
+        }
     }
 }
 

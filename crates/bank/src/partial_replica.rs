@@ -79,11 +79,8 @@ impl Replica {
             let watches_holders = self.deposits.watches_holders();
             Archive::put_filtered_block(&mut batch, header, &message.filtered_block);
             self.put_membership_change(&mut batch, header, &followed.changes);
-            if self.deposits.searches_for_life(header.header.time)
-                && followed.commands.iter().any(|own| went_through(self.bank, &own.command))
-            {
-                effects.push(Effect::RanElsewhere { height });
-            }
+            let went_through = || followed.commands.iter().any(|own| went_through(self.bank, &own.command));
+            effects.extend(self.sign_of_life(&header.header, went_through));
             history.begin(height, followed.commands.len(), &followed.changes.entries);
             for commands in followed.commands.chunks(PREFETCH_BATCH) {
                 history.prefetch(commands.iter().map(|own| &own.command));

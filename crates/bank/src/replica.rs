@@ -29,7 +29,9 @@ use cbdc_ledger::filtered_block::FilteredBlockError;
 use cbdc_ledger::membership_change::MembershipChange;
 use cbdc_ledger::prefetch::PREFETCH_BATCH;
 use cbdc_ledger::verification::VerificationError;
-use cbdc_ledger::{BankId, Block, BlockProposal, Command, Genesis, Height, Ledger, SignedHeader, VerifiedProposal};
+use cbdc_ledger::{
+    BankId, Block, BlockProposal, Command, Genesis, Header, Height, Ledger, SignedHeader, VerifiedProposal,
+};
 use cbdc_node::archive::{ProposalsByHeight, decode_outcomes};
 use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::{Archive, ArchiveError, Checkpoints, LedgerHandle, Membership, audit, recovery};
@@ -343,11 +345,8 @@ impl Replica {
         let height = block.header.height;
         let watches_holders = self.deposits.watches_holders();
         let mut effects = Vec::new();
-        if self.deposits.searches_for_life(block.header.time)
-            && proposal.commands.iter().any(|command| went_through(self.bank, command))
-        {
-            effects.push(Effect::RanElsewhere { height });
-        }
+        let went_through = || proposal.commands.iter().any(|command| went_through(self.bank, command));
+        effects.extend(self.sign_of_life(&block.header, went_through));
         let mut offset = PROPOSAL_HEAD_BYTES;
         for (at, (command, outcome)) in proposal.commands.iter().zip(&block.outcomes).enumerate() {
             if at.is_multiple_of(PREFETCH_BATCH) {
@@ -367,8 +366,22 @@ impl Replica {
         effects
     }
 
+    /// The effect of a block that shows that this bank has run elsewhere; `went_through` says whether the block has a
+    /// command that went through this bank.
+    pub(crate) fn sign_of_life(&self, header: &Header, went_through: impl FnOnce() -> bool) -> Option<Effect> {
+        let is_searched = self.deposits.searches_for_life(header.time);
+        let asks_whether_it_ran = self.deposits.asks_whether_it_ran(header.time);
+        if !(is_searched || asks_whether_it_ran) || !went_through() {
+            return None;
+        }
+        if asks_whether_it_ran {
+            self.deposits.ran_before();
+        }
+        is_searched.then_some(Effect::RanElsewhere { height: header.height })
+    }
+
     /// Starts a checkpoint if one is due with the block of a header.
-    pub(crate) fn checkpoint(&mut self, header: &cbdc_ledger::Header) {
+    pub(crate) fn checkpoint(&mut self, header: &Header) {
         if !self.checkpoints.is_due_at(header, || self.ledger.read(Ledger::wallet_count)) {
             return;
         }

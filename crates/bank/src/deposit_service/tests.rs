@@ -65,7 +65,18 @@ fn open(store: &Arc<MemoryStore>) -> Arc<DepositService> {
     let signer = Arc::new(BankSigner::new(BANK, Arc::new(key()), ledger()));
     let store: Arc<dyn Store> = store.clone();
     let tip = (Height(0), Timestamp(1_000));
-    let (service, writer) = DepositService::load(store, signer, tip, Arc::new(Metrics::register(BANK))).unwrap();
+    let started = FolderAtStart { is_continued: true, is_empty: false, started_at: wall_clock() };
+    open_in(store, signer, tip, started)
+}
+
+fn open_in(
+    store: Arc<dyn Store>,
+    signer: Arc<BankSigner>,
+    tip: (Height, Timestamp),
+    started: FolderAtStart,
+) -> Arc<DepositService> {
+    let (unanswered, metrics) = (Arc::new(Unanswered::new(Timestamp(0))), Arc::new(Metrics::register(BANK)));
+    let (service, writer) = DepositService::load(store, signer, tip, (started, unanswered), metrics).unwrap();
     std::thread::spawn(move || writer.run());
     service
 }
@@ -483,8 +494,8 @@ async fn deposits_in_doubt_move_for_nobody_until_they_are_accepted_as_they_are_s
     in_doubt(service.credit([2; 16], account(), amount(1)).await.unwrap_err());
     in_doubt(service.fund([3; 16], account(), amount(1), true).await.unwrap_err());
     in_doubt(service.top_up(topping_up(transfer(account(), 80, 5))).await.unwrap_err());
-    in_doubt(service.certain_deposit(account()).unwrap_err());
-    in_doubt(service.certain_totals().unwrap_err());
+    in_doubt(service.certain_deposit(account()).await.unwrap_err());
+    in_doubt(service.certain_totals().await.unwrap_err());
     let (debited, shortfall, statement) = corrected(&service);
     assert_eq!((debited, shortfall, service.outbox_len()), (150, 50, 0));
 
@@ -497,7 +508,7 @@ async fn deposits_in_doubt_move_for_nobody_until_they_are_accepted_as_they_are_s
     let (.., statement) = corrected(&service);
     assert_eq!(service.accept_deposits(statement, vec![(account(), amount(17))]).await, Ok(true));
     let service = crash(&store, service);
-    assert_eq!(service.certain_deposit(account()), Ok(deposit(17, 0)));
+    assert_eq!(service.certain_deposit(account()).await, Ok(deposit(17, 0)));
     assert_eq!(service.accept_deposits(statement, vec![(account(), amount(99))]).await, Ok(false));
     assert_eq!(service.credit([2; 16], account(), amount(1)).await, Ok(deposit(18, 0)));
     let (debited, shortfall, _) = corrected(&service);

@@ -74,7 +74,7 @@ impl BackOfficeService {
 
     /// Reports the deposit book's own sum. Money in transit is owed to customers until it has arrived.
     pub async fn report_deposits(&self) -> Result<v1::ReportDepositsResponse, Status> {
-        let totals = self.context.deposits.certain_totals();
+        let totals = self.context.deposits.certain_totals().await;
         let (balances, in_transit) = totals.map_err(|refusal| of_refusal(&refusal))?;
         let deposits = Amount::from_minor(minor(balances + in_transit));
         let make = |head| DepositStatement { head, bank: self.context.bank, deposits };

@@ -78,9 +78,9 @@ impl BankContext {
     /// A wallet's deposit, as a message.
     ///
     /// # Errors
-    /// `DEPOSITS_IN_DOUBT`.
-    pub fn deposit_of(&self, id: AccountId) -> Result<v1::Deposit, Status> {
-        let deposit = self.deposits.certain_deposit(id).map_err(|refusal| of_refusal(&refusal))?;
+    /// `CATCHING_UP`, `DEPOSITS_IN_DOUBT`.
+    pub async fn deposit_of(&self, id: AccountId) -> Result<v1::Deposit, Status> {
+        let deposit = self.deposits.certain_deposit(id).await.map_err(|refusal| of_refusal(&refusal))?;
         Ok(deposit_message(id, &deposit))
     }
 

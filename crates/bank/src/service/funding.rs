@@ -46,7 +46,7 @@ impl FundingService {
             Err(refusal) => return Attempt::Done(Err(refused(&refusal))),
         };
         match released {
-            Ok(Ok(Release::Ordered(ordered))) => Attempt::Done(Ok(self.answer(account, &ordered))),
+            Ok(Ok(Release::Ordered(ordered))) => Attempt::Done(Ok(self.answer(account, &ordered).await)),
             Ok(Ok(Release::GivenBack(reason))) => {
                 let given_back = Err(of_refusal(&Outcome::refused(reason, 0, 0)));
                 // A returned funding can never settle, and the deposit is as before.
@@ -61,11 +61,11 @@ impl FundingService {
         }
     }
 
-    fn answer(&self, account: AccountId, ordered: &OrderedOutcome) -> v1::FundResponse {
+    async fn answer(&self, account: AccountId, ordered: &OrderedOutcome) -> v1::FundResponse {
         v1::FundResponse {
             outcome: Some(outcome_to_message(&ordered.outcome, ordered.height, ordered.index)),
             // Not shown while it is in doubt.
-            deposit: self.context.deposit_of(account).ok(),
+            deposit: self.context.deposit_of(account).await.ok(),
         }
     }
 }

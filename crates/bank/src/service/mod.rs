@@ -162,7 +162,7 @@ impl v1::bank_server::Bank for BankService {
 
     async fn get_deposit(&self, request: Request<v1::GetDepositRequest>) -> Result<Response<v1::Deposit>, Status> {
         let caller = self.sessions.caller(&request);
-        self.wallets.deposit(&caller, &request.into_inner()).map(Response::new)
+        self.wallets.deposit(&caller, &request.into_inner()).await.map(Response::new)
     }
 
     async fn get_receipt(&self, request: Request<v1::GetBankReceiptRequest>) -> Result<Response<v1::Receipt>, Status> {

@@ -43,16 +43,6 @@ pub struct Records {
 }
 
 impl Records {
-    /// The records of a bank. `left` holds what the previous process left unanswered, if it left a mark; `is_new` says
-    /// that no earlier process of this bank can have sent anything.
-    pub fn new(context: BankContext, history: Arc<History>, left: Option<Unanswered>, is_new: bool) -> Records {
-        let unanswered = left.unwrap_or_else(|| match is_new {
-            true => Unanswered::new(Timestamp(0)),
-            false => Unanswered::new(context.ledger.read(latest_valid_until)),
-        });
-        Records { context, history, unanswered: Arc::new(unanswered) }
-    }
-
     /// Records that a copy of a record is sent. `None` for a command that a member signs.
     pub fn sent(&self, command: &Command) -> Option<SentCopy<'_>> {
         let id = RecordId::of(command)?;

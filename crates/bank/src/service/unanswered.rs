@@ -12,8 +12,10 @@
 //! # Over a restart
 //! A node that stops in an orderly way leaves a [mark](Unanswered::mark): the accounts whose records are in doubt, and
 //! until when. The next one [takes](Unanswered::take_mark) it: the mark is deleted, durably, before anything is sent.
-//! Without one nothing is known of what the process before had sent, and every record is in doubt for as long as one
-//! may be valid.
+//! Without one, or where it comes with a copy of the folder ([`crate::orderly_stop`]), nothing is known of what the
+//! process before had sent, and every record is in doubt for as long as one may be valid. The same holds from the moment
+//! at which the chain shows that the folder is older than the bank ([`crate::deposit_doubt`]), and of an empty folder,
+//! until the chain shows that the bank is new ([`crate::catching_up`]).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -58,6 +60,8 @@ struct Table {
     next: u64,
     /// The chain's time until which every record is in doubt.
     all_until: Timestamp,
+    /// The same, because it is not known what processes before have sent.
+    before_until: Timestamp,
     /// The chain's time at which the full table was searched last.
     searched_at: Option<Timestamp>,
 }
@@ -87,9 +91,22 @@ pub struct SentCopy<'a> {
 }
 
 impl Unanswered {
-    /// None yet, but every record is in doubt until `all_until`.
-    pub fn new(all_until: Timestamp) -> Unanswered {
-        Unanswered::of(Table { all_until, ..Table::default() })
+    /// None of this process yet. What those before have sent is not known: every record is in doubt until
+    /// `before_until`.
+    pub fn new(before_until: Timestamp) -> Unanswered {
+        Unanswered::of(Table { before_until, ..Table::default() })
+    }
+
+    /// Notes that no process before this one can have sent anything.
+    pub fn nothing_was_sent_before(&self) {
+        self.lock().before_until = Timestamp(0);
+    }
+
+    /// Notes that it is not known what this bank has sent since its folder was copied: every record is in doubt until
+    /// then.
+    pub fn doubt_all_until(&self, until: Timestamp) {
+        let mut table = self.lock();
+        table.before_until = table.before_until.max(until);
     }
 
     fn of(table: Table) -> Unanswered {
@@ -118,7 +135,7 @@ impl Unanswered {
         let of_account = |account: &Account| {
             time <= account.all_until || account.lines.iter().any(|line| line.id.sequence == id.sequence)
         };
-        time <= table.all_until || table.accounts.get(&id.account).is_some_and(of_account)
+        time <= table.all_until.max(table.before_until) || table.accounts.get(&id.account).is_some_and(of_account)
     }
 
     /// Notes that a batch of payments is sent, until its records are answered or noted. Returns its number.
@@ -166,7 +183,7 @@ impl Unanswered {
     /// may be sent any more. `latest` is the latest time until which a record may be valid.
     pub fn mark(&self, store: &dyn Store, (time, latest): (Timestamp, Timestamp)) -> Result<(), StoreError> {
         let table = self.lock();
-        let mut mark = table.all_until.0.to_le_bytes().to_vec();
+        let mut mark = table.all_until.max(table.before_until).0.to_le_bytes().to_vec();
         for (id, account) in &table.accounts {
             let of_lines = account.lines.iter().map(|line| line.id.valid_until.min(latest));
             let until = of_lines.max().unwrap_or_default().max(account.all_until);

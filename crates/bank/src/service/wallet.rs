@@ -9,7 +9,7 @@ use cbdc_ledger::{AccountId, Class, HolderId, MemberId, Reason, Signature, Times
 use cbdc_node::source_standing::Tally;
 use cbdc_node::views::{self, wallet};
 use cbdc_proto::convert::{account, exact, number_u16, outcome_to_message, public_key, required};
-use cbdc_proto::status::{invalid, not_authorised, not_found, of_reason};
+use cbdc_proto::status::{invalid, not_authorised, not_found, of_reason, of_refusal};
 use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use tonic::Status;
@@ -173,13 +173,14 @@ impl WalletService {
         })
     }
 
-    pub fn deposit(&self, caller: &Caller, request: &v1::GetDepositRequest) -> Result<v1::Deposit, Status> {
+    pub async fn deposit(&self, caller: &Caller, request: &v1::GetDepositRequest) -> Result<v1::Deposit, Status> {
         caller.require_reader(account("account", &request.account)?)?;
+        self.context.deposits.caught_up().await.map_err(|refusal| of_refusal(&refusal))?;
         let id = self.context.deposit_account("account", &request.account)?;
         if self.context.ledger.read(|ledger| wallet(ledger, id).is_none()) {
             return Err(not_found(format!("there is no wallet {id}, and so no deposit beside it")));
         }
-        self.context.deposit_of(id)
+        self.context.deposit_of(id).await
     }
 
     /// The costs of a transfer and whether it would settle now. A partial replica does not know the payee's side and
