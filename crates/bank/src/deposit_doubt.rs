@@ -14,8 +14,9 @@
 //! From then on the bank neither reads nor moves deposits for anybody, until its back office has compared the statement
 //! of deposits with its own books and accepted it. What the chain brings is booked meanwhile.
 //!
-//! Each change in doubt has a *revision*. An acceptance names the revision of the statement it was decided by, and is
-//! refused if a correction was made since, or a deposit moved that it sets.
+//! Each change in doubt has a *revision*, and a statement has that of its first page. An acceptance names the statement
+//! it was decided by. It is refused unless that one was shown last, by this process, and if a correction was made since,
+//! or a deposit moved that it sets.
 //!
 //! # Layout of [`Column::Deposits`], each record sealed under its key, integers little-endian
 //! | key | value |
@@ -59,6 +60,8 @@ pub struct DepositDoubt {
     /// The revision of the last correction.
     corrected: u64,
     accounts: BTreeMap<AccountId, Correction>,
+    /// The revision of the statement that was shown last.
+    shown: Option<u64>,
 }
 
 impl DepositDoubt {
@@ -109,6 +112,16 @@ impl DepositDoubt {
         self.revision
     }
 
+    /// Notes that a statement is shown.
+    pub fn show(&mut self) {
+        self.shown = Some(self.revision);
+    }
+
+    /// Whether deposits are in doubt and the statement of a revision was shown last.
+    pub fn is_shown(&self, revision: u64) -> bool {
+        self.in_doubt && self.shown == Some(revision)
+    }
+
     /// The number of deposits that the chain has corrected, and the sum of shortfalls.
     pub fn totals(&self) -> (u64, u128) {
         let corrected = self.accounts.values().filter(|correction| correction.debited > Amount::ZERO);
@@ -148,10 +161,10 @@ impl DepositDoubt {
         }
     }
 
-    /// Whether nothing that an acceptance is about has changed since the statement of a revision.
+    /// Whether the statement of a revision was shown last, and nothing that an acceptance is about has changed since.
     pub fn allows(&self, revision: u64, set: impl IntoIterator<Item = AccountId>) -> bool {
-        let is_known = revision <= self.revision && self.corrected <= revision;
-        is_known && set.into_iter().all(|account| self.correction(account).revision <= revision)
+        let is_current = self.is_shown(revision) && self.corrected <= revision;
+        is_current && set.into_iter().all(|account| self.correction(account).revision <= revision)
     }
 
     /// Ends the doubt.
@@ -159,7 +172,7 @@ impl DepositDoubt {
         for account in std::mem::take(&mut self.accounts).into_keys() {
             batch.delete(Column::Deposits, account_key(account));
         }
-        self.in_doubt = false;
+        (self.in_doubt, self.shown) = (false, None);
         self.revision += 1;
         self.put(batch);
     }
@@ -196,7 +209,7 @@ mod tests {
     #[test]
     fn a_doubt_survives_being_stored_and_ends_for_good() {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let [first, second, third] = [1, 2, 3].map(|serial| AccountId::new(BankId(1), serial));
+        let [first, second] = [1, 2].map(|serial| AccountId::new(BankId(1), serial));
         let amount = Amount::from_minor;
         let mut doubt = DepositDoubt::load(&store).unwrap();
         let mut batch = WriteBatch::new();
@@ -205,7 +218,6 @@ mod tests {
         assert!(doubt.begin(&mut batch, Height(7)) && !doubt.begin(&mut batch, Height(8)));
         doubt.corrected(&mut batch, first, amount(9), amount(4));
         doubt.corrected(&mut batch, first, amount(2), amount(2));
-        let statement = doubt.revision();
         doubt.moved(&mut batch, second);
         store.write(batch, Durability::Buffered).unwrap();
 
@@ -213,16 +225,36 @@ mod tests {
         assert_eq!((doubt.in_doubt(), doubt.since(), doubt.totals()), (true, Height(7), (1, 6)));
         let found = doubt.correction(first);
         assert_eq!((found.debited, found.shortfall), (amount(11), amount(6)));
-        assert!(doubt.allows(statement, [first, third]));
-        assert!(!doubt.allows(statement, [second]), "it moved since");
-        assert!(!doubt.allows(statement - 1, []), "a correction was made since");
-        assert!(!doubt.allows(doubt.revision() + 1, []), "there is no such statement yet");
+        assert_eq!(doubt.correction(second), Correction { revision: doubt.revision(), ..Correction::default() });
         let mut batch = WriteBatch::new();
         doubt.end(&mut batch);
         store.write(batch, Durability::Buffered).unwrap();
 
         let again = DepositDoubt::load(&store).unwrap();
         assert_eq!((again.in_doubt(), again.totals()), (false, (0, 0)));
-        assert!(again.revision() > statement);
+        assert!(again.revision() > doubt.revision() - 1 && again.revision() > 4);
+    }
+
+    #[test]
+    fn only_the_statement_that_was_shown_last_is_accepted_and_only_while_it_holds() {
+        let [first, second, third] = [1, 2, 3].map(|serial| AccountId::new(BankId(1), serial));
+        let (mut doubt, mut batch) = (DepositDoubt::default(), WriteBatch::new());
+        doubt.begin(&mut batch, Height(7));
+        let unseen = |doubt: &DepositDoubt| (0..=doubt.revision() + 1).all(|revision| !doubt.allows(revision, []));
+        assert!(unseen(&doubt), "none was shown, though nothing was corrected");
+        doubt.show();
+        let older = doubt.revision();
+        assert!(doubt.allows(older, []));
+        doubt.moved(&mut batch, second);
+        assert!(doubt.allows(older, [first, third]) && !doubt.allows(older, [second]), "it moved since");
+        doubt.show();
+        let newer = doubt.revision();
+        assert!(doubt.allows(newer, [second]) && !doubt.allows(older, []) && !doubt.allows(newer + 1, []));
+        doubt.corrected(&mut batch, first, Amount::from_minor(9), Amount::from_minor(4));
+        assert!(unseen(&doubt), "a correction was made since");
+        doubt.show();
+        assert!(doubt.allows(doubt.revision(), [first, second, third]));
+        doubt.end(&mut batch);
+        assert!(unseen(&doubt));
     }
 }

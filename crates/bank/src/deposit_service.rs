@@ -98,6 +98,8 @@ pub struct DepositStatementPage {
     /// The height of the block that showed that deposits are in doubt; `None` if they are not.
     pub since: Option<Height>,
     pub revision: u64,
+    /// The height to be reached after a start, 0 while nobody has named it; `None` once it is reached.
+    pub catching_up_to: Option<Height>,
     /// The height up to which blocks are booked.
     pub height: Height,
     /// The number of deposits that the chain has corrected, and the sum of shortfalls.
@@ -280,6 +282,15 @@ impl DepositService {
         drop(tokio::time::timeout(CATCHING_UP_WAIT, caught_up.wait_for(|is_over| *is_over)).await);
     }
 
+    /// Waits for a while until the node has caught up.
+    ///
+    /// # Errors
+    /// `CATCHING_UP`.
+    pub async fn caught_up(&self) -> Result<(), Outcome> {
+        self.until_caught_up().await;
+        self.lock().caught_up()
+    }
+
     /// Whether a block of this time is to be searched for commands that went through this bank before its empty folder
     /// was begun; if there is one, [`DepositService::ran_before`] is told.
     pub fn asks_whether_it_ran(&self, time: Timestamp) -> bool {
@@ -314,15 +325,20 @@ impl DepositService {
         self.lock().doubt.in_doubt()
     }
 
-    /// A page of the statement of deposits: those of up to `limit` accounts, beginning with `from`.
+    /// A page of the statement of deposits: those of up to `limit` accounts, beginning with `from`. The first one begins
+    /// with 0, and is then the statement that was shown last.
     pub fn statement(&self, from: u64, limit: usize) -> Result<DepositStatementPage, DepositServiceError> {
         // Every change is written before the lock is released.
-        let books = self.lock();
+        let mut books = self.lock();
+        if from == 0 {
+            books.doubt.show();
+        }
         let accounts = accounts_from(&*self.store, from, limit)?;
         let row = |account| (account, books.deposits.get(account), books.doubt.correction(account));
         Ok(DepositStatementPage {
             since: books.doubt.in_doubt().then(|| books.doubt.since()),
             revision: books.doubt.revision(),
+            catching_up_to: (!books.catching_up.is_over()).then(|| books.catching_up.head().unwrap_or_default()),
             height: books.height,
             corrected: books.doubt.totals(),
             deposits: accounts.into_iter().map(row).collect(),
@@ -333,9 +349,15 @@ impl DepositService {
     /// in doubt. Durable when it returns. False if they were not in doubt: nothing is done.
     ///
     /// # Errors
-    /// `DEPOSITS_IN_DOUBT` if something has changed since that statement; `DEPOSIT_TOO_LARGE`.
+    /// `DEPOSITS_IN_DOUBT` if another statement was shown last, or something has changed since; `DEPOSIT_TOO_LARGE`;
+    /// `CATCHING_UP`.
     pub async fn accept_deposits(&self, revision: u64, balances: Vec<(AccountId, Amount)>) -> Result<bool, Outcome> {
         self.ask_of_deposits(|answer| Job::AcceptDeposits { revision, balances, answer }).await
+    }
+
+    /// Whether deposits are in doubt and the statement of a revision was shown last.
+    pub fn has_shown(&self, revision: u64) -> bool {
+        self.lock().doubt.is_shown(revision)
     }
 
     /// Whether a block of this time is to be searched for commands that went through this bank

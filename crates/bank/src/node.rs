@@ -65,7 +65,7 @@ use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{
     Admission, BackOfficeService, BankContext, BankService, ConsentService, FundingService, HistoryService,
     HoldService, HolderCommandService, OwnCommands, OwnRequestSender, PaymentRelay, PaymentService, Records,
-    SessionService, TopUpService, Unanswered, WalletService, latest_valid_until,
+    SessionService, StagedBalances, TopUpService, Unanswered, WalletService, latest_valid_until,
 };
 use crate::sessions::Sessions;
 use crate::signing::BankSigner;
@@ -589,6 +589,7 @@ impl Books {
                 context,
                 own_commands,
                 membership: self.membership.clone(),
+                staged_balances: StagedBalances::default(),
             }),
         }
     }

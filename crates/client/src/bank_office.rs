@@ -19,6 +19,9 @@ use crate::consent::ask_consent;
 use crate::error::ClientError;
 use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
 
+/// The most balances in one request to accept deposits: about a megabyte.
+const BALANCES_AT_ONCE: usize = 25_000;
+
 /// The answer to a request to issue or redeem.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum IssuanceAnswer {
@@ -137,9 +140,9 @@ impl BankOffice {
         self.connection.ask(self.connection.bank().list_deposits(request)).await
     }
 
-    /// Accepts the deposits in doubt as the statement with this number shows them, with these balances set. Refused
-    /// with `DEPOSITS_IN_DOUBT` if something has changed since. False if they were not in doubt: nothing is done, so
-    /// that it is safe to repeat.
+    /// Accepts the deposits in doubt as the statement with this number shows them, with these balances set: all or none,
+    /// however many they are. Refused with `DEPOSITS_IN_DOUBT` unless that statement was shown last, or if something
+    /// has changed since. False if they were not in doubt: nothing is done, so that it is safe to repeat.
     pub async fn accept_deposits(
         &self,
         statement: u64,
@@ -149,9 +152,20 @@ impl BankOffice {
             account: account.to_string(),
             balance_minor: balance.minor(),
         };
-        let balances = balances.into_iter().map(balance).collect();
-        let request = self.connection.request(v1::AcceptDepositsRequest { statement, balances });
-        Ok(self.connection.ask(self.connection.bank().accept_deposits(request)).await?.accepted)
+        let balances: Vec<v1::DepositBalance> = balances.into_iter().map(balance).collect();
+        let balances_total = if balances.len() > BALANCES_AT_ONCE { balances.len() as u64 } else { 0 };
+        let mut parts = balances.chunks(BALANCES_AT_ONCE).peekable();
+        loop {
+            let balances = parts.next().unwrap_or_default().to_vec();
+            let more = parts.peek().is_some();
+            let balances_total = if more { 0 } else { balances_total };
+            let request = v1::AcceptDepositsRequest { statement, balances, more, balances_total };
+            let request = self.connection.request(request);
+            let answer = self.connection.ask(self.connection.bank().accept_deposits(request)).await?;
+            if !more || answer.kept == 0 {
+                return Ok(answer.accepted);
+            }
+        }
     }
 
     /// Transfers reserves of this bank to another. Asks again until the status is known. Safe to repeat with the same

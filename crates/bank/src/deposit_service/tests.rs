@@ -502,7 +502,9 @@ async fn deposits_in_doubt_move_for_nobody_until_they_are_accepted_as_they_are_s
     // A defund arrives meanwhile: what is set was not compared with it.
     block(&service, &[], &[movement(BANK, account(), 10, DepositDirection::ToDeposit)]);
     in_doubt(service.accept_deposits(statement, vec![(account(), amount(7))]).await.unwrap_err());
-    in_doubt(service.accept_deposits(0, vec![]).await.unwrap_err());
+    for never_shown in [0, statement - 1, statement + 1] {
+        in_doubt(service.accept_deposits(never_shown, vec![]).await.unwrap_err());
+    }
     assert_eq!((service.deposit(account()), service.deposits_in_doubt()), (deposit(10, 0), true));
 
     let (.., statement) = corrected(&service);
@@ -523,9 +525,36 @@ async fn a_command_that_went_through_this_bank_before_its_folder_was_begun_puts_
     let effect = Effect::RanElsewhere { height: Height(1) };
     service.follow_block(WriteBatch::new(), &[effect], (Height(1), Timestamp(100_000))).unwrap();
     assert!(service.deposits_in_doubt() && !service.searches_for_life(Timestamp(100_000)));
+    // Nothing was corrected, and nothing is to be set: what nobody has seen is not accepted all the same.
+    for never_shown in 0..4 {
+        let refused = service.accept_deposits(never_shown, vec![]).await.unwrap_err();
+        assert_eq!(refused.reason, Reason::DepositsInDoubt);
+    }
     let page = service.statement(0, 10).unwrap();
     assert_eq!((page.since, page.corrected), (Some(Height(1)), (0, 0)));
     assert_eq!(service.accept_deposits(page.revision, vec![]).await, Ok(true));
     let service = crash(&store, service);
     assert!(!service.deposits_in_doubt());
+}
+
+#[tokio::test]
+async fn calls_about_deposits_wait_until_the_node_has_caught_up() {
+    let store = Arc::new(MemoryStore::new());
+    drop(credited(&store, 100).await);
+    let signer = Arc::new(BankSigner::new(BANK, Arc::new(key()), ledger()));
+    let started = FolderAtStart { is_continued: false, is_empty: false, started_at: wall_clock() };
+    let service = open_in(store.clone(), signer, (Height(0), Timestamp(1_000)), started);
+    service.head_named(Height(2), HeadSource::CentralBank);
+    let asked = {
+        let service = service.clone();
+        tokio::spawn(async move { service.certain_deposit(account()).await })
+    };
+    tokio::task::yield_now().await;
+    block(&service, &[], &[]);
+    assert!(!asked.is_finished());
+    let page = service.statement(0, 10).unwrap();
+    assert_eq!(page.catching_up_to, Some(Height(2)));
+    service.follow_block(WriteBatch::new(), &[], (Height(2), Timestamp(2_000))).unwrap();
+    assert_eq!(asked.await.unwrap(), Ok(deposit(100, 0)));
+    assert_eq!(service.statement(0, 10).unwrap().catching_up_to, None);
 }

@@ -1,8 +1,6 @@
 //! The bank's own back office: money paid in, issuance, statements of deposits and accepting them, reserves paid to
 //! other banks, closing wallets, the treasury.
 
-use std::collections::BTreeMap;
-
 use cbdc_ledger::command::{CloseWallet, DepositStatement, IssuanceKind};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{AccountId, Amount, BankId, MemberId, Outcome, Reason};
@@ -16,6 +14,7 @@ use tonic::{Request, Status};
 use super::context::{BankContext, deposit_message, positive_amount, status_unknown};
 use super::own_command::OwnCommands;
 use super::own_request::OwnRequestSender;
+use super::staged_balances::{StagedBalances, each_once};
 use crate::deposit_doubt::Correction;
 use crate::deposits::Deposit;
 use crate::request_book::Intent;
@@ -30,6 +29,7 @@ pub struct BackOfficeService {
     pub own_commands: OwnCommands,
     pub own_request_sender: OwnRequestSender,
     pub membership: Membership,
+    pub staged_balances: StagedBalances,
 }
 
 impl BackOfficeService {
@@ -44,6 +44,8 @@ impl BackOfficeService {
     }
 
     pub async fn credit(&self, request: &v1::CreditDepositRequest) -> Result<v1::Deposit, Status> {
+        // Until then the wallet may be unknown here.
+        self.context.deposits.caught_up().await.map_err(|refusal| of_refusal(&refusal))?;
         let account = self.context.deposit_account("account", &request.account)?;
         let amount = positive_amount(request.amount_minor)?;
         let id = exact("request_id", &request.request_id)?;
@@ -123,6 +125,8 @@ impl BackOfficeService {
             shortfall_minor: minor(shortfall),
             deposits: statement.deposits.iter().map(line).collect(),
             next_page_token,
+            catching_up: statement.catching_up_to.is_some(),
+            head: statement.catching_up_to.unwrap_or_default().0,
         })
     }
 
@@ -131,28 +135,46 @@ impl BackOfficeService {
         &self,
         request: &v1::AcceptDepositsRequest,
     ) -> Result<v1::AcceptDepositsResponse, Status> {
-        let mut balances = BTreeMap::new();
-        for v1::DepositBalance { account, balance_minor } in &request.balances {
+        let statement = request.statement;
+        let balance = |v1::DepositBalance { account, balance_minor }: &v1::DepositBalance| {
             let account = self.context.deposit_account("account", account)?;
             if self.context.ledger.read(|ledger| wallet(ledger, account).is_none()) {
                 return Err(not_found(format!("there is no wallet {account}, and so no deposit beside it")));
             }
-            if balances.insert(account, Amount::from_minor(*balance_minor)).is_some() {
-                return Err(invalid("balances", format!("expected one balance of {account}, found two")));
-            }
+            Ok((account, Amount::from_minor(*balance_minor)))
+        };
+        let balances = request.balances.iter().map(balance).collect::<Result<Vec<_>, Status>>()?;
+        let two = |account| invalid("balances", format!("expected one balance of {account}, found two"));
+        let balances = each_once(balances).map_err(two)?;
+        self.context.deposits.caught_up().await.map_err(|refusal| of_refusal(&refusal))?;
+        if !self.context.deposits.deposits_in_doubt() {
+            return Ok(v1::AcceptDepositsResponse { accepted: false, kept: 0 });
         }
-        let accepted = self.context.deposits.accept_deposits(request.statement, balances.into_iter().collect()).await;
+        if !self.context.deposits.has_shown(statement) {
+            return Err(other_statement(statement));
+        }
+        let several = request.more || request.balances_total > 0;
+        let kept = match several {
+            true => self.staged_balances.add(statement, balances).map_err(two)?,
+            false => balances,
+        };
+        if request.more {
+            return Ok(v1::AcceptDepositsResponse { accepted: false, kept: kept.len() as u64 });
+        }
+        if several && kept.len() as u64 != request.balances_total {
+            let (expected, found) = (request.balances_total, kept.len());
+            self.staged_balances.clear();
+            let sentence =
+                format!("expected {expected} in all requests, found {found}; nothing was done: send all again");
+            return Err(invalid("balances_total", sentence));
+        }
+        let accepted = self.context.deposits.accept_deposits(statement, kept.into_iter().collect()).await;
         let accepted = accepted.map_err(|refusal| match refusal.reason {
-            Reason::DepositsInDoubt => of_reason(
-                Reason::DepositsInDoubt,
-                format!(
-                    "deposits have changed since statement {}: nothing was accepted; compare a new statement",
-                    request.statement
-                ),
-            ),
+            Reason::DepositsInDoubt => other_statement(statement),
             _ => of_refusal(&refusal),
         })?;
-        Ok(v1::AcceptDepositsResponse { accepted })
+        self.staged_balances.clear();
+        Ok(v1::AcceptDepositsResponse { accepted, kept: 0 })
     }
 
     /// Pays reserves to another bank, once for each request id.
@@ -190,6 +212,17 @@ impl BackOfficeService {
             })
         })
     }
+}
+
+/// The refusal of an acceptance that was not decided by the statement shown last, or by what still holds.
+fn other_statement(statement: u64) -> Status {
+    of_reason(
+        Reason::DepositsInDoubt,
+        format!(
+            "statement {statement} is not the one shown last, or deposits have changed since: nothing was accepted; \
+             list the deposits again and compare that statement"
+        ),
+    )
 }
 
 fn minor(sum: u128) -> u64 {

@@ -445,7 +445,8 @@ async fn back_office_calls(running: &Running, table: &mut Table) {
         (vec![elsewhere], "status MALFORMED"),
     ] {
         let balance = |account: &AccountId| v1::DepositBalance { account: account.to_string(), balance_minor: 1 };
-        let request = v1::AcceptDepositsRequest { statement: 0, balances: accounts.iter().map(balance).collect() };
+        let balances = accounts.iter().map(balance).collect();
+        let request = v1::AcceptDepositsRequest { balances, ..v1::AcceptDepositsRequest::default() };
         table.row("Bank.AcceptDeposits", expected, office.accept_deposits(request).await);
     }
     for (to, amount_minor, id, expected) in [

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use crate::customers::{BANK, head, open};
 use crate::running::{bank_config, central_bank_config, copy_folder, until};
 use cbdc_client::{
-    AccountId, Amount, BankId, ClientError, NodeName, SigningKey, SubmissionStatus, Timestamp, Wallet, random_id,
+    AccountId, Amount, BankId, ClientError, MemberId, NodeName, Role, SigningKey, SubmissionStatus, Wallet, random_id,
 };
 use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::Reason;
 use cbdc_ledger::command::{IssuanceKind, Payment, PaymentKind, Record};
 use cbdc_proto::convert::payment_to_message;
-use cbdc_proto::status::{Finality, finality_of, refusal_of};
+use cbdc_proto::status::refusal_of;
 use cbdc_proto::v1;
 use cbdc_proto::v1::bank_client::BankClient;
 use tonic::Status;
@@ -42,6 +42,35 @@ async fn restart(network: &Network, bank: cbdc_bank::Node) -> cbdc_bank::Node {
 /// The customer's money: on the deposit, and in the wallet.
 async fn money_of(wallet: &Wallet) -> (u64, u64) {
     (wallet.deposit().await.unwrap().balance_minor, wallet.balance().await.unwrap().available.minor())
+}
+
+/// The token of the page that begins with a statement's first line.
+fn line_token(statement: &v1::ListDepositsResponse) -> String {
+    let account: AccountId = statement.deposits[0].deposit.as_ref().unwrap().account.parse().unwrap();
+    account.to_u64().to_string()
+}
+
+/// What the last of several requests names as missing is not set without it.
+async fn accepts_balances_from_several_requests_only_whole(
+    network: &Network,
+    statement: u64,
+    [alice, bob]: [AccountId; 2],
+) {
+    let office = network.connect_member(Role::Bank, MemberId(BANK.0), NodeName::Bank(BANK)).unwrap();
+    let mut office = BankClient::new(office.channel());
+    let mut ask = async |account: AccountId, balance_minor: u64, more: bool, balances_total: u64| {
+        let balances = vec![v1::DepositBalance { account: account.to_string(), balance_minor }];
+        let request = v1::AcceptDepositsRequest { statement, balances, more, balances_total };
+        office.accept_deposits(request).await.map(|answer| answer.into_inner())
+    };
+    for _ in 0..2 {
+        let kept = ask(alice, 400, true, 0).await.unwrap();
+        assert_eq!((kept.accepted, kept.kept), (false, 1));
+    }
+    let refused = ask(bob, 1, false, 3).await.unwrap_err();
+    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::Malformed, "{refused:?}");
+    let forgotten = ask(bob, 1, false, 2).await.unwrap_err();
+    assert_eq!(refusal_of(&forgotten).unwrap().reason, Reason::Malformed, "{forgotten:?}");
 }
 
 /// Restores bank 1 from an older copy of its folder, or begins an empty one, and settles what is missing.
@@ -77,7 +106,8 @@ async fn older_folder(full_replicas: u16, from_a_copy: bool) {
 
     let bank = cbdc_bank::start(bank_config(&network, 1)).await.unwrap();
     // Whoever asks before the bank has the chain again waits for that.
-    assert_in_doubt(alice.deposit().await);
+    assert_in_doubt(office.deposit(alice.account()).await);
+    assert_in_doubt(office.credit_deposit(alice.account(), amount(1), random_id()).await);
     assert!(bank.height() >= height);
     // A restart forgets nothing of it.
     let bank = restart(&network, bank).await;
@@ -97,6 +127,13 @@ async fn older_folder(full_replicas: u16, from_a_copy: bool) {
     assert_eq!((line.debited_minor, line.shortfall_minor), (missing + if from_a_copy { 1_000 } else { 0 }, missing));
 
     assert_in_doubt(office.accept_deposits(0, []).await);
+    accepts_balances_from_several_requests_only_whole(&network, statement.statement, [alice.account(), bob.account()])
+        .await;
+    // A page that is not the first one is no new statement; a first page is.
+    office.deposits(1, Some(line_token(&statement))).await.unwrap();
+    let older = statement.statement;
+    let statement = office.deposits(50, None).await.unwrap();
+    assert_eq!(statement.statement, older, "nothing has changed since");
     let balances = [(alice.account(), amount(400))];
     assert!(office.accept_deposits(statement.statement, balances).await.unwrap());
     assert!(!office.accept_deposits(statement.statement, balances).await.unwrap());
@@ -197,12 +234,12 @@ impl Outdated {
         deposit.map(|deposit| deposit.balance_minor)
     }
 
-    /// The refusal of a payment whose time is over. Whether it settled before, the bank knows unless it may have sent
-    /// others since.
-    async fn refusal_of_an_expired_payment(&self) -> Status {
+    /// The refusal of a payment whose number is out of the window. The bank knows that no copy of it may settle unless
+    /// it may have sent some.
+    async fn refusal(&self) -> Status {
         let payment = Payment {
             kind: PaymentKind::Transfer,
-            head: cbdc_ledger::command::Head { valid_until: Timestamp(crate::customers::now().0 - 60_000), ..head(9) },
+            head: head(500),
             from: self.account,
             to: AccountId::new(BANK, 999),
             amount: amount(1),
@@ -269,15 +306,14 @@ async fn what_was_sent_is_known_after_a_stop_and_neither_from_a_copy_nor_in_an_e
     let outdated = Outdated::create(1).await;
     let central_bank = cbdc_central_bank::start(central_bank_config(&outdated.network)).await.unwrap();
     let bank = outdated.start().await;
-    let refused = outdated.refusal_of_an_expired_payment().await;
-    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::Expired, "{refused:?}");
-    assert_eq!(finality_of(&refused), Finality::Final, "{refused:?}");
+    let refused = outdated.refusal().await;
+    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::SequenceOutOfWindow, "{refused:?}");
     bank.shutdown().await;
 
     outdated.restore();
     let bank = outdated.start().await;
     assert_in_doubt(outdated.balance().await);
-    let refused = outdated.refusal_of_an_expired_payment().await;
+    let refused = outdated.refusal().await;
     assert_eq!(refusal_of(&refused).unwrap().reason, Reason::Unavailable, "{refused:?}");
     bank.shutdown().await;
 
@@ -285,7 +321,7 @@ async fn what_was_sent_is_known_after_a_stop_and_neither_from_a_copy_nor_in_an_e
     cbdc_bank::prepare_data_folder(&bank_config(&outdated.network, 1), false).unwrap();
     let bank = outdated.start().await;
     assert_in_doubt(outdated.balance().await);
-    let refused = outdated.refusal_of_an_expired_payment().await;
+    let refused = outdated.refusal().await;
     assert_eq!(refusal_of(&refused).unwrap().reason, Reason::Unavailable, "{refused:?}");
     bank.shutdown().await;
     central_bank.shutdown().await;

@@ -1,6 +1,10 @@
 //! `cbdc bank deposits` and `cbdc bank accept-deposits`.
 
-use cbdc_client::{AccountId, Amount, Anchor, BankId};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use cbdc_client::{AccountId, Amount, Anchor, BankId, v1};
 use cbdc_devnet::Network;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
@@ -11,6 +15,9 @@ use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money, table};
 use crate::wallet::format::grouped_text;
 
+/// The most bytes that are read of a file of balances: some ten million of them.
+const BALANCES_BYTES_MAX: u64 = 1 << 30;
+
 /// List customers' deposits, with what was corrected from the chain while they are in doubt
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -18,8 +25,12 @@ use crate::wallet::format::grouped_text;
   cbdc bank deposits --bank 1 --count 500 --json
 
 Deposits are in doubt if the bank's data folder is older than what the bank has done since. Fundings and defunds are then
-booked from the chain, and what only the bank knew (credits) may be missing. Compare with the bank's own books, and accept
-them with accept-deposits.")]
+booked from the chain, and what only the bank knew (credits) may be missing. Compare every balance with the bank's own
+books, and accept them with accept-deposits.
+
+In transit is what has left the deposit and not yet arrived in the wallet: the chain decides whether it arrives or returns.
+A shortfall is the part of what was debited from the chain that the balance did not cover. One of 0 proves nothing: a
+missing credit that the balance covered leaves none.")]
 pub struct Deposits {
     /// The bank's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -61,6 +72,7 @@ impl Deposits {
             "since_height": answer.in_doubt.then_some(answer.since_height),
             "statement": answer.statement,
             "height": answer.height,
+            "catching_up_to": answer.catching_up.then_some(answer.head),
             "corrected": answer.corrected,
             "shortfall_minor": answer.shortfall_minor,
             "deposits": lines,
@@ -74,7 +86,7 @@ impl Deposits {
             let mut text = fields(&[
                 ("in doubt", state),
                 ("statement", answer.statement.to_string()),
-                ("as of block", answer.height.to_string()),
+                ("as of block", as_of(&answer)),
                 ("corrected", answer.corrected.to_string()),
                 ("shortfall", money(&anchor, answer.shortfall_minor)),
             ]);
@@ -100,9 +112,13 @@ impl Deposits {
                     self.count
                 ));
             }
-            if answer.in_doubt {
+            if answer.in_doubt && !answer.catching_up {
                 text.push_str(&format!(
-                    "\naccept: cbdc bank accept-deposits --bank {bank} --statement {}{suffix}\n",
+                    "\nCompare every balance with the bank's own books: a shortfall of {} does not prove that nothing is\n\
+                     missing, since a credit that the balance covered leaves none. In transit is what has left the\n\
+                     deposit and not yet arrived in the wallet; the chain decides whether it arrives or returns.\n\
+                     \naccept: cbdc bank accept-deposits --bank {bank} --statement {}{suffix}\n",
+                    money(&anchor, 0),
                     answer.statement
                 ));
             }
@@ -112,14 +128,28 @@ impl Deposits {
     }
 }
 
+/// The block up to which the bank has booked, and how far it has yet to get.
+fn as_of(answer: &v1::ListDepositsResponse) -> String {
+    match (answer.catching_up, answer.head) {
+        (false, _) => answer.height.to_string(),
+        (true, 0) => {
+            format!("{}; neither the central bank nor a peer has said how far the chain reaches", answer.height)
+        }
+        (true, head) => format!("{} of {head}; more may be corrected until then", answer.height),
+    }
+}
+
 /// Accept deposits in doubt, as a statement shows them or with balances set: they are served again
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc bank accept-deposits --bank 1 --statement 7
   cbdc bank accept-deposits --bank 1 --statement 7 --set alice=400 --set bob=12.50
+  cbdc bank accept-deposits --bank 1 --statement 7 --file balances.csv
 
-The number of the statement is on the first page of cbdc bank deposits. If a deposit was corrected since then, or one that is
-set has moved, nothing is done: compare a new statement. Safe to repeat: once deposits are not in doubt, nothing is done.")]
+The number of the statement is on the first page of cbdc bank deposits; only the one shown last is accepted. If a deposit was
+corrected since then, or one that is set has moved, nothing is done: compare a new statement. A file has a line ACCOUNT,AMOUNT
+for each deposit that is set. All balances are set at once or none, however many they are. Safe to repeat: once deposits are
+not in doubt, nothing is done.")]
 pub struct AcceptDeposits {
     /// The bank's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -130,6 +160,9 @@ pub struct AcceptDeposits {
     /// The balance of a deposit by the bank's own books: a wallet's name or an account number, and major units
     #[arg(long, value_name = "ACCOUNT=AMOUNT")]
     set: Vec<String>,
+    /// A file with such balances, a line ACCOUNT,AMOUNT each
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkArgument,
 }
@@ -138,8 +171,16 @@ impl AcceptDeposits {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let balances = self.set.iter().map(|text| balance(&network, &anchor, text));
-        let balances = balances.collect::<anyhow::Result<Vec<_>>>()?;
+        let mut balances = Vec::new();
+        for text in &self.set {
+            let parts = text.rsplit_once('=');
+            let (account, amount) = parts
+                .ok_or_else(|| Usage(format!("--set: expected ACCOUNT=AMOUNT, such as alice=400, found {text:?}")))?;
+            balances.push((network.account_of(account)?, anchor.parse(amount)?));
+        }
+        if let Some(file) = &self.file {
+            read_balances(&network, &anchor, file, &mut balances)?;
+        }
         let office = network.bank_office(BankId(self.bank))?;
         let accepted = office.accept_deposits(self.statement, balances.iter().copied()).await?;
         let set = if accepted { balances.len() } else { 0 };
@@ -155,9 +196,26 @@ impl AcceptDeposits {
     }
 }
 
-fn balance(network: &Network, anchor: &Anchor, text: &str) -> anyhow::Result<(AccountId, Amount)> {
-    let (account, amount) = text
-        .rsplit_once('=')
-        .ok_or_else(|| Usage(format!("--set: expected ACCOUNT=AMOUNT, such as alice=400, found {text:?}")))?;
-    Ok((network.account_of(account)?, anchor.parse(amount)?))
+/// Reads balances, one a line, from a file of any size.
+fn read_balances(
+    network: &Network,
+    anchor: &Anchor,
+    file: &Path,
+    balances: &mut Vec<(AccountId, Amount)>,
+) -> anyhow::Result<()> {
+    let wrong = |what: String| Usage(format!("{}: {what}", file.display()));
+    let reader = File::open(file).map_err(|error| wrong(error.to_string()))?;
+    for (at, line) in (1..).zip(BufReader::new(reader.take(BALANCES_BYTES_MAX)).lines()) {
+        let line = line.map_err(|error| wrong(format!("line {at}: {error}")))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let balance = line.split_once(',').ok_or_else(|| "expected ACCOUNT,AMOUNT".to_owned());
+        let balance = balance.and_then(|(account, amount)| {
+            let account = network.account_of(account.trim()).map_err(|error| error.to_string())?;
+            Ok((account, anchor.parse(amount.trim()).map_err(|error| error.to_string())?))
+        });
+        balances.push(balance.map_err(|error| wrong(format!("line {at}: {error}")))?);
+    }
+    Ok(())
 }
