@@ -96,6 +96,11 @@ pub enum StartError {
     Descriptors(#[from] TooFew),
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    #[error(
+        "the {what} in {} is that of {owner} at height {height}, and not of bank {bank}: name that bank's own file in the \
+        configuration", path.display()
+    )]
+    OtherMembersKey { what: &'static str, path: PathBuf, bank: MemberId, owner: String, height: Height },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -304,7 +309,7 @@ async fn start_with(config: Config, genesis: Arc<Genesis>, store: Arc<dyn Store>
     let archive = Arc::new(Archive::new(store.clone(), Arc::new(ProposalsByHeight(store.clone()))));
     let (ledger, checkpoints) =
         recover(store.clone(), archive.clone(), genesis.clone(), &config, signing_key.public_key()).await?;
-    warn_of_other_keys(&ledger, bank, &identity, &signing_key);
+    check_keys(&ledger, &config, &identity, &signing_key)?;
     // The port is bound before anything is started, so that a failure leaves nothing running.
     let listener = bind(config.listen).await?;
     let address = listener.local_addr()?;
@@ -363,22 +368,45 @@ async fn recover(
     tokio::task::spawn_blocking(recovering).await?
 }
 
-/// Keys other than the ledger's do not prevent a start: the chain may name them in later blocks.
-fn warn_of_other_keys(ledger: &Ledger, bank: BankId, identity: &NodeIdentity, signing_key: &SigningKey) {
-    let height = ledger.height();
-    let Some(seat) = ledger.members().active(Role::Bank, MemberId(bank.0)) else {
+/// Refuses another member's keys. Others that the ledger does not name as this bank's do not prevent a start: the chain
+/// may name them in later blocks.
+fn check_keys(
+    ledger: &Ledger,
+    config: &Config,
+    identity: &NodeIdentity,
+    signing_key: &SigningKey,
+) -> Result<(), StartError> {
+    let (height, bank) = (ledger.height(), MemberId(config.bank));
+    let (node_key, signing_key) = (identity.public_key(), signing_key.public_key());
+    let own = ledger.members().active(Role::Bank, bank).map(|seat| &seat.member);
+    for member in ledger.members().seats().filter(|seat| seat.active).map(|seat| &seat.member) {
+        let other = |what, path: &PathBuf| {
+            let owner = format!("{}-{}", member.role, member.id);
+            Err(StartError::OtherMembersKey { what, path: path.clone(), bank, owner, height })
+        };
+        if member.node_key == Some(node_key) && own.is_none_or(|own| own.node_key != Some(node_key)) {
+            return other("certificate", &config.certificate);
+        }
+        if member.signing_key == signing_key && own.is_none_or(|own| own.signing_key != signing_key) {
+            return other("signing key", &config.signing_key);
+        }
+    }
+    let Some(own) = own else {
         tracing::warn!(%bank, %height, "this bank is not an active member according to its replica; the central bank will refuse it");
-        return;
+        return Ok(());
     };
-    let (expected, found) = (seat.member.node_key, identity.public_key());
+    let (expected, found) = (own.node_key, node_key);
     if expected != Some(found) {
-        let expected = expected.map_or_else(|| "none".to_owned(), |key| key.to_string());
-        tracing::warn!(%bank, %height, expected, %found, "the certificate carries another node key than membership names");
+        let (expected, file) =
+            (expected.map_or("none".to_owned(), |key| key.to_string()), config.certificate.display());
+        tracing::warn!(%bank, %height, %file, expected, %found, "the certificate carries another node key than membership names");
     }
-    let (expected, found) = (seat.member.signing_key, signing_key.public_key());
+    let (expected, found) = (own.signing_key, signing_key);
     if expected != found {
-        tracing::warn!(%bank, %height, %expected, %found, "the signing key is another than membership names; what this bank signs will be refused");
+        let file = config.signing_key.display();
+        tracing::warn!(%bank, %height, %file, %expected, %found, "the signing key is another than membership names; what this bank signs will be refused");
     }
+    Ok(())
 }
 
 /// The parts of a starting node.

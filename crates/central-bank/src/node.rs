@@ -73,10 +73,17 @@ pub enum StartError {
     )]
     NotAMember { member: MemberId, height: Height },
     #[error(
-        "the {what} of central-bank {member} is {found}, but membership at height {height}, where this node's log ends, \
-        names {expected}; start the node with that one"
+        "the {what} of central-bank {member} in {} is {found}, but membership at height {height}, where this node's log \
+        ends, names {expected}; start the node with that one", path.display()
     )]
-    OtherKey { what: &'static str, member: MemberId, height: Height, expected: String, found: String },
+    OtherKey {
+        what: &'static str,
+        path: std::path::PathBuf,
+        member: MemberId,
+        height: Height,
+        expected: String,
+        found: String,
+    },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -228,7 +235,7 @@ async fn start_with(
     let Environment { store, wall_clock } = environment;
     let address = listener.local_addr().map_err(StartError::Thread)?;
     let (ledger, manifest) = cbdc_node::recovery::load(&store, genesis, Some(&key.public_key()))?;
-    let (member, own_key) = (MemberId(config.member), key.public_key());
+    let own_key = key.public_key();
     if let Some(address) = config.metrics_listen {
         serve_metrics(address)?;
     }
@@ -243,7 +250,7 @@ async fn start_with(
     let (settled, pipeline) = parts.start_threads(&config, committed)?;
     let mut settled = parts.replay(settled).await?;
     // Keys, clock and sequencing start from the ledger as it is now, not from the checkpoint.
-    parts.ledger.read(|ledger| check_keys(ledger, member, &identity, &own_key))?;
+    parts.ledger.read(|ledger| check_keys(ledger, &config, &identity, &own_key))?;
     parts.ledger.read(|ledger| parts.clock.resume_after((ledger.height(), ledger.tip().time)));
     if let Some(address) = &config.recover_from {
         let (ledger, ordering, applied) = (&parts.ledger, &*parts.ordering, parts.applied.subscribe());
@@ -286,19 +293,20 @@ async fn start_with(
     })
 }
 
-fn check_keys(ledger: &Ledger, member: MemberId, identity: &NodeIdentity, key: &PublicKey) -> Result<(), StartError> {
-    let height = ledger.height();
+fn check_keys(ledger: &Ledger, config: &Config, identity: &NodeIdentity, key: &PublicKey) -> Result<(), StartError> {
+    let (height, member) = (ledger.height(), MemberId(config.member));
     let seat = ledger.members().active(Role::CentralBank, member).ok_or(StartError::NotAMember { member, height })?;
-    let other =
-        |what, expected: String, found: String| Err(StartError::OtherKey { what, member, height, expected, found });
+    let other = |what, path: &std::path::Path, expected: String, found: String| {
+        Err(StartError::OtherKey { what, path: path.to_owned(), member, height, expected, found })
+    };
     if seat.member.signing_key != *key {
-        return other("signing key", seat.member.signing_key.to_string(), key.to_string());
+        return other("signing key", &config.signing_key, seat.member.signing_key.to_string(), key.to_string());
     }
     match seat.member.node_key {
         Some(node_key) if node_key == identity.public_key() => Ok(()),
         expected => {
             let expected = expected.map_or("none".to_owned(), |key| key.to_string());
-            other("certificate's key", expected, identity.public_key().to_string())
+            other("certificate's key", &config.certificate, expected, identity.public_key().to_string())
         }
     }
 }

@@ -167,7 +167,11 @@ async fn a_missing_or_damaged_file_is_named_and_mended_only_by_the_right_member(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bank_that_genesis_does_not_name_says_that_it_was_admitted() {
     let (network, _folder) = network(2);
-    let of = |bank| Config { bank, data_dir: network.dir().join(format!("data-{bank}")), ..bank_config(&network, 1) };
+    // The keys of nobody in this network.
+    let (elsewhere, _folder_elsewhere) = crate::running::network(1);
+    let Config { certificate, private_key, signing_key, .. } = bank_config(&elsewhere, 1);
+    let keys = Config { certificate, private_key, signing_key, ..bank_config(&network, 1) };
+    let of = |bank| Config { bank, data_dir: network.dir().join(format!("data-{bank}")), ..keys.clone() };
     for bank in [0, 99] {
         let error = cbdc_bank::prepare_data_folder(&of(bank), false).unwrap_err().to_string();
         assert!(error.contains(&format!("bank {bank}")) && error.contains("1, 2"), "{error}");
@@ -221,4 +225,34 @@ async fn a_running_node_whose_data_are_gone_stops_and_says_so() {
     assert!(stopped.contains("is gone"), "{stopped}");
     bank.shutdown().await;
     central.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_does_not_start_with_keys_that_do_not_fit_and_names_the_files() {
+    let (network, _folder) = crate::running::network(2);
+    let other = bank_config(&network, 2);
+    let named = |error: String, files: &[&std::path::Path]| {
+        for file in files {
+            assert!(error.contains(&file.display().to_string()), "{} is not named: {error}", file.display());
+        }
+    };
+    let own = bank_config(&network, 1);
+    let config = cbdc_bank::Config { private_key: other.private_key.clone(), ..own.clone() };
+    let error = cbdc_bank::start(config).await.err().unwrap().to_string();
+    named(error, &[&own.certificate, &other.private_key]);
+    let (certificate, private_key) = (other.certificate.clone(), other.private_key.clone());
+    let config = cbdc_bank::Config { certificate, private_key, ..own.clone() };
+    let error = cbdc_bank::start(config).await.err().unwrap().to_string();
+    assert!(error.contains("bank-2"), "{error}");
+    named(error, &[&other.certificate]);
+    let config = cbdc_bank::Config { signing_key: other.signing_key.clone(), ..own.clone() };
+    named(cbdc_bank::start(config).await.err().unwrap().to_string(), &[&other.signing_key]);
+
+    let own = crate::running::central_bank_config(&network);
+    let config = cbdc_central_bank::Config { private_key: other.private_key.clone(), ..own.clone() };
+    let error = cbdc_central_bank::start(config).await.err().unwrap().to_string();
+    named(error, &[&own.certificate, &other.private_key]);
+    let config = cbdc_central_bank::Config { signing_key: other.signing_key.clone(), ..own.clone() };
+    named(cbdc_central_bank::start(config).await.err().unwrap().to_string(), &[&other.signing_key]);
+    cbdc_central_bank::start(own).await.unwrap().shutdown().await;
 }

@@ -25,6 +25,12 @@ pub enum IdentityError {
     /// Others than the owner may read the private key.
     #[error("{path} may be read by others (mode {mode:o}); run `chmod 600 {path}`")]
     ReadableByOthers { path: PathBuf, mode: u32 },
+    /// The private key is not the certificate's.
+    #[error(
+        "the private key in {key} is not the key of the certificate in {certificate}; both must be of one node: put the \
+        right one in its place, or name another file in the configuration"
+    )]
+    OtherKey { certificate: PathBuf, key: PathBuf },
     /// The certificate has another kind of key.
     #[error("the certificate in {path} carries no Ed25519 key")]
     NotEd25519 { path: PathBuf },
@@ -47,6 +53,10 @@ impl NodeIdentity {
         let private = PrivateKeyDer::from_pem_file(key).map_err(|error| read(key, error.to_string()))?;
         let public_key = chain.first().and_then(tls::key_in);
         let public_key = public_key.ok_or_else(|| IdentityError::NotEd25519 { path: certificate.to_owned() })?;
+        let own = tls::public_key_of(&private).map_err(|error| read(key, error.to_string()))?;
+        if own != Some(public_key) {
+            return Err(IdentityError::OtherKey { certificate: certificate.to_owned(), key: key.to_owned() });
+        }
         Ok(NodeIdentity { chain, key: private, public_key })
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use cbdc_ledger::PublicKey;
-use rustls::DigitallySignedStruct;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
-use rustls_pki_types::CertificateDer;
+use rustls::{DigitallySignedStruct, SignatureAlgorithm};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The cryptography of every connection.
 pub fn provider() -> Arc<CryptoProvider> {
@@ -21,6 +21,22 @@ pub fn key_in(certificate: &CertificateDer<'_>) -> Option<PublicKey> {
     let is_ed25519 = key_info.algorithm.algorithm == x509_parser::oid_registry::OID_SIG_ED25519;
     let key: [u8; 32] = key_info.subject_public_key.data.as_ref().try_into().ok()?;
     is_ed25519.then_some(PublicKey(key))
+}
+
+/// The Ed25519 key of a private key; `None` if it is of another kind.
+///
+/// # Errors
+/// It is no private key that connections can use.
+pub fn public_key_of(private: &PrivateKeyDer<'_>) -> Result<Option<PublicKey>, rustls::Error> {
+    use x509_parser::prelude::FromDer;
+    let key = provider().key_provider.load_private_key(private.clone_key())?;
+    if key.algorithm() != SignatureAlgorithm::ED25519 {
+        return Ok(None);
+    }
+    let key_info = key.public_key();
+    let parsed = key_info.as_ref().and_then(|info| x509_parser::x509::SubjectPublicKeyInfo::from_der(info).ok());
+    let bytes = parsed.and_then(|(_, info)| <[u8; 32]>::try_from(info.subject_public_key.data.as_ref()).ok());
+    Ok(bytes.map(PublicKey))
 }
 
 /// Verifies the signature over a handshake.
