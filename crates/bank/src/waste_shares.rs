@@ -5,10 +5,11 @@
 //! ([`cbdc_node::source_standing`]); so the bank also counts by account, whatever the address:
 //!
 //! 1. It keeps its own standing as the central bank sees it, from the answers to what it relayed.
-//! 2. An account with an answer other than *settled* is *watched* for half a minute. A watched account's records are
-//!    compared with the replica before they are relayed, once it has followed all that was answered: those that the
-//!    chain refuses for certain, and those outside the window, are answered here. Of each number only one copy is in
-//!    flight. So repeated, expired and stale records of it cost the central bank nothing.
+//! 2. An account with [`WATCHED_FROM`] answers other than *settled* is *watched* until half a minute after the last
+//!    one; while a quarter of the bank's allowance is used up, every account with such an answer is. A watched
+//!    account's records are compared with the replica before they are relayed, once it has followed all that was
+//!    answered: those that the chain refuses for certain, and those outside the window, are answered here. Of each
+//!    number only one copy is in flight. So repeated, expired and stale records of it cost the central bank nothing.
 //! 3. What only the ledger can refuse, such as an unfunded payment, uses its number and draws on the account's share:
 //!    an account is *slowed* while it has wasted more than what is left to the bank. One account may so waste half of
 //!    the bank's allowance, two a third each, and so on: what others do not use is lent, and something is always left.
@@ -20,7 +21,7 @@
 //!
 //! # Bounds
 //! [`ACCOUNTS_MAX`] accounts; beyond that a further one is not counted. While every command settles, nothing here is
-//! locked, looked up or allocated.
+//! locked, looked up or allocated; while few are refused, no account is looked up.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +35,8 @@ use cbdc_node::standing::{MEMBER, Standing, Waste};
 const ACCOUNTS_MAX: usize = 65_536;
 /// The time for which an account is watched after the last answer other than *settled*.
 const WATCHED_FOR: Duration = Duration::from_secs(30);
+/// The answers other than *settled* after which an account is watched: as many as its window has numbers.
+const WATCHED_FROM: u32 = 64;
 /// The least time between two searches for accounts to forget.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// The unit of an account's waste: millionths of the cost of verifying one good signature.
@@ -44,6 +47,8 @@ const UNIT: i64 = 1_000_000;
 pub struct WasteShares {
     /// Whether anything is counted.
     counts: AtomicBool,
+    /// Whether any account may be watched or slowed.
+    acts: AtomicBool,
     state: Mutex<Option<State>>,
 }
 
@@ -58,6 +63,8 @@ struct State {
 
 struct Account {
     wasted: i64,
+    /// Answers other than *settled*.
+    answers: u32,
     counted_at: Instant,
     watched_until: Instant,
 }
@@ -96,14 +103,25 @@ impl State {
         account.wasted.saturating_sub(forgotten).max(0)
     }
 
+    /// Whether so much of the bank's allowance is used up that every account with a refusal is watched.
+    fn is_low(&self, now: Instant) -> bool {
+        self.bank.left(now) < MEMBER.allowance_max / 4 * 3
+    }
+
     fn treatment(&self, account: AccountId, now: Instant) -> Treatment {
         let Some(known) = self.accounts.get(&account) else { return Treatment::Plain };
         let wasted = self.wasted(known, now);
+        let is_watched = now < known.watched_until && (known.answers >= WATCHED_FROM || self.is_low(now));
         match () {
             () if wasted > 0 && wasted > self.bank.left(now).saturating_mul(UNIT) => Treatment::Slowed,
-            () if now < known.watched_until || wasted > 0 => Treatment::Watched,
+            () if is_watched => Treatment::Watched,
             () => Treatment::Plain,
         }
+    }
+
+    /// Whether any account may be watched or slowed.
+    fn acts(&self, now: Instant) -> bool {
+        self.is_low(now) || !self.in_flight.is_empty() || self.accounts.values().any(|it| it.answers >= WATCHED_FROM)
     }
 
     fn count(&mut self, account: AccountId, wasted: Wasted, now: Instant) {
@@ -114,18 +132,21 @@ impl State {
             Wasted::BadSignature => return self.bank.wasted(now, Waste::BadSignature, 1),
         };
         self.bank.wasted(now, waste, 1);
-        let before = self.accounts.get(&account).map_or(0, |known| self.wasted(known, now));
-        if self.accounts.len() < ACCOUNTS_MAX || self.accounts.contains_key(&account) {
-            let wasted = before.saturating_add(own).min(2 * MEMBER.allowance_max * UNIT);
-            self.accounts.insert(account, Account { wasted, counted_at: now, watched_until: now + WATCHED_FOR });
+        let before = self.accounts.get(&account).map(|known| (self.wasted(known, now), known.answers));
+        if before.is_some() || self.accounts.len() < ACCOUNTS_MAX {
+            let (wasted, answers) = before.unwrap_or_default();
+            let wasted = wasted.saturating_add(own).min(2 * MEMBER.allowance_max * UNIT);
+            let (answers, watched_until) = (answers.saturating_add(1), now + WATCHED_FOR);
+            self.accounts.insert(account, Account { wasted, answers, counted_at: now, watched_until });
         }
     }
 
     /// Forgets accounts with nothing against them. Returns whether anything is still counted.
     fn forget(&mut self, now: Instant) -> bool {
-        let is_plain = |account: &AccountId| self.treatment(*account, now) == Treatment::Plain;
-        let plain: Vec<_> = self.accounts.keys().copied().filter(is_plain).collect();
-        for account in plain {
+        let is_over = |known: &Account| now >= known.watched_until && self.wasted(known, now) == 0;
+        let over: Vec<_> =
+            self.accounts.iter().filter(|(_, known)| is_over(known)).map(|(account, _)| *account).collect();
+        for account in over {
             self.accounts.remove(&account);
         }
         self.looked_at = now;
@@ -138,14 +159,19 @@ impl WasteShares {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether any account is watched or slowed, or was of late.
+    /// Whether anything is counted, so that settled commands count as well.
     pub fn is_counting(&self) -> bool {
         self.counts.load(Ordering::Relaxed)
     }
 
+    /// Whether any account may be watched or slowed.
+    pub fn is_acting(&self) -> bool {
+        self.acts.load(Ordering::Relaxed)
+    }
+
     /// The treatments of accounts' next records, in order. Empty if all are plain.
     pub fn treatments(&self, now: Instant, accounts: impl Iterator<Item = Option<AccountId>>) -> Vec<Treatment> {
-        if !self.is_counting() {
+        if !self.is_acting() {
             return Vec::new();
         }
         let state = self.lock();
@@ -180,12 +206,19 @@ impl WasteShares {
         let mut state = self.lock();
         let state = state.get_or_insert_with(|| State::new(now));
         state.bank.settled(now, settled);
-        wasted.for_each(|(account, wasted)| state.count(account, wasted, now));
+        let mut acts = self.is_acting();
+        for (account, wasted) in wasted {
+            state.count(account, wasted, now);
+            acts = acts || state.accounts.get(&account).is_some_and(|known| known.answers >= WATCHED_FROM);
+        }
+        acts = acts || state.is_low(now);
         let mut counts = true;
         if now.saturating_duration_since(state.looked_at) >= LOOKS_EVERY {
             counts = state.forget(now);
+            acts = state.acts(now);
         }
         self.counts.store(counts, Ordering::Relaxed);
+        self.acts.store(acts, Ordering::Relaxed);
     }
 }
 
@@ -252,6 +285,19 @@ mod tests {
     }
 
     #[test]
+    fn a_few_refusals_here_and_there_have_nobody_watched() {
+        let (shares, now) = (WasteShares::default(), Instant::now());
+        (0..4_000).for_each(|serial| refused(&shares, now, serial, 1));
+        refused(&shares, now, 1, 62);
+        assert!(!shares.is_acting() && shares.treatment(now, account(1)) == Treatment::Plain);
+        refused(&shares, now, 1, 1);
+        assert!(shares.is_acting() && shares.treatment(now, account(1)) == Treatment::Watched);
+        assert_eq!(shares.treatment(now, account(2)), Treatment::Plain);
+        shares.answered(now + 31 * SECOND, 1, std::iter::empty());
+        assert!(!shares.is_acting() && !shares.is_counting());
+    }
+
+    #[test]
     fn one_with_few_refusals_is_served_beside_one_that_is_slowed() {
         let (shares, now) = (WasteShares::default(), Instant::now());
         refused(&shares, now, 1, 20_000);
@@ -277,7 +323,7 @@ mod tests {
     #[test]
     fn one_copy_of_a_watched_accounts_number_is_in_flight() {
         let (shares, now) = (Arc::new(WasteShares::default()), Instant::now());
-        refused(&shares, now, 1, 1);
+        refused(&shares, now, 1, 64);
         let first = shares.begin(account(1), 7).unwrap();
         assert!(shares.begin(account(1), 7).is_none() && shares.begin(account(2), 7).is_some());
         drop(first);

@@ -63,11 +63,11 @@ impl Admission {
 
     /// Whether an account's next command, of any kind, has to wait.
     pub fn is_slowed(&self, account: AccountId) -> bool {
-        self.shares.is_counting() && self.shares.treatment(Instant::now(), account) == Treatment::Slowed
+        self.shares.is_acting() && self.shares.treatment(Instant::now(), account) == Treatment::Slowed
     }
 
     fn treatments(&self, records: &[u8]) -> Vec<Treatment> {
-        match self.shares.is_counting() {
+        match self.shares.is_acting() {
             true => self.shares.treatments(Instant::now(), PackedPayment::each(records).map(|record| record.payer())),
             false => Vec::new(),
         }

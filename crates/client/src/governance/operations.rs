@@ -35,7 +35,8 @@ impl GovernanceClient {
         self.command(Role::Operator, |head, operator| IssuanceOrder { head, operator, request }).await
     }
 
-    /// Rejects a bank's waiting request: it is no longer listed, and the bank is told when it asks again.
+    /// Rejects a bank's waiting request for good: it is no longer listed, the bank is told when it asks again, and no
+    /// operator can order it any more.
     pub async fn reject(&self, request: &Signed<IssuanceRequest>) -> Result<(), ClientError> {
         let (bank, sequence) = (u32::from(request.record.bank.0), request.record.head.sequence);
         let message = v1::RejectIssuanceRequestRequest { bank, sequence };
