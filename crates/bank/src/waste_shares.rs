@@ -293,7 +293,7 @@ mod tests {
         refused(&shares, now, 1, 1);
         assert!(shares.is_acting() && shares.treatment(now, account(1)) == Treatment::Watched);
         assert_eq!(shares.treatment(now, account(2)), Treatment::Plain);
-        shares.answered(now + 31 * SECOND, 1, std::iter::empty());
+        shares.answered(now + 300 * SECOND, 1, std::iter::empty());
         assert!(!shares.is_acting() && !shares.is_counting());
     }
 

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -88,10 +88,13 @@ impl Flooding {
         .await
     }
 
-    /// Customers of bank 1 send as much to it as is accepted.
+    /// Customers of bank 1 send as much to it as is accepted, each flood from an address of its own: what was sent
+    /// before a flood is stopped is still in its streams, and a slowed address works it off for a minute or more.
     pub async fn by_customers(network: &Hostile, flood: Flood) -> Flooding {
+        static ADDRESS: AtomicU8 = AtomicU8::new(10);
+        let address = ADDRESS.fetch_add(1, Ordering::Relaxed);
         Flooding::start(network, flood, async |messages| {
-            let channel = network.to_bank_as_stranger(1).await;
+            let channel = network.to_bank_from(1, address).await;
             BankClient::new(channel).submit_transfers(messages).await.unwrap().into_inner()
         })
         .await

@@ -3,6 +3,7 @@
 //!
 //! Real nodes, each a process of the program: a central bank, and banks 1 (hostile, or with hostile customers) and 2.
 //! The load of honest customers is open loop, and latency runs from the moment a payment was due.
+//! The floods take seven minutes, the other parts one or two each.
 //!
 //!     cargo test --release -p cbdc --test hostile_load -- --ignored --nocapture --test-threads 1
 //!

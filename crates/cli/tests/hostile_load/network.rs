@@ -140,7 +140,12 @@ impl Hostile {
 
     /// A new connection to a bank, as a customer at another address than the honest ones'.
     pub async fn to_bank_as_stranger(&self, bank: u16) -> Channel {
-        self.to_bank_through(bank, 2, Arc::default()).await
+        self.to_bank_from(bank, 2).await
+    }
+
+    /// A new connection to a bank, as a customer at 127.0.0.`last`.
+    pub async fn to_bank_from(&self, bank: u16, last: u8) -> Channel {
+        self.to_bank_through(bank, last, Arc::default()).await
     }
 
     /// The same, whose answers are read no more from some moment on.
