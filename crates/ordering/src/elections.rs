@@ -25,7 +25,7 @@ use openraft::metrics::RaftServerMetrics;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::environment::{self, Environment};
+use crate::environment::{self, Environment, Timer};
 use crate::hand_over::Pause;
 use crate::hearing::Hearing;
 use crate::members::{Peers, Watching};
@@ -35,8 +35,6 @@ use crate::types::{LogId, MemberId, Raft, Vote};
 const CATCH_UP_MAX: Duration = Duration::from_millis(500);
 /// The longest time that a candidate waits for the outcome of its election.
 const ELECTION_MAX: Duration = Duration::from_millis(150);
-/// The longest time for the answers to a pre-vote.
-const PRE_VOTE_MAX: Duration = Duration::from_millis(100);
 /// Added to the time of the alarm, which is on after it.
 const AFTER: Duration = Duration::from_millis(1);
 
@@ -150,19 +148,25 @@ impl Elections {
         let has_majority = |granted: &BTreeSet<MemberId>| {
             membership.get_joint_config().iter().all(|voters| voters.intersection(granted).count() > voters.len() / 2)
         };
-        let counted = async {
-            loop {
-                if has_majority(&granted) {
-                    return true;
-                }
-                match asked.next().await {
+        // Each answer comes within its deadline. After a first no, whoever is silent is not waited for much longer: the
+        // one that said no may not have been alarmed yet, and is asked again in the next attempt.
+        let mut given_up: Timer = Box::pin(std::future::pending());
+        let mut was_refused = false;
+        while !has_majority(&granted) {
+            tokio::select! {
+                answer = asked.next() => match answer {
                     Some((member, true)) => drop(granted.insert(member)),
-                    Some((_, false)) => {}
+                    Some((_, false)) if was_refused => {}
+                    Some((_, false)) => {
+                        was_refused = true;
+                        given_up = environment::sleep(self.environment.as_ref(), self.watching.back_off);
+                    }
                     None => return false,
-                }
+                },
+                () = &mut given_up => return false,
             }
-        };
-        environment::within(self.environment.as_ref(), PRE_VOTE_MAX, counted).await == Some(true)
+        }
+        true
     }
 
     /// Stands, and waits until some member leads in a later term, or the election has failed.

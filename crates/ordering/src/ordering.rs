@@ -47,6 +47,9 @@ use crate::types::{LogId, MemberId, Position, Proposal, Raft, Types, position_of
 
 /// The longest time in which a single member must elect itself.
 const SELF_ELECTION_MS_MAX: u64 = 10_000;
+/// A leader takes no more proposals after a silence of the majority that is so many times as long as the longest of a
+/// leader: by then another member may lead.
+const SILENT_MAX_FACTOR: u32 = 2;
 /// The longest time that openraft's tasks may take to end.
 const STOP_MS_MAX: u64 = 10_000;
 
@@ -107,6 +110,8 @@ pub struct OrderingState {
     pub purged: Option<u64>,
     /// The members that vote.
     pub voters: Vec<MemberId>,
+    /// On a leader among several: the time since a majority was last known to follow it.
+    pub majority_silent_ms: Option<u64>,
     /// The reason why this member stopped, if it did.
     pub failure: Option<String>,
 }
@@ -376,7 +381,16 @@ impl Ordering {
         if among.pausing.borrow().takes_no_proposals {
             return Err(ProposeError::NotLeader { leader: None, term: leadership.term });
         }
-        if leadership.is_leader() || self.failure.get().is_some() {
+        if self.failure.get().is_some() {
+            return Ok(());
+        }
+        if leadership.is_leader() {
+            // A leader that nobody follows any more takes nothing: it could only say *unknown* later.
+            let silent_max = among.members.watching.silence.1 * SILENT_MAX_FACTOR;
+            let silent_ms = self.raft.metrics().borrow().millis_since_quorum_ack.unwrap_or_default();
+            if Duration::from_millis(silent_ms) > silent_max {
+                return Err(ProposeError::NotLeader { leader: None, term: leadership.term });
+            }
             return Ok(());
         }
         Err(ProposeError::NotLeader { leader: leadership.leader, term: leadership.term })
@@ -528,6 +542,7 @@ impl Ordering {
             checkpoint: metrics.snapshot.as_ref().map(position_of),
             purged: metrics.purged.map(|purged| purged.index),
             voters: metrics.membership_config.voter_ids().collect(),
+            majority_silent_ms: metrics.millis_since_quorum_ack,
             failure,
         }
     }

@@ -5,6 +5,8 @@
 //! 2. An append gets a request id and waits for its answer, up to its deadline. Answers to requests that nobody waits
 //!    for are dropped. When the stream breaks, all its requests fail at once, and openraft sends their entries again.
 //! 3. Heartbeats go over the same stream while it is open, without waiting.
+//! 4. After a deadline has passed, the next call connects anew: a connection that was cut for a while may wait long
+//!    before it sends again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -23,7 +25,7 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 use openraft::{BasicNode, RaftNetwork, RaftNetworkFactory, Snapshot};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
@@ -94,10 +96,11 @@ impl Peers {
         let peer = Arc::new(Peer {
             member,
             address: address.to_owned(),
+            channels: self.shared.channels.clone(),
             deadlines: self.shared.deadlines,
             environment: self.shared.environment.clone(),
-            channel,
-            stream: tokio::sync::Mutex::new(None),
+            channel: Mutex::new(channel),
+            opening: tokio::sync::Mutex::new(()),
             open: Mutex::new(None),
             next_request: AtomicU64::new(1),
         });
@@ -118,6 +121,8 @@ type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<wire::AppendResponse>>>>;
 struct Stream {
     requests: mpsc::Sender<wire::AppendRequest>,
     waiting: Waiting,
+    /// The stream ends when nobody holds it any more.
+    _held: Arc<watch::Sender<()>>,
 }
 
 fn lock(waiting: &Waiting) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<wire::AppendResponse>>> {
@@ -128,19 +133,20 @@ fn lock(waiting: &Waiting) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<wire::
 pub(crate) struct Peer {
     member: MemberId,
     address: String,
+    channels: Arc<dyn Channels>,
     deadlines: Deadlines,
     environment: Arc<dyn Environment>,
-    channel: Channel,
+    channel: Mutex<Channel>,
     /// Held while a stream is opened.
-    stream: tokio::sync::Mutex<Option<Stream>>,
-    /// The same, to be seen without waiting.
+    opening: tokio::sync::Mutex<()>,
     open: Mutex<Option<Stream>>,
     next_request: AtomicU64,
 }
 
 impl Peer {
     fn client(&self) -> OrderingClient<Channel> {
-        OrderingClient::new(self.channel.clone())
+        let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        OrderingClient::new(channel)
             .max_decoding_message_size(super::MESSAGE_BYTES_MAX)
             .max_encoding_message_size(super::MESSAGE_BYTES_MAX)
     }
@@ -154,8 +160,18 @@ impl Peer {
         match environment::within(self.environment.as_ref(), deadline, call).await {
             Some(Ok(response)) => Ok(response.into_inner()),
             Some(Err(status)) => Err(self.failed(&status)),
-            None => Err(CallError::Deadline { member: self.member, waited_ms: deadline.as_millis() }),
+            None => Err(self.overdue(deadline)),
         }
+    }
+
+    /// The error of a call whose deadline has passed; the next one connects anew.
+    fn overdue(&self, deadline: Duration) -> CallError {
+        match self.channels.channel(self.member, &self.address) {
+            Ok(channel) => *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = channel,
+            Err(reason) => tracing::warn!(member = self.member, reason, "no channel can be had"),
+        }
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        CallError::Deadline { member: self.member, waited_ms: deadline.as_millis() }
     }
 
     fn failed(&self, status: &tonic::Status) -> CallError {
@@ -196,8 +212,7 @@ impl Peer {
 
     /// Sends a sign of life, if a stream is open and has room.
     pub(crate) fn heartbeat(&self, leader: &Vote) {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(stream) = open {
+        if let Some(stream) = self.open_stream() {
             let vote = Some(convert::vote_to(leader));
             let _ = stream.requests.try_send(wire::AppendRequest { vote, heartbeat: true, ..Default::default() });
         }
@@ -221,24 +236,27 @@ impl Peer {
         };
         match environment::within(self.environment.as_ref(), deadline, answered).await {
             Some(answer) => answer,
-            None => Err(CallError::Deadline { member: self.member, waited_ms: deadline.as_millis() }),
+            None => Err(self.overdue(deadline)),
         }
+    }
+
+    fn open_stream(&self) -> Option<Stream> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        open.filter(|stream| !stream.requests.is_closed())
     }
 
     /// The append stream, opened if there is none.
     async fn stream(&self) -> Result<Stream, CallError> {
-        let mut open = self.stream.lock().await;
-        if let Some(stream) = open.as_ref()
-            && !stream.requests.is_closed()
-        {
-            return Ok(stream.clone());
+        let _one_at_a_time = self.opening.lock().await;
+        if let Some(stream) = self.open_stream() {
+            return Ok(stream);
         }
-        *open = None;
         let (requests, queue) = mpsc::channel(STREAM_REQUESTS_MAX);
         let mut client = self.client();
         let mut answers = self.answer(self.deadlines.vote, client.append(ReceiverStream::new(queue))).await?;
         let waiting = Waiting::default();
-        let stream = Stream { requests: requests.clone(), waiting: waiting.clone() };
+        let (held, mut still_held) = watch::channel(());
+        let stream = Stream { requests: requests.clone(), waiting: waiting.clone(), _held: Arc::new(held) };
         tokio::spawn(async move {
             loop {
                 tokio::select! {
@@ -251,13 +269,13 @@ impl Peer {
                         Ok(None) | Err(_) => break,
                     },
                     () = requests.closed() => break,
+                    _ = still_held.changed() => break,
                 }
             }
             // Those who wait are told that the stream has ended.
             drop(answers);
             lock(&waiting).clear();
         });
-        *open = Some(stream.clone());
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream.clone());
         Ok(stream)
     }

@@ -99,6 +99,11 @@ fn a_cut_off_leader_answers_nothing_as_committed_and_its_tail_is_overwritten_on_
         let outcome = network.on(leader, outcome).unwrap();
         assert!(matches!(outcome, Err(ProposeError::Unknown { .. })), "{outcome:?}");
     }
+    // It soon takes nothing more, which is then certain.
+    wait_for("it notices that nobody follows", || {
+        let refused = network.propose_to(leader, bytes("cut off at last")).unwrap_err();
+        refused.is_certainly_not_ordered().then_some(())
+    });
     let tail = ordering.state().last_index.unwrap();
     let was_there = ordering.read_proposal(tail).unwrap().expect("the tail is on disk");
     assert!(was_there.starts_with(b"cut off"));
