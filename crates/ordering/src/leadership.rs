@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::environment::Environment;
+use crate::error::{Failure, OrderingError};
 use crate::hearing::Hearing;
 use crate::types::{MemberId, Raft};
 
@@ -62,6 +63,7 @@ pub(crate) struct LeadershipWatch {
     pub environment: Arc<dyn Environment>,
     /// `None` for a member that orders alone.
     pub hearing: Option<Arc<Hearing>>,
+    pub failure: Failure,
     pub stopping: watch::Receiver<()>,
 }
 
@@ -111,10 +113,22 @@ impl LeadershipWatch {
             tokio::select! {
                 biased;
                 _ = self.stopping.changed() => break,
-                changed = metrics.changed() => if changed.is_err() { break },
+                changed = metrics.changed() => if changed.is_err() {
+                    self.note_end();
+                    break;
+                },
             }
         }
         self.sender.send_modify(|known| known.role = Role::Stopped);
+    }
+
+    /// openraft has ended. If it has not said why, it broke off.
+    fn note_end(&self) {
+        if self.raft.metrics().borrow().running_state.is_ok() {
+            let reason = "openraft broke off; the reason is in the log before this";
+            tracing::error!(reason, "ordering has stopped");
+            let _ = self.failure.set(OrderingError::Stopped(reason.into()));
+        }
     }
 
     /// When the leader that is gone was last heard: now, if that was this member.

@@ -172,6 +172,28 @@ impl LogStore {
         Ok(LogStore { shared: Arc::new(shared) })
     }
 
+    /// Writes the first entry, which names the founding members, if the log is empty and this member never voted.
+    ///
+    /// openraft can do it as well, but then stands for election at once: each founder that starts would depose the
+    /// leader whom those before it have elected.
+    pub(crate) async fn found(&self, membership: Membership) -> Result<(), OrderingError> {
+        let vote: Option<Vote> = read_record(self.shared.store.as_ref(), VOTE)?;
+        if self.last().is_some() || vote.is_some() {
+            return Ok(());
+        }
+        let first = Entry { log_id: LogId::default(), payload: EntryPayload::Membership(membership.clone()) };
+        let written = first.clone();
+        self.on_writer(move |store| {
+            let mut batch = WriteBatch::new();
+            batch.put(Column::Log, log_record::key(written.log_id.index), log_record::record_of(&written));
+            put_membership(&mut batch, &written.log_id, &membership);
+            store.write(batch, Durability::Synced)
+        })
+        .await?;
+        self.known().remember(&first);
+        Ok(())
+    }
+
     /// The last entry.
     pub(crate) fn last(&self) -> Option<LogId> {
         self.known().last

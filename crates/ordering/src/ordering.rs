@@ -4,7 +4,7 @@
 //! 1. Open the log and determine what is known to be committed: what was recorded, and what the caller's checkpoint
 //!    holds; if this member is the only voter, the whole log, because what is durable here is durable on a majority.
 //! 2. Begin to replay that to the caller, from after `resume_after`.
-//! 3. Start openraft. Every member initialises a new network with the same list. A single member elects itself at once,
+//! 3. Start openraft. Every member begins a new network's log with the same list of members. A single member elects itself at once,
 //!    and `start` returns when it leads; replay may still be in progress.
 //! 4. Among several ([`Ordering::start_among`]): start the elections, and return; who leads is to be watched
 //!    ([`Ordering::leadership`]).
@@ -36,7 +36,7 @@ use crate::error::{Failure, OrderingError, ProposeError};
 use crate::failure_detector::Bounds;
 use crate::hand_over::{HandOver, HandOverError, HandedOver, Pause};
 use crate::hearing::Hearing;
-use crate::leadership::{Leadership, LeadershipWatch};
+use crate::leadership::{Leadership, LeadershipWatch, Role};
 use crate::log_store::{LogStore, UseAmong};
 use crate::members::{Members, MembersServer, MembersService, Peers, Serving};
 use crate::membership::{self, Change, MemberState, MembershipError};
@@ -86,6 +86,12 @@ impl Default for OrderingConfig {
             election_timeout_ms: (400, 800),
             entries_kept_for_followers: 1_000,
         }
+    }
+}
+
+impl OrderingConfig {
+    fn nodes(&self) -> BTreeMap<MemberId, BasicNode> {
+        self.members.iter().map(|(member, address)| (*member, BasicNode::new(address))).collect()
     }
 }
 
@@ -268,6 +274,9 @@ impl Ordering {
         let raft_config = raft_config(&config, hearing.is_none())?;
         let failure: Failure = Arc::new(OnceLock::new());
         let log = LogStore::open(store, failure.clone(), use_among)?;
+        if use_among == UseAmong::Several && !config.members.is_empty() {
+            log.found(config.nodes().into()).await?;
+        }
 
         let committed = known_committed(&log, config.member, resume_after)?;
         let membership = match committed {
@@ -297,6 +306,7 @@ impl Ordering {
             sender: leadership_sender,
             environment,
             hearing,
+            failure: failure.clone(),
             stopping: stop.subscribe(),
         };
         tokio::spawn(watch.run());
@@ -311,9 +321,7 @@ impl Ordering {
     /// Initialises a new network; lets a single member lead at once.
     async fn join(&self, config: &OrderingConfig) -> Result<(), OrderingError> {
         if !config.members.is_empty() && !self.raft.is_initialized().await.map_err(|error| self.stopped(error))? {
-            let members: BTreeMap<MemberId, BasicNode> =
-                config.members.iter().map(|(member, address)| (*member, BasicNode::new(address))).collect();
-            match self.raft.initialize(members).await {
+            match self.raft.initialize(config.nodes()).await {
                 Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
                 Err(RaftError::APIError(error)) => return Err(OrderingError::Configuration(error.to_string())),
                 Err(RaftError::Fatal(error)) => return Err(self.stopped(error)),
@@ -535,7 +543,9 @@ impl Ordering {
         OrderingState {
             member: metrics.id,
             leader: metrics.current_leader,
-            is_leader: metrics.state == ServerState::Leader && metrics.running_state.is_ok(),
+            is_leader: metrics.state == ServerState::Leader
+                && metrics.running_state.is_ok()
+                && self.leadership.borrow().role != Role::Stopped,
             term: metrics.current_term,
             last_index: metrics.last_log_index,
             applied: metrics.last_applied.as_ref().map(position_of),

@@ -5,7 +5,9 @@
 //! 2. An append gets a request id and waits for its answer, up to its deadline. Answers to requests that nobody waits
 //!    for are dropped. When the stream breaks, all its requests fail at once, and openraft sends their entries again.
 //! 3. Heartbeats go over the same stream while it is open, without waiting.
-//! 4. After a deadline has passed, the next call connects anew: a connection that was cut for a while may wait long
+//! 4. What a member has acknowledged to a leader it must keep. One that no longer has it, because its disk was lost or
+//!    replaced by an older copy, is not served: openraft would panic, and the leader with it.
+//! 5. After a deadline has passed, the next call connects anew: a connection that was cut for a while may wait long
 //!    before it sends again.
 
 use std::collections::{BTreeMap, HashMap};
@@ -48,6 +50,11 @@ pub(crate) enum CallError {
     Deadline { member: MemberId, waited_ms: u128 },
     #[error("member {member} answered: {reason}")]
     Refused { member: MemberId, reason: String },
+    #[error(
+        "member {member} has lost log entries that it had acknowledged, up to {acknowledged}; dismiss it, and admit it \
+         under another number"
+    )]
+    LostLog { member: MemberId, acknowledged: LogId },
 }
 
 impl<E: std::error::Error> From<CallError> for RPCError<MemberId, BasicNode, E> {
@@ -102,6 +109,7 @@ impl Peers {
             channel: Mutex::new(channel),
             opening: tokio::sync::Mutex::new(()),
             open: Mutex::new(None),
+            acknowledged: Mutex::new(None),
             next_request: AtomicU64::new(1),
         });
         peers.insert(member, peer.clone());
@@ -140,6 +148,8 @@ pub(crate) struct Peer {
     /// Held while a stream is opened.
     opening: tokio::sync::Mutex<()>,
     open: Mutex<Option<Stream>>,
+    /// The newest entry that the member has acknowledged to this leader.
+    acknowledged: Mutex<Option<(Vote, LogId)>>,
     next_request: AtomicU64,
 }
 
@@ -235,8 +245,37 @@ impl Peer {
             convert::appended_from(response).map_err(|status| self.failed(&status))
         };
         match environment::within(self.environment.as_ref(), deadline, answered).await {
+            Some(Ok(AppendEntriesResponse::Success)) => {
+                let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
+                self.note_acknowledged(&request.vote, last);
+                Ok(AppendEntriesResponse::Success)
+            }
+            Some(Ok(AppendEntriesResponse::Conflict)) => {
+                self.check_conflict(request)?;
+                Ok(AppendEntriesResponse::Conflict)
+            }
             Some(answer) => answer,
             None => Err(self.overdue(deadline)),
+        }
+    }
+
+    fn note_acknowledged(&self, leader: &Vote, last: Option<LogId>) {
+        let Some(last) = last else { return };
+        let mut acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *acknowledged {
+            Some((to, known)) if to == leader => *known = last.max(*known),
+            other => *other = Some((*leader, last)),
+        }
+    }
+
+    /// Refuses a conflict at an entry that the member has acknowledged to the same leader.
+    fn check_conflict(&self, request: &AppendEntriesRequest<Types>) -> Result<(), CallError> {
+        let acknowledged = *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
+        match acknowledged {
+            Some((to, acknowledged)) if to == request.vote && request.prev_log_id <= Some(acknowledged) => {
+                Err(CallError::LostLog { member: self.member, acknowledged })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -289,7 +328,11 @@ impl Peer {
         };
         let parts = snapshot::parts(head, *snapshot.snapshot);
         let response = self.answer(self.deadlines.snapshot, self.client().install_snapshot(parts)).await?;
-        convert::vote_from(response.vote).map_err(|status| self.failed(&status))
+        let answered = convert::vote_from(response.vote).map_err(|status| self.failed(&status))?;
+        if answered <= *vote {
+            self.note_acknowledged(vote, snapshot.meta.last_log_id);
+        }
+        Ok(answered)
     }
 }
 

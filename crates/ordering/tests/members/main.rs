@@ -146,6 +146,23 @@ fn a_member_that_returns_deposes_nobody() {
 }
 
 #[test]
+fn a_founder_that_starts_late_deposes_nobody() {
+    let mut network = Network::found(5, Settings::default());
+    for early in 1..=3 {
+        network.start_founder(early);
+    }
+    let (leader, position) = network.propose("three of five", &[]);
+    let term = network.ordering(leader).leadership().borrow().term;
+    for late in [4, 5] {
+        network.start_founder(late);
+        network.wait_until_delivered(late, position);
+    }
+    let (_, last) = network.propose("all", &[]);
+    network.check_agreement(last, &[(position, bytes("three of five")), (last, bytes("all"))]);
+    assert_eq!((network.leader(&[]), network.ordering(leader).leadership().borrow().term), (leader, term));
+}
+
+#[test]
 fn a_leader_that_nobody_hears_is_replaced_and_steps_down() {
     let (network, leader, mut acknowledged) = settled(3, Settings::default());
     for other in others(&network, leader) {
@@ -499,6 +516,33 @@ impl Store for Disk {
     fn poisoned_by(&self) -> Option<StoreError> {
         self.store.poisoned_by()
     }
+}
+
+/// openraft panics in the leader when a follower no longer has what it had acknowledged.
+#[test]
+fn a_member_that_has_lost_its_disk_does_not_take_the_leader_down() {
+    let (mut network, leader, mut acknowledged) = settled(3, Settings::default());
+    let away = others(&network, leader)[0];
+    network.check_agreement(last_of(&acknowledged), &acknowledged);
+    network.kill(away);
+    network.lose_disk(away);
+    network.start_member(away);
+    for number in 0..10 {
+        let proposal = format!("on {number}");
+        acknowledged.push((network.propose(&proposal, &[away]).1, bytes(&proposal)));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(network.leader(&[away]), leader);
+    assert_eq!(network.ordering(leader).state().failure, None);
+    // It is replaced under another number.
+    network.kill(away);
+    let ordering = network.ordering(leader);
+    network.on(leader, ordering.dismiss(away)).unwrap();
+    network.start_newcomer(4);
+    network.on(leader, ordering.admit(4, address(4), Duration::from_secs(10))).unwrap();
+    let (_, last) = network.propose("with the new one", &[]);
+    acknowledged.push((last, bytes("with the new one")));
+    network.check_agreement(last, &acknowledged);
 }
 
 #[test]

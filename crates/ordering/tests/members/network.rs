@@ -251,16 +251,28 @@ impl Network {
         settings: Settings,
         mut store: impl FnMut(MemberId) -> (Arc<dyn Store>, Option<Arc<MemoryStore>>),
     ) -> Self {
-        let founders: BTreeMap<MemberId, String> = (1..=count).map(|member| (member, address(member))).collect();
-        let wires = runtime(1);
-        let links = Links::new(wires.handle().clone());
-        let mut network = Network { settings, founders, links, machines: BTreeMap::new(), _wires: wires };
+        let mut network = Network::found(count, settings);
         for member in 1..=count {
             let (store, memory) = store(member);
             network.add(member, store, memory);
             network.start_member(member);
         }
         network
+    }
+
+    /// A network of members 1 to `count`, none of which runs yet.
+    pub fn found(count: u64, settings: Settings) -> Self {
+        let founders: BTreeMap<MemberId, String> = (1..=count).map(|member| (member, address(member))).collect();
+        let wires = runtime(1);
+        let links = Links::new(wires.handle().clone());
+        Network { settings, founders, links, machines: BTreeMap::new(), _wires: wires }
+    }
+
+    /// Starts a founder for the first time, on a store in memory.
+    pub fn start_founder(&mut self, member: MemberId) {
+        let memory = Arc::new(MemoryStore::new());
+        self.add(member, memory.clone(), Some(memory));
+        self.start_member(member);
     }
 
     fn add(&mut self, member: MemberId, store: Arc<dyn Store>, memory: Option<Arc<MemoryStore>>) {
@@ -279,9 +291,8 @@ impl Network {
 
     /// A further member, on an empty store, which waits to be admitted.
     pub fn start_newcomer(&mut self, member: MemberId) {
-        let memory = Arc::new(MemoryStore::new());
-        self.add(member, memory.clone(), Some(memory));
-        self.start_member(member);
+        assert!(!self.founders.contains_key(&member));
+        self.start_founder(member);
     }
 
     /// Starts a member that is down, on what its store holds.
@@ -356,6 +367,15 @@ impl Network {
             wait_for("the store is free", || (Arc::strong_count(&machine.store) <= machine.holders).then_some(()));
             memory.crash();
         }
+    }
+
+    /// Gives a member that is down an empty disk.
+    pub fn lose_disk(&mut self, member: MemberId) {
+        let machine = self.machines.get_mut(&member).unwrap();
+        assert!(machine.running.is_none());
+        let memory = Arc::new(MemoryStore::new());
+        (machine.store, machine.memory) = (memory.clone(), Some(memory));
+        machine.holders = 2;
     }
 
     pub fn running(&self) -> Vec<MemberId> {
