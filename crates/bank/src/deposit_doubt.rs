@@ -15,8 +15,8 @@
 //! of deposits with its own books and accepted it. What the chain brings is booked meanwhile.
 //!
 //! Each change in doubt has a *revision*, and a statement has that of its first page. An acceptance names the statement
-//! it was decided by. It is refused unless that one was shown last, by this process, and if a correction was made since,
-//! or a deposit moved that it sets.
+//! it was decided by. It is refused unless that one was shown last, by this process, and if a correction was made
+//! since, or a deposit moved that it sets.
 //!
 //! # Layout of [`Column::Deposits`], each record sealed under its key, integers little-endian
 //! | key | value |

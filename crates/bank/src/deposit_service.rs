@@ -325,8 +325,8 @@ impl DepositService {
         self.lock().doubt.in_doubt()
     }
 
-    /// A page of the statement of deposits: those of up to `limit` accounts, beginning with `from`. The first one begins
-    /// with 0, and is then the statement that was shown last.
+    /// A page of the statement of deposits: those of up to `limit` accounts, beginning with `from`. The first one
+    /// begins with 0, and is then the statement that was shown last.
     pub fn statement(&self, from: u64, limit: usize) -> Result<DepositStatementPage, DepositServiceError> {
         // Every change is written before the lock is released.
         let mut books = self.lock();

@@ -23,8 +23,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{Height, Ledger, PublicKey, Reason};
-use cbdc_node::LedgerHandle;
+use cbdc_ledger::{Height, Ledger, Reason, SignedHeader};
+use cbdc_node::{LedgerHandle, RoleKeys};
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::log_limit::LogLimit;
@@ -104,7 +104,7 @@ impl PeerEnded {
 
 pub struct Follower {
     central_bank: Arc<CentralBankEndpoint>,
-    own_key: PublicKey,
+    peer_keys: Arc<RoleKeys>,
     peers: Vec<Peer>,
     next_peer: usize,
     ledger: LedgerHandle,
@@ -136,11 +136,12 @@ impl Follower {
                 is_quiet: false,
             })
             .collect();
-        let own_key = central_bank.identity.public_key();
+        let (role, own_key) = (Role::Bank, central_bank.identity.public_key());
+        let peer_keys = Arc::new(RoleKeys::new(chain_head.ledger.clone(), role, Some(own_key)));
         let (ledger, log_limit) = (chain_head.ledger.clone(), LogLimit::new());
         Follower {
             central_bank,
-            own_key,
+            peer_keys,
             peers,
             next_peer: 0,
             ledger,
@@ -187,8 +188,7 @@ impl Follower {
 
     /// Tells the operator why the central bank may not be followed; the relay reports that it cannot be reached.
     fn note_refusal(&self, status: &Status) {
-        let has_lost_blocks = refusal_of(status).is_some_and(|refusal| refusal.reason == Reason::LostBlocks);
-        if (has_lost_blocks || status.code() == Code::FailedPrecondition)
+        if (has_lost_blocks(status) || status.code() == Code::FailedPrecondition)
             && let Some(refused) = self.log_limit.count(1)
         {
             let reason = status.message();
@@ -305,9 +305,8 @@ impl Follower {
     }
 
     fn to_peer(&self, address: &str) -> Result<Channel, Status> {
-        let keys = self.ledger.read(|ledger| ledger.members().node_keys(Role::Bank));
-        let keys = keys.into_iter().filter(|key| *key != self.own_key).collect();
-        let channel = connect(address, Some(&self.central_bank.identity), &ServerTrust::AnyOf(keys));
+        let trust = ServerTrust::Followed(self.peer_keys.clone());
+        let channel = connect(address, Some(&self.central_bank.identity), &trust);
         channel.map_err(|error| Status::unavailable(error.to_string()))
     }
 
@@ -338,17 +337,15 @@ impl Follower {
         }
     }
 
-    /// A peer's newest block, where its header is signed as this bank's replica knows members to sign.
+    /// A peer's newest block, where its header is signed as members sign: those of this bank's replica, or those to
+    /// which the peer proves changes.
     async fn head_of(&self, address: &str) -> Option<Height> {
-        let mut client = ChainClient::new(self.to_peer(address).ok()?);
-        let asked = client.get_header(v1::GetHeaderRequest { height: None });
-        let answer = tokio::time::timeout(OPEN_TIMEOUT, asked).await.ok()?.ok()?;
-        let signed = header_from_message(answer.get_ref()).ok()?;
-        let is_signed = self.ledger.read(|ledger| {
-            let (network, members) = (ledger.network(), ledger.members());
-            signed.check_by_members(network, members.header_signatures(), members).is_ok()
-        });
-        is_signed.then_some(signed.header.height)
+        let channel = self.to_peer(address).ok()?;
+        let newest = header_at(&mut ChainClient::new(channel.clone()), None).await.ok()??;
+        let keys = &self.peer_keys;
+        let is_signed = keys.check_header(&newest).is_ok()
+            || keys.follow_over(channel, address).await && keys.check_header(&newest).is_ok();
+        is_signed.then_some(newest.header.height)
     }
 
     /// Follows the peer at `at` from a height on.
@@ -430,47 +427,68 @@ struct Central {
 impl Central {
     /// Opens its stream of blocks.
     async fn open(&self) -> Result<Streaming<v1::Block>, Status> {
-        let channel = self.channel()?;
-        let (from, testimony) = self.chain_head.testimony()?;
+        let mut client = self.client()?;
+        let (from, testimony, head) = self.testify(&mut client).await?;
         let request = v1::FollowRequest { from_height: from.0, testimony: Some(testimony) };
-        let blocks = open(channel.clone(), request).await?;
-        self.hear_head(channel).await?;
+        let blocks = in_time(client.follow(request)).await?;
+        self.deposits.head_named(head, HeadSource::CentralBank);
         Ok(blocks)
     }
 
     /// Opens its stream of filtered blocks.
     async fn open_filtered_blocks(&self) -> Result<Streaming<v1::FilteredBlock>, Status> {
-        let channel = self.channel()?;
-        let mut client = ChainClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let (from, testimony) = self.chain_head.testimony()?;
+        let mut client = self.client()?;
+        let (from, testimony, head) = self.testify(&mut client).await?;
         let request = v1::FollowFilteredBlocksRequest { from_height: from.0, testimony: Some(testimony) };
-        let opening = client.follow_filtered_blocks(request);
-        let blocks = tokio::time::timeout(OPEN_TIMEOUT, opening).await.map_err(|_| no_stream())??.into_inner();
-        self.hear_head(channel).await?;
+        let blocks = in_time(client.follow_filtered_blocks(request)).await?;
+        self.deposits.head_named(head, HeadSource::CentralBank);
         Ok(blocks)
     }
 
-    fn channel(&self) -> Result<Channel, Status> {
-        self.endpoint.channel().map_err(|error| Status::unavailable(error.to_string()))
+    fn client(&self) -> Result<ChainClient<Channel>, Status> {
+        let channel = self.endpoint.channel().map_err(|error| Status::unavailable(error.to_string()))?;
+        Ok(ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
     }
 
-    /// Has it name the chain's head, at the first contact after a start. It lets itself be followed: no bank has shown
-    /// that it has lost blocks.
-    async fn hear_head(&self, channel: Channel) -> Result<(), Status> {
-        if self.deposits.heard_central_bank() {
-            return Ok(());
-        }
-        let mut client = ChainClient::new(channel);
-        let asked = tokio::time::timeout(OPEN_TIMEOUT, client.get_header(v1::GetHeaderRequest { height: None })).await;
-        let head = match asked.map_err(|_| no_stream())? {
-            Ok(answer) => header_from_message(answer.get_ref())?.header.height,
-            // There is no block yet.
-            Err(status) if status.code() == Code::NotFound => Height(0),
-            Err(status) => return Err(status),
+    /// The height of the next block, the testimony as of the one before, and the height of the central bank's chain,
+    /// which counts as the chain's head if it lets itself be followed: then no bank has shown that it has lost blocks.
+    async fn testify(&self, client: &mut ChainClient<Channel>) -> Result<(Height, v1::Testimony, Height), Status> {
+        let own = self.chain_head.height();
+        let newest = match header_at(client, None).await {
+            // It answers nothing, but this bank may tell more of what is missing than others did.
+            Err(status) if has_lost_blocks(&status) => {
+                return Ok((own.next(), self.chain_head.testimony(own, None, false)?, Height(0)));
+            }
+            newest => newest?,
         };
-        self.deposits.head_named(head, HeadSource::CentralBank);
-        Ok(())
+        let head = newest.as_ref().map_or(Height(0), |newest| newest.header.height);
+        let common = if head <= own { newest } else { header_at(client, Some(own)).await? };
+        let testimony = self.chain_head.testimony(own, common.as_ref(), head < own)?;
+        Ok((own.next(), testimony, head))
     }
+}
+
+/// Whether the central bank answers nothing because it has lost blocks.
+fn has_lost_blocks(status: &Status) -> bool {
+    refusal_of(status).is_some_and(|refusal| refusal.reason == Reason::LostBlocks)
+}
+
+/// A node's header at a height, or its newest one; `None` if there is none, as at height 0.
+async fn header_at(client: &mut ChainClient<Channel>, height: Option<Height>) -> Result<Option<SignedHeader>, Status> {
+    if height == Some(Height(0)) {
+        return Ok(None);
+    }
+    let request = v1::GetHeaderRequest { height: height.map(|height| height.0) };
+    match in_time(client.get_header(request)).await {
+        Ok(header) => header_from_message(&header).map(Some),
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        Err(status) => Err(status),
+    }
+}
+
+/// An answer that comes in the time for opening a stream.
+async fn in_time<T>(asked: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, Status> {
+    Ok(tokio::time::timeout(OPEN_TIMEOUT, asked).await.map_err(|_| no_stream())??.into_inner())
 }
 
 fn no_stream() -> Status {
@@ -480,8 +498,7 @@ fn no_stream() -> Status {
 /// Opens a stream of blocks.
 async fn open(channel: Channel, request: v1::FollowRequest) -> Result<Streaming<v1::Block>, Status> {
     let mut client = ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow(request)).await;
-    Ok(opened.map_err(|_| no_stream())??.into_inner())
+    in_time(client.follow(request)).await
 }
 
 /// Waits until the central bank can be followed again.

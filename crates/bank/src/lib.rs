@@ -23,7 +23,6 @@
 //! | `follower`, `replica` | fetching blocks; verifying, applying and booking them |
 //! | `pace` | the pace at which a peer must serve blocks |
 //! | `partial_replica`, `central_bank_client` | following filtered blocks only; asking the central bank for the rest |
-//! | `central_bank_keys` | the keys by which the central bank is known, also after they were replaced |
 //! | `sessions` | holders' challenges and bearer tokens, without stored state |
 //! | `deposit_service` | deposits and outbox, which change together |
 //! | `deposits`, `outbox` | the deposit book; commands whose outcome is awaited |
@@ -43,7 +42,6 @@
 
 mod catching_up;
 mod central_bank_client;
-mod central_bank_keys;
 pub mod config;
 mod deposit_doubt;
 mod deposit_service;

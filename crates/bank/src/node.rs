@@ -34,6 +34,7 @@ use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metri
 use cbdc_node::views::probable_time;
 use cbdc_node::{
     Archive, ArchiveError, Budget, ChainService, Checkpoints, DataFolderError, LedgerHandle, Membership, Owner,
+    RoleKeys,
 };
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust};
@@ -50,7 +51,6 @@ use tonic::service::Routes;
 
 use crate::catching_up::FolderAtStart;
 use crate::central_bank_client::CentralBankClient;
-use crate::central_bank_keys::CentralBankKeys;
 use crate::config::{Config, ReplicaKind};
 use crate::deposit_service::{DepositService, DepositServiceError, DepositWriter};
 use crate::dispatch::Dispatcher;
@@ -669,7 +669,7 @@ fn bounded(server: BankServer<BankService>) -> BankServer<BankService> {
 }
 
 fn central_bank(config: &Config, identity: NodeIdentity, ledger: LedgerHandle) -> CentralBankEndpoint {
-    let keys = Arc::new(CentralBankKeys::new(ledger));
+    let keys = Arc::new(RoleKeys::new(ledger, Role::CentralBank, None));
     let trust = move || ServerTrust::Followed(keys.clone());
     CentralBankEndpoint { address: config.central_bank.clone(), identity, trust: Box::new(trust) }
 }

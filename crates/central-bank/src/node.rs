@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{Genesis, Height, Ledger, MemberId, PublicKey, SigningKey, Timestamp};
+use cbdc_ledger::{Genesis, Height, Ledger, MemberId, PublicKey, SignedHeader, SigningKey, Timestamp};
 use cbdc_node::descriptors::{self, TooFew};
 use cbdc_node::folder_watch::{self, FolderGone, FolderWatch};
 use cbdc_node::recent_blocks::RecentBlocks;
@@ -249,14 +249,15 @@ async fn start_with(
     parts.reload_reply_cache()?;
     let (settled, pipeline) = parts.start_threads(&config, committed)?;
     let mut settled = parts.replay(settled).await?;
-    // Keys, clock and sequencing start from the ledger as it is now, not from the checkpoint.
-    parts.ledger.read(|ledger| check_keys(ledger, &config, &identity, &own_key))?;
-    parts.ledger.read(|ledger| parts.clock.resume_after((ledger.height(), ledger.tip().time)));
     if let Some(address) = &config.recover_from {
         let (ledger, ordering, applied) = (&parts.ledger, &*parts.ordering, parts.applied.subscribe());
-        Recovery { address, identity: &identity, ledger, ordering, applied }.run().await?;
-        parts.ledger.read(|ledger| parts.clock.resume_after((ledger.height(), ledger.tip().time)));
+        let recovered = parts.recovered.clone();
+        Recovery { address, identity: &identity, ledger, ordering, applied, recovered }.run().await?;
     }
+    // Keys, clock and sequencing start from the ledger as it is now, not from the checkpoint or from what was
+    // recovered.
+    parts.ledger.read(|ledger| check_keys(ledger, &config, &identity, &own_key))?;
+    parts.ledger.read(|ledger| parts.clock.resume_after((ledger.height(), ledger.tip().time)));
     parts.witnesses.recall()?;
     // The thread of the sequencer's timer starts here: a node that cannot have it does not start.
     async_io::Timer::after(std::time::Duration::from_micros(1)).await;
@@ -376,6 +377,8 @@ struct Parts {
     applied: watch::Sender<Option<Position>>,
     clock: Arc<Clock>,
     witnesses: Arc<Witnesses>,
+    /// The block that is being recovered.
+    recovered: watch::Sender<Option<SignedHeader>>,
     intake: Intake,
     work: Arc<WorkQueue<Batch>>,
     issuance_queue: IssuanceQueue,
@@ -440,6 +443,7 @@ impl Parts {
             applied: watch::channel(None).0,
             clock,
             witnesses,
+            recovered: watch::channel(None).0,
             intake,
             work,
             issuance_queue,
@@ -512,6 +516,7 @@ impl Parts {
             checkpoint_wanted,
             replayed_until: self.ordering.last_position().map_or(0, |last| last.index),
             key_in_force: self.ledger.read(|ledger| key_in_force(ledger, self.member)),
+            recovered: self.recovered.subscribe(),
         };
         let (ended, settled) = oneshot::channel();
         let run = move || drop(ended.send(settlement.run(committed)));

@@ -3,13 +3,16 @@
 //! An operator names the bank. Before the node serves, each block above its own chain is fetched, checked (its parent
 //! is this node's newest block, enough nodes of the central bank signed its header, its block proposal and outcomes are
 //! those that the header describes), ordered again with the same block proposal, and settled. The block that comes out
-//! must be the one that was fetched, to the byte. A node stopped in the middle resumes where it was.
+//! must be the one that was fetched, to the byte; it keeps the signatures that it was sealed with, since this node's
+//! key may have been replaced above its chain. A node stopped in the middle resumes where it was.
+
+use std::sync::Arc;
 
 use cbdc_ledger::block::ProofError;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BlockProposal, Height, Ledger, SignedHeader};
-use cbdc_node::LedgerHandle;
 use cbdc_node::archive::decode_outcomes;
+use cbdc_node::{LedgerHandle, RoleKeys};
 use cbdc_ordering::{Ordering, Position, ProposeError};
 use cbdc_proto::convert::{header_from_message, required};
 use cbdc_proto::transport::{MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust, connect};
@@ -47,6 +50,8 @@ pub(crate) struct Recovery<'a> {
     pub ledger: &'a LedgerHandle,
     pub ordering: &'a Ordering,
     pub applied: watch::Receiver<Option<Position>>,
+    /// Tells settlement the block that comes next; none once all are recovered.
+    pub recovered: watch::Sender<Option<SignedHeader>>,
 }
 
 impl Recovery<'_> {
@@ -75,13 +80,15 @@ impl Recovery<'_> {
                 tracing::info!(%height, to = %theirs, "recovering");
             }
         }
+        self.recovered.send_replace(None);
         tracing::warn!(target: "security", address = self.address, from = %own.next(), to = %theirs, "recovered blocks from a bank");
         Ok(())
     }
 
     fn connect(&self) -> Result<ChainClient<tonic::transport::Channel>, RecoveryError> {
-        let keys = self.ledger.read(|ledger| ledger.members().node_keys(Role::Bank));
-        let channel = connect(self.address, Some(self.identity), &ServerTrust::AnyOf(keys));
+        // The bank's key may have been replaced above this node's chain.
+        let keys = Arc::new(RoleKeys::new(self.ledger.clone(), Role::Bank, None));
+        let channel = connect(self.address, Some(self.identity), &ServerTrust::Followed(keys));
         let channel = channel
             .map_err(|error| RecoveryError::Peer { address: self.address.to_owned(), reason: error.to_string() })?;
         Ok(ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
@@ -96,6 +103,7 @@ impl Recovery<'_> {
         let height = self.height().next();
         let address = self.address.to_owned();
         let header = self.check(&block, height)?;
+        self.recovered.send_replace(Some(header.clone()));
         let stopped = |reason: String| RecoveryError::Stopped { height, reason };
         let position =
             self.ordering.propose(block.proposal).await.map_err(|error: ProposeError| stopped(error.to_string()))?;

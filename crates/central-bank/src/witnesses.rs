@@ -6,6 +6,10 @@
 //! from then on, since each block would give a height a second meaning; the evidence is kept in its store. An operator
 //! recovers the blocks from a bank ([`crate::recovery`]).
 //!
+//! A bank with newer blocks also shows its header at the height of this node's newest one, which tells blocks that were
+//! lost from others that were sealed instead; and the membership changes of those blocks, since keys with which they
+//! are signed may have been replaced above this node's chain.
+//!
 //! A node that starts on a chain waits for the banks first: it seals nothing until the node of each active bank has
 //! testified, or [`wait_for_banks_ms`](crate::Config::wait_for_banks_ms) has passed.
 
@@ -14,8 +18,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cbdc_ledger::block::ProofError;
 use cbdc_ledger::encoding::hex;
 use cbdc_ledger::member::Role;
+use cbdc_ledger::membership_change::{FollowedMembership, MembershipChange};
 use cbdc_ledger::{BankId, Height, Ledger, MemberId, Reason, SignedHeader, Timestamp};
 use cbdc_node::chain::Witness;
 use cbdc_node::evidence::{self, Unresolved};
@@ -31,41 +37,70 @@ use tonic::Status;
 use crate::clock::{Clock, JUMP};
 use crate::metrics::SECURITY;
 
-/// The proof that this node has lost blocks.
+/// The proof that this node has lost blocks, or has sealed others than the network has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// The bank that showed it, where it did so since this node started.
-    pub bank: Option<BankId>,
+    /// The bank that showed it, and whether it keeps whole blocks; `None` if it did so before this node started.
+    pub bank: Option<(BankId, bool)>,
     /// The header that the bank has.
     pub height: Height,
     pub hash: [u8; 32],
     /// This node's newest block, or the one at that height.
     pub own_height: Height,
     pub own_hash: [u8; 32],
+    /// Whether the bank has this node's newest block as well, so that its chain continues this one.
+    pub continues: bool,
+}
+
+impl Lost {
+    fn bank_name(&self) -> String {
+        self.bank.map_or_else(|| "a bank".to_owned(), |(bank, _)| format!("bank {bank}"))
+    }
+
+    /// From whom the blocks can be had.
+    fn holder(&self) -> String {
+        match self.bank {
+            Some((bank, true)) => format!("bank {bank}, which keeps whole blocks"),
+            Some((_, false)) | None => "a bank that keeps whole blocks".to_owned(),
+        }
+    }
+
+    /// Whether it tells an operator more than what was found before: that two blocks were signed; by whom, and from
+    /// whom the blocks can be had; how many there are.
+    fn says_more_than(&self, before: &Lost) -> bool {
+        let of = |lost: &Lost| {
+            let is_fork = lost.height <= lost.own_height;
+            (is_fork, lost.bank.is_some_and(|(_, keeps)| keeps), lost.bank.is_some(), lost.continues, lost.height)
+        };
+        of(self) > of(before)
+    }
 }
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Lost { bank, height, hash, own_height, own_hash } = self;
-        let (hash, own_hash) = (hex(hash), hex(own_hash));
-        let bank = bank.map_or_else(|| "a bank".to_owned(), |bank| format!("bank {bank}"));
-        if height > own_height {
-            write!(
-                f,
-                "this node has lost blocks {} to {height}: its chain ends at block {own_height} ({own_hash}), and \
-                 {bank} has block {height} ({hash}), which a node of the central bank signed. Nothing is sealed until \
-                 the blocks are recovered: stop the node and start it with --recover-from and the address of a bank \
-                 that keeps whole blocks",
-                own_height.next()
-            )
-        } else {
-            write!(
+        let Lost { height, own_height, .. } = self;
+        let (hash, own_hash) = (hex(&self.hash), hex(&self.own_hash));
+        let (bank, holder) = (self.bank_name(), self.holder());
+        if height <= own_height {
+            return write!(
                 f,
                 "two blocks {height} were signed: {own_hash} here, and {hash} at {bank}. Nothing is sealed. Decide \
                  which chain the network keeps. If it is the banks', start this node on an empty folder with --new and \
-                 --recover-from and a bank's address; if it is this one, {bank} starts on an empty folder"
-            )
+                 --recover-from and the address of {holder}; if it is this one, {bank} starts on an empty folder"
+            );
         }
+        let what = match self.continues {
+            true => format!("this node has lost blocks {} to {height}", own_height.next()),
+            false => format!(
+                "this node has lost blocks up to {height}, or has sealed others in their place (recovery tells which)"
+            ),
+        };
+        write!(
+            f,
+            "{what}: its chain ends at block {own_height} ({own_hash}), and {bank} has block {height} ({hash}), which a \
+             node of the central bank signed. Nothing is sealed until the blocks are recovered: stop the node and start \
+             it with --recover-from and the address of {holder}"
+        )
     }
 }
 
@@ -137,7 +172,11 @@ impl Witnesses {
         for Unresolved { shown, own } in evidence::unresolved(self.archive.store(), &self.archive)? {
             let (height, hash) = (shown.header.height, shown.header.hash());
             let (own_height, own_hash) = own.map_or((tip_height, tip_hash), |own| (height, own));
-            let lost = Lost { bank: None, height, hash, own_height, own_hash };
+            let lost = Lost { bank: None, height, hash, own_height, own_hash, continues: false };
+            // Two blocks at a height say more than one above the chain.
+            if self.lost().is_some_and(|found| found.height <= found.own_height) {
+                continue;
+            }
             tracing::error!(target: "security", "{lost}");
             self.lost.send_replace(Some(lost));
         }
@@ -201,41 +240,71 @@ impl Witnesses {
         Some(middle.clock.plus_ms(now.0.saturating_sub(middle.own_clock.0)))
     }
 
-    /// Compares a bank's newest header with this node's chain.
-    fn compare(&self, bank: BankId, known: &SignedHeader) -> Result<(), Status> {
-        let (height, hash) = (known.header.height, known.header.hash());
-        let (own_height, own_hash) = self.ledger.read(|ledger| (ledger.height(), ledger.tip_hash()));
-        let (own_height, own_hash) = if height > own_height {
-            (own_height, own_hash)
-        } else {
-            let own = self.archive.header(height).map_err(|error| Status::data_loss(error.to_string()))?;
-            let Some((own, _)) = own else { return Ok(()) };
-            (height, own.header.hash())
-        };
-        if height == own_height && hash == own_hash {
-            return Ok(());
+    /// Compares a bank's headers with this node's chain.
+    fn compare(&self, (bank, keeps_blocks): (BankId, bool), testimony: &v1::Testimony) -> Result<(), Status> {
+        let read = |header: &Option<v1::SignedHeader>| header.as_ref().map(header_from_message).transpose();
+        let Some(newest) = read(&testimony.newest)? else { return Ok(()) };
+        let at_head = read(&testimony.at_head)?;
+        let mut found = None;
+        // The lower one first: two blocks at one height are no loss.
+        for known in at_head.iter().chain([&newest]) {
+            if let Some((own_height, own_hash)) = self.contradiction(known)? {
+                found = Some((known, own_height, own_hash));
+                break;
+            }
         }
-        let is_signed = self.ledger.read(|ledger| {
-            let (network, members) = (ledger.network(), ledger.members());
-            known.check_by_members(network, members.header_signatures(), members)
-        });
-        if let Err(error) = is_signed {
+        let Some((known, own_height, own_hash)) = found else { return Ok(()) };
+        let (height, hash) = (known.header.height, known.header.hash());
+        if let Err(error) = self.check_signatures(known, &testimony.membership_changes) {
             tracing::warn!(target: "security", %bank, %height, %error, "a bank shows a header that is not of this chain, and whose signatures do not verify");
             return Err(Status::failed_precondition(format!(
                 "header {height} of bank {bank} is not of this chain: {error}"
             )));
         }
-        let lost = Lost { bank: Some(bank), height, hash, own_height, own_hash };
+        let continues = at_head.as_ref().is_some_and(|at_head| at_head.header.height == own_height);
+        let lost = Lost { bank: Some((bank, keeps_blocks)), height, hash, own_height, own_hash, continues };
         self.keep(&lost, known);
-        Err(refusal(&lost))
+        Err(refusal(&self.lost().unwrap_or(lost)))
+    }
+
+    /// This node's block that a header contradicts, or its newest one if the header is above it; `None` if the header
+    /// is of this chain.
+    fn contradiction(&self, known: &SignedHeader) -> Result<Option<(Height, [u8; 32])>, Status> {
+        let (height, hash) = (known.header.height, known.header.hash());
+        let (own_height, own_hash) = self.ledger.read(|ledger| (ledger.height(), ledger.tip_hash()));
+        if height > own_height {
+            return Ok(Some((own_height, own_hash)));
+        }
+        let own = self.archive.header(height).map_err(|error| Status::data_loss(error.to_string()))?;
+        Ok(own.map(|(own, _)| (height, own.header.hash())).filter(|(_, own)| *own != hash))
+    }
+
+    /// Checks that nodes of the central bank signed a header, by the members here, or by those to which membership
+    /// changes lead that this node lacks: from its own newest one on, or from genesis.
+    fn check_signatures(&self, header: &SignedHeader, changes: &[v1::MembershipChange]) -> Result<(), ProofError> {
+        let (present, genesis) = self.ledger.read(|ledger| {
+            let members = ledger.members();
+            let present = header.check_by_members(ledger.network(), members.header_signatures(), members);
+            (present, FollowedMembership::of(ledger.genesis()))
+        });
+        if present.is_ok() || changes.is_empty() {
+            return present;
+        }
+        let theirs = || changes.iter().filter_map(|change| MembershipChange::from_bytes(&change.change).ok());
+        let own = self.archive.membership_changes(Height(0), usize::MAX).unwrap_or_default();
+        let own = own.iter().filter_map(|(_, change)| MembershipChange::from_bytes(change).ok());
+        let by_theirs = followed(genesis.clone(), theirs()).check_header(header);
+        by_theirs.or_else(|_| followed(followed(genesis, own), theirs()).check_header(header))
     }
 
     /// Stores the evidence, and seals nothing from now on.
     fn keep(&self, lost: &Lost, known: &SignedHeader) {
         let is_new = self.lost.send_if_modified(|found| {
-            let is_new = found.is_none();
-            found.get_or_insert_with(|| lost.clone());
-            is_new
+            let says_more = found.as_ref().is_none_or(|found| lost.says_more_than(found));
+            if says_more {
+                *found = Some(lost.clone());
+            }
+            says_more
         });
         if !is_new {
             return;
@@ -248,6 +317,16 @@ impl Witnesses {
     }
 }
 
+/// Membership as far as changes are proved; those that were followed before are passed over.
+fn followed(mut membership: FollowedMembership, changes: impl Iterator<Item = MembershipChange>) -> FollowedMembership {
+    for change in changes {
+        if change.height() > membership.height() && membership.follow(&change).is_err() {
+            break;
+        }
+    }
+    membership
+}
+
 /// The answer to every call while blocks are missing.
 fn refusal(lost: &Lost) -> Status {
     of_reason(Reason::LostBlocks, lost.to_string())
@@ -258,14 +337,17 @@ impl Witness for Witnesses {
         Witnesses::require_whole(self)
     }
 
-    fn testify(&self, role: Role, id: MemberId, testimony: v1::Testimony) -> Result<(), Status> {
+    fn testify(
+        &self,
+        (role, id): (Role, MemberId),
+        testimony: v1::Testimony,
+        keeps_blocks: bool,
+    ) -> Result<(), Status> {
         if role != Role::Bank {
             return Ok(());
         }
         let bank = BankId(id.0);
-        if let Some(newest) = &testimony.newest {
-            self.compare(bank, &header_from_message(newest)?)?;
-        }
+        self.compare((bank, keeps_blocks), &testimony)?;
         if let Some(lost) = self.lost() {
             return Err(refusal(&lost));
         }

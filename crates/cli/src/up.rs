@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cbdc_client::bank_office::IssuanceAnswer;
-use cbdc_client::{Amount, BankId, Class, IssuanceKind, WalletFile, random_id};
+use cbdc_client::{Amount, BankId, Class, ClientError, IssuanceKind, WalletFile, random_id};
 use cbdc_devnet::{InProcess, Network, NetworkError, Processes};
 use clap::Args;
 use serde_json::{Value, json};
@@ -77,13 +77,15 @@ impl Up {
             _ = &mut stop => return Ok(()),
         };
         let ready = tokio::select! {
-            prepared = prepare(&network) =>
-                prepared.context("the network runs, but its money and wallets could not be set up").map(|()| true),
+            prepared = prepare_or_say_why(&network) => prepared.map(|()| true),
             _ = &mut stop => Ok(false),
         };
         let outcome = match ready {
             Ok(true) => {
                 self.welcome(&network, is_new, begun.elapsed(), output).await?;
+                if let Some(why) = central_bank_failure(&network).await {
+                    output.note(&format!("\nThe central bank does not serve: {why}"));
+                }
                 running.until_stopped(&network, stop, output).await
             }
             Ok(false) => Ok(()),
@@ -255,6 +257,21 @@ async fn watch(processes: &mut Processes) -> NetworkError {
             return error;
         }
     }
+}
+
+/// Why the central bank answers nothing, if it does not: it has lost blocks, for one.
+async fn central_bank_failure(network: &Network) -> Option<ClientError> {
+    let asked = async { network.chain(network.central_bank()).await?.header(None).await };
+    asked.await.err().filter(|error| !matches!(error, ClientError::NotFound(_)))
+}
+
+/// Prepares the network's money and wallets. Where the central bank does not serve, that is the reason.
+async fn prepare_or_say_why(network: &Network) -> anyhow::Result<()> {
+    let Err(error) = prepare(network).await else { return Ok(()) };
+    Err(error.context(match central_bank_failure(network).await {
+        Some(why) => format!("the network runs, but the central bank does not serve: {why}"),
+        None => "the network runs, but its money and wallets could not be set up".to_owned(),
+    }))
 }
 
 /// Issues CBDC to every bank and opens, links and funds the named wallets, unless that is done already.

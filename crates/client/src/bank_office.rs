@@ -140,9 +140,9 @@ impl BankOffice {
         self.connection.ask(self.connection.bank().list_deposits(request)).await
     }
 
-    /// Accepts the deposits in doubt as the statement with this number shows them, with these balances set: all or none,
-    /// however many they are. Refused with `DEPOSITS_IN_DOUBT` unless that statement was shown last, or if something
-    /// has changed since. False if they were not in doubt: nothing is done, so that it is safe to repeat.
+    /// Accepts the deposits in doubt as the statement with this number shows them, with these balances set: all or
+    /// none, however many they are. Refused with `DEPOSITS_IN_DOUBT` unless that statement was shown last, or if
+    /// something has changed since. False if they were not in doubt: nothing is done, so that it is safe to repeat.
     pub async fn accept_deposits(
         &self,
         statement: u64,

@@ -53,11 +53,11 @@ pub trait Witness: Send + Sync {
     /// The status to answer every call with.
     fn require_whole(&self) -> Result<(), Status>;
 
-    /// Takes a member's testimony.
+    /// Takes the testimony of a member, which keeps whole blocks or filtered ones.
     ///
     /// # Errors
     /// The status to refuse the stream with: the node must not be followed.
-    fn testify(&self, role: Role, id: MemberId, testimony: v1::Testimony) -> Result<(), Status>;
+    fn testify(&self, member: (Role, MemberId), testimony: v1::Testimony, keeps_blocks: bool) -> Result<(), Status>;
 }
 
 /// Membership changes that are read at once.
@@ -76,9 +76,14 @@ pub struct ChainService {
 }
 
 impl ChainService {
-    fn hear(&self, (role, id): (Role, MemberId), testimony: Option<v1::Testimony>) -> Result<(), Status> {
+    fn hear(
+        &self,
+        member: (Role, MemberId),
+        testimony: Option<v1::Testimony>,
+        keeps_blocks: bool,
+    ) -> Result<(), Status> {
         match (&self.witness, testimony) {
-            (Some(witness), Some(testimony)) => witness.testify(role, id, testimony),
+            (Some(witness), Some(testimony)) => witness.testify(member, testimony, keeps_blocks),
             _ => Ok(()),
         }
     }
@@ -170,9 +175,10 @@ impl v1::chain_server::Chain for ChainService {
     async fn follow(&self, request: Request<v1::FollowRequest>) -> Result<Response<Self::FollowStream>, Status> {
         let member = self.membership.require(&request, &Role::ALL)?;
         let peer = Peer::of(&request);
-        self.require_blocks()?;
         let v1::FollowRequest { from_height, testimony } = request.into_inner();
-        self.hear(member, testimony)?;
+        // Also where blocks are known to be lost: this bank may tell more of them.
+        self.hear(member, testimony, true)?;
+        self.require_blocks()?;
         let mut next = Height(from_height.max(1));
         let mut announced = self.ledger.announced();
         let closed = self.ledger.closed().clone();
@@ -213,8 +219,8 @@ impl v1::chain_server::Chain for ChainService {
             filtered_blocks.ok_or_else(|| not_served("only the central bank makes filtered blocks"))?;
         let bank = BankId(member.0);
         let v1::FollowFilteredBlocksRequest { from_height, testimony } = request.into_inner();
+        self.hear((role, member), testimony, false)?;
         self.require_whole()?;
-        self.hear((role, member), testimony)?;
         filtered_blocks.asked_for(bank);
         let mut next = Height(from_height.max(1));
         let mut announced = self.ledger.announced();

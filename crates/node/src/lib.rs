@@ -7,6 +7,7 @@
 //! | [`data_folder`] | whose data a folder holds |
 //! | [`state`] | the ledger that one thread writes and all services read |
 //! | [`membership`] | the members at the other end of connections, and their roles |
+//! | [`followed_keys`] | members' node keys, also those that replaced the ones in this node's ledger |
 //! | [`archive`] | blocks on disk: headers, block proposals, outcomes |
 //! | [`recovery`] | checkpoints: writing one, starting from one |
 //! | [`checkpoints`] | their schedule, and the thread that writes them |
@@ -47,6 +48,7 @@ pub mod descriptors;
 pub mod evidence;
 pub mod filtered_blocks;
 pub mod folder_watch;
+pub mod followed_keys;
 pub mod limits;
 pub mod look_up;
 pub mod membership;
@@ -69,6 +71,7 @@ pub use checkpoints::Checkpoints;
 pub use config::{ConfigError, load_config};
 pub use data_folder::{DataFolderError, Owner};
 pub use filtered_blocks::FilteredBlocks;
+pub use followed_keys::RoleKeys;
 pub use limits::Limits;
 pub use look_up::look_up;
 pub use membership::Membership;

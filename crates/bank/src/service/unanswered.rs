@@ -13,9 +13,9 @@
 //! A node that stops in an orderly way leaves a [mark](Unanswered::mark): the accounts whose records are in doubt, and
 //! until when. The next one [takes](Unanswered::take_mark) it: the mark is deleted, durably, before anything is sent.
 //! Without one, or where it comes with a copy of the folder ([`crate::orderly_stop`]), nothing is known of what the
-//! process before had sent, and every record is in doubt for as long as one may be valid. The same holds from the moment
-//! at which the chain shows that the folder is older than the bank ([`crate::deposit_doubt`]), and of an empty folder,
-//! until the chain shows that the bank is new ([`crate::catching_up`]).
+//! process before had sent, and every record is in doubt for as long as one may be valid. The same holds from the
+//! moment at which the chain shows that the folder is older than the bank ([`crate::deposit_doubt`]), and of an empty
+//! folder, until the chain shows that the bank is new ([`crate::catching_up`]).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cbdc_client::NodeName;
 use cbdc_devnet::{Network, NetworkSpec, Ports};
-use cbdc_ledger::command::{Head, Payment, PaymentKind, Record};
+use cbdc_ledger::command::{Choice, GovernanceAction, Head, Payment, PaymentKind, Record};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
 use cbdc_proto::convert::payment_to_message;
@@ -252,4 +252,112 @@ async fn a_central_bank_without_the_banks_blocks_answers_everything_with_that_an
         bank.shutdown().await;
         central_bank.shutdown().await;
     }
+}
+
+/// Waits until the central bank says why it serves nothing, as a bank has shown it.
+async fn hindrance(network: &Network, bank: u16) -> String {
+    for _ in 0..400 {
+        let asked = ChainClient::new(channel(network, 1)).get_header(v1::GetHeaderRequest { height: None }).await;
+        match asked {
+            Err(status) if status.message().contains(&format!("bank {bank}")) => return status.message().to_owned(),
+            _ => tokio::time::sleep(Duration::from_millis(25)).await,
+        }
+    }
+    panic!("bank {bank} has not shown what was lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_blocks_in_the_place_of_lost_ones_are_called_so_at_once() {
+    let (network, folder) = network();
+    let (data, older) = (central_bank_config(&network).data_dir, folder.path().join("older"));
+    let nodes = Nodes::start(&network).await;
+    assert!(open_wallet(&network, 1).await.unwrap().settled);
+    nodes.stop().await;
+    copy_folder(&data, &older);
+    let nodes = Nodes::start(&network).await;
+    for number in 2..=5 {
+        assert!(open_wallet(&network, number).await.unwrap().settled);
+    }
+    until("the banks follow", || nodes.banks.iter().all(|bank| bank.height().0 == 5)).await;
+    nodes.stop().await;
+    std::fs::remove_dir_all(&data).unwrap();
+    copy_folder(&older, &data);
+    // Nobody is there to show what was lost, and others are sealed.
+    let config = cbdc_central_bank::Config { wait_for_banks_ms: 0, ..central_bank_config(&network) };
+    let central_bank = cbdc_central_bank::start(config).await.unwrap();
+    for number in 7..=8 {
+        assert!(open_wallet(&network, number).await.unwrap().settled);
+    }
+    assert_eq!(central_bank.height().0, 3);
+    let bank = cbdc_bank::start(bank_config(&network, 1)).await.unwrap();
+    let said = hindrance(&network, 1).await;
+    assert!(said.contains("two blocks 3 were signed") && !said.contains("lost"), "{said}");
+    bank.shutdown().await;
+    central_bank.shutdown().await;
+    assert!(audit(&network).iter().any(|finding| finding.starts_with("block 3")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn banks_are_believed_by_a_central_bank_restored_to_before_its_signing_key_was_replaced() {
+    let (network, folder) = network();
+    let first = central_bank_config(&network);
+    let (other, _other_folder) = self::network();
+    let new_key = central_bank_config(&other).signing_key;
+    let older = folder.path().join("older");
+    let nodes = Nodes::start(&network).await;
+    assert!(open_wallet(&network, 1).await.unwrap().settled);
+    nodes.stop().await;
+    copy_folder(&first.data_dir, &older);
+
+    // The committee replaces the key that signs headers; the certificate stays.
+    let mut nodes = Nodes::start(&network).await;
+    let node_key = network.identity(Role::CentralBank, MemberId(1)).unwrap().public_key();
+    let signing_key = cbdc_client::read_signing_key(&new_key).unwrap().public_key();
+    let (role, id) = (Role::CentralBank, MemberId(1));
+    let action = GovernanceAction::ReplaceKeys { role, id, signing_key, node_key: Some(node_key) };
+    let now = Timestamp(wall_clock().0);
+    let seat = |id| network.governance(Role::Committee, MemberId(id)).unwrap();
+    let (_, number) = seat(1).propose(vec![action], now, now.plus_ms(60_000)).await.unwrap().result().unwrap();
+    drop(seat(2).vote(number, Choice::Approve).await);
+    let stopped = tokio::time::timeout(Duration::from_secs(20), nodes.central_bank.stopped()).await.expect("it stops");
+    assert!(stopped.unwrap_err().to_string().contains("replaced the key"));
+    nodes.central_bank.shutdown().await;
+    let second = cbdc_central_bank::Config { signing_key: new_key, ..first.clone() };
+    nodes.central_bank = cbdc_central_bank::start(second.clone()).await.unwrap();
+    for number in 2..=3 {
+        assert!(open_wallet(&network, number).await.unwrap().settled);
+    }
+    let expected = newest(&network).await;
+    let height = nodes.central_bank.height();
+    until("the banks follow", || nodes.banks.iter().all(|bank| bank.height() == height)).await;
+    nodes.stop().await;
+    std::fs::remove_dir_all(&first.data_dir).unwrap();
+    copy_folder(&older, &first.data_dir);
+
+    // Evidence of before is recalled; a bank that keeps whole blocks says more than one that does not.
+    for witness in [2, 1] {
+        let central_bank = cbdc_central_bank::start(first.clone()).await.unwrap();
+        let bank = cbdc_bank::start(bank_config(&network, witness)).await.unwrap();
+        let said = hindrance(&network, witness).await;
+        let expected = match witness {
+            2 => format!("lost blocks 2 to {height}"),
+            // Once it serves nothing, no bank can compare its chain with the one here.
+            _ => "the address of bank 1, which keeps whole blocks".to_owned(),
+        };
+        assert!(said.contains(&expected), "{said}");
+        assert_eq!(open_wallet(&network, 9).await.unwrap_err().code(), Code::Unavailable);
+        assert_eq!(central_bank.height().0, 1, "nothing is sealed");
+        bank.shutdown().await;
+        central_bank.shutdown().await;
+    }
+    // With the new key, which signs again only above the blocks that the former one has signed.
+    let bank = cbdc_bank::start(bank_config(&network, 1)).await.unwrap();
+    let recover_from = Some(network.address(NodeName::Bank(BankId(1))).unwrap().to_string());
+    let central_bank = cbdc_central_bank::start(cbdc_central_bank::Config { recover_from, ..second }).await.unwrap();
+    assert_eq!(newest(&network).await, expected, "the chain is the one that was settled");
+    assert!(open_wallet(&network, 4).await.unwrap().settled);
+    until("the bank follows", || bank.height() > height).await;
+    bank.shutdown().await;
+    central_bank.shutdown().await;
+    assert_eq!(audit(&network), [""; 0]);
 }

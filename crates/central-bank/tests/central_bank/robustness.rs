@@ -238,7 +238,7 @@ async fn the_clocks_of_most_banks_are_believed_before_the_node_s_own() {
         let node = central_bank.start().await;
         for bank in [1, 2] {
             let ahead_ms = if dissenting.contains(&bank) { 3_600_000 } else { 0 };
-            let testimony = Some(v1::Testimony { newest: None, clock_ms: now_ms() + ahead_ms });
+            let testimony = Some(v1::Testimony { clock_ms: now_ms() + ahead_ms, ..v1::Testimony::default() });
             let mut chain = v1::chain_client::ChainClient::new(central_bank.channel(&node, Role::Bank, bank));
             chain.follow(v1::FollowRequest { from_height: 1, testimony }).await.unwrap();
         }
