@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
+use crate::wallet::format::grouped;
 
 /// Close an empty wallet, as the customer's bank
 #[derive(Args, Debug)]
@@ -37,7 +38,7 @@ impl CloseWallet {
         output.print(object, || {
             fields(&[
                 ("closed", self.name.clone()),
-                ("account", account.to_string()),
+                ("account", grouped(account)),
                 ("bank", account.bank.to_string()),
                 ("position", position.to_string()),
             ])

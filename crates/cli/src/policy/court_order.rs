@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::exit::Usage;
 use crate::network::NetworkArgument;
 use crate::output::Output;
+use crate::wallet::format::grouped;
 
 #[derive(Args, Debug)]
 struct Order {
@@ -72,7 +73,7 @@ impl Order {
             "height": position.height.0,
             "index": position.index,
         });
-        output.print(object, || format!("{word} {} on {account} at {position}", anchor.show(amount)));
+        output.print(object, || format!("{word} {} on {} at {position}", anchor.show(amount), grouped(account)));
         Ok(())
     }
 }
@@ -120,7 +121,7 @@ impl Seize {
                 0 => String::new(),
                 lacking => format!("; {} more is a lien on later credits", anchor.show(Amount::from_minor(lacking))),
             };
-            format!("seized {taken} from {account}, paid to {to} at {position}{lien}")
+            format!("seized {taken} from {}, paid to {} at {position}{lien}", grouped(account), grouped(to))
         });
         Ok(())
     }

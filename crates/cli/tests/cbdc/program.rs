@@ -182,7 +182,9 @@ fn the_committee_and_the_court_decide() {
         std::thread::sleep(Duration::from_millis(50));
     }
 
-    assert_eq!(code(dir, &["policy", "freeze", "alice", "985"]), 0);
+    let frozen = run(dir, &["policy", "freeze", "alice", "985"]);
+    let text = String::from_utf8_lossy(&frozen.stdout);
+    assert!(frozen.status.success() && text.contains(" 0000 1000 0000 001 at "), "{text}");
     assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "6"]), 3);
     assert_eq!(code(dir, &["policy", "unfreeze", "alice", "985"]), 0);
     assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "6"]), 0);
@@ -322,6 +324,8 @@ fn a_bank_reports_its_deposits_pays_reserves_and_closes_an_empty_wallet() {
     assert_eq!(code(dir, &["bank", "close-wallet", "alice"]), 3, "there is money on it");
     assert_eq!(code(dir, &["wallet", "defund", "alice", "1000"]), 0);
     assert_eq!(minor(&object(dir, &["bank", "report-deposits", "--bank", "1"]), "deposits_minor"), 100_000);
+    let text = String::from_utf8(run(dir, &["bank", "deposits", "--bank", "1"]).stdout).unwrap();
+    assert!(text.contains(" 0000 1000 0000 001 "), "people read account numbers in groups of four: {text}");
     let deposits = object(dir, &["bank", "deposits", "--bank", "1"]);
     assert_eq!((&deposits["in_doubt"], &deposits["deposits"][0]["balance_minor"]), (&false.into(), &100_000.into()));
     let accept = ["bank", "accept-deposits", "--bank", "1", "--statement", "7", "--set"];
