@@ -2,6 +2,7 @@
 //! fall behind, join and leave. No test asserts a time; each is bounded by [`network::TIMEOUT`].
 
 mod network;
+mod random_faults;
 
 use std::sync::Arc;
 use std::time::Duration;
