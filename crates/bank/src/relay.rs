@@ -237,13 +237,13 @@ impl Relay {
         let reachable = self.reachable.clone();
         // If the relay has stopped, dropping the submission answers it as unknown.
         let _ = self.queue.send(Submission { commands, count, entered: Instant::now(), answer, _permit: permit });
+        let began = tokio::time::Instant::now();
+        let (mut until, last) = match patience {
+            Patience::Exactly(wait) => (began + wait, began + wait),
+            Patience::Usual if self.is_reachable() => (began + PATIENCE, began + PATIENCE),
+            Patience::Usual => (began + PATIENCE_UNREACHABLE, began + PATIENCE),
+        };
         Ok(async move {
-            let began = tokio::time::Instant::now();
-            let (mut until, last) = match patience {
-                Patience::Exactly(wait) => (began + wait, began + wait),
-                Patience::Usual if *reachable.borrow() => (began + PATIENCE, began + PATIENCE),
-                Patience::Usual => (began + PATIENCE_UNREACHABLE, began + PATIENCE),
-            };
             loop {
                 match tokio::time::timeout_at(until, &mut heard).await {
                     Ok(Ok(relayed)) => return relayed,
