@@ -267,7 +267,8 @@ impl DepositService {
         let is_over = books.catching_up.is_over();
         if self.caught_up.send_if_modified(|before| std::mem::replace(before, is_over) != is_over) && is_over {
             tracing::info!(height = %books.height, "the replica has caught up: deposits are served");
-            if books.catching_up.is_new() {
+            // Deposits that came into doubt on the way show that this folder is no first start.
+            if books.catching_up.is_new() && !books.doubt.in_doubt() {
                 self.unanswered.nothing_was_sent_before();
             }
         }

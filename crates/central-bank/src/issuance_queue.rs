@@ -64,6 +64,8 @@ pub struct IssuanceQueue {
     waiting: Arc<Mutex<Waiting>>,
     /// Held while an order is signed, so that sequence numbers are taken in turn.
     signing: Arc<tokio::sync::Mutex<()>>,
+    /// Held while an entry is looked up and kept, so that none is written over another.
+    keeping: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl IssuanceQueue {
@@ -90,6 +92,7 @@ impl IssuanceQueue {
             store,
             waiting,
             signing: Arc::default(),
+            keeping: Arc::default(),
         })
     }
 
@@ -121,6 +124,7 @@ impl IssuanceQueue {
 
     async fn wait_for_operator(&self, request: Signed<IssuanceRequest>) -> Result<(), Outcome> {
         let (bank, sequence) = (request.record.bank, request.record.head.sequence);
+        let _keeping = self.keeping.lock().await;
         {
             let mut waiting = self.lock();
             self.drop_settled(&mut waiting);
@@ -141,7 +145,7 @@ impl IssuanceQueue {
         self.keep((bank, sequence), entry).await
     }
 
-    /// Makes an entry durable, then adds it to the table.
+    /// Makes an entry durable, then adds it to the table. `keeping` is held.
     async fn keep(&self, key: RequestKey, entry: Entry) -> Result<(), Outcome> {
         let mut batch = WriteBatch::new();
         let mut value = vec![if entry.rejected { REJECTED } else { WAITS }];
@@ -187,6 +191,7 @@ impl IssuanceQueue {
         if !self.is_unused(&entry.request) {
             return Ok(false);
         }
+        let _keeping = self.keeping.lock().await;
         self.keep(key, Entry { rejected: true, ..entry }).await?;
         barred.reject();
         Ok(true)

@@ -153,27 +153,35 @@ impl BackOfficeService {
         if !self.context.deposits.has_shown(statement) {
             return Err(other_statement(statement));
         }
-        let several = request.more || request.balances_total > 0;
-        let kept = match several {
-            true => self.staged_balances.add(statement, balances).map_err(two)?,
-            false => balances,
+        let balances = if request.more || request.balances_total > 0 {
+            let another = |account| {
+                let sentence = format!(
+                    "expected the balance of {account} that an earlier request had, found another; nothing was done: \
+                     send all again"
+                );
+                invalid("balances", sentence)
+            };
+            let kept = self.staged_balances.add(statement, balances).map_err(another)?;
+            if request.more {
+                return Ok(v1::AcceptDepositsResponse { accepted: false, kept });
+            }
+            // Whatever becomes of them, they are not kept any longer: a corrected set begins anew.
+            let all = self.staged_balances.take();
+            let expected = request.balances_total;
+            if kept != expected {
+                let sentence =
+                    format!("expected {expected} in all requests, found {kept}; nothing was done: send all again");
+                return Err(invalid("balances_total", sentence));
+            }
+            all
+        } else {
+            balances
         };
-        if request.more {
-            return Ok(v1::AcceptDepositsResponse { accepted: false, kept: kept.len() as u64 });
-        }
-        if several && kept.len() as u64 != request.balances_total {
-            let (expected, found) = (request.balances_total, kept.len());
-            self.staged_balances.clear();
-            let sentence =
-                format!("expected {expected} in all requests, found {found}; nothing was done: send all again");
-            return Err(invalid("balances_total", sentence));
-        }
-        let accepted = self.context.deposits.accept_deposits(statement, kept.into_iter().collect()).await;
+        let accepted = self.context.deposits.accept_deposits(statement, balances.into_iter().collect()).await;
         let accepted = accepted.map_err(|refusal| match refusal.reason {
             Reason::DepositsInDoubt => other_statement(statement),
             _ => of_refusal(&refusal),
         })?;
-        self.staged_balances.clear();
         Ok(v1::AcceptDepositsResponse { accepted, kept: 0 })
     }
 

@@ -34,11 +34,12 @@ struct Staged {
 }
 
 impl StagedBalances {
-    /// Adds balances for a statement, and returns all of them. A balance may come again, as in a repeated request.
+    /// Adds balances for a statement, and returns how many there are now. A balance may come again, as in a repeated
+    /// request.
     ///
     /// # Errors
-    /// The account that has another balance already; none of these is added then.
-    pub fn add(&self, statement: u64, mut balances: Balances) -> Result<Balances, AccountId> {
+    /// The account that has another balance already; all are forgotten then, so that they can be sent again.
+    pub fn add(&self, statement: u64, mut balances: Balances) -> Result<u64, AccountId> {
         let mut staged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if staged.statement != statement {
             *staged = Staged { statement, ..Staged::default() };
@@ -47,15 +48,17 @@ impl StagedBalances {
             staged.balances.get(account).is_some_and(|before| before != balance)
         };
         if let Some((account, _)) = balances.iter().find(|(account, balance)| has_another(account, balance)) {
-            return Err(*account);
+            let account = *account;
+            *staged = Staged::default();
+            return Err(account);
         }
         staged.balances.append(&mut balances);
-        Ok(staged.balances.clone())
+        Ok(staged.balances.len() as u64)
     }
 
-    /// Forgets them.
-    pub fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Staged::default();
+    /// Hands them out, and forgets them.
+    pub fn take(&self) -> Balances {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).balances
     }
 }
 
@@ -73,16 +76,25 @@ mod tests {
     fn balances_of_one_statement_add_up_and_those_of_another_replace_them() {
         let staged = StagedBalances::default();
         let of = |balances: &[(AccountId, Amount)]| each_once(balances.iter().copied()).unwrap();
-        assert_eq!(staged.add(7, of(&[balance(1, 5)])), Ok(of(&[balance(1, 5)])));
-        let both = Ok(of(&[balance(1, 5), balance(2, 6)]));
-        assert_eq!(staged.add(7, of(&[balance(2, 6)])), both);
-        assert_eq!(staged.add(7, of(&[balance(2, 6)])), both, "repeated");
+        assert_eq!(staged.add(7, of(&[balance(1, 5)])), Ok(1));
+        assert_eq!(staged.add(7, of(&[balance(2, 6)])), Ok(2));
+        assert_eq!(staged.add(7, of(&[balance(2, 6)])), Ok(2), "repeated");
+        assert_eq!(staged.take(), of(&[balance(1, 5), balance(2, 6)]));
+        assert_eq!(staged.take(), of(&[]));
+        assert_eq!(staged.add(7, of(&[balance(1, 5)])), Ok(1));
+        assert_eq!(staged.add(8, of(&[balance(3, 1)])), Ok(1));
+        assert_eq!(staged.take(), of(&[balance(3, 1)]));
+    }
+
+    #[test]
+    fn a_balance_that_contradicts_another_lets_all_be_sent_again() {
+        let staged = StagedBalances::default();
+        let of = |balances: &[(AccountId, Amount)]| each_once(balances.iter().copied()).unwrap();
         let account = balance(1, 0).0;
-        assert_eq!(staged.add(7, of(&[balance(3, 6), balance(1, 4)])), Err(account));
-        assert_eq!(staged.add(7, of(&[])), both, "a request with another balance adds nothing");
-        assert_eq!(staged.add(8, of(&[balance(3, 1)])), Ok(of(&[balance(3, 1)])));
-        staged.clear();
-        assert_eq!(staged.add(8, of(&[])), Ok(of(&[])));
         assert_eq!(each_once([balance(1, 5), balance(2, 5), balance(1, 5)]), Err(account));
+        assert_eq!(staged.add(7, of(&[balance(1, 5)])), Ok(1));
+        assert_eq!(staged.add(7, of(&[balance(3, 6), balance(1, 4)])), Err(account));
+        assert_eq!(staged.add(7, of(&[balance(1, 4)])), Ok(1));
+        assert_eq!(staged.take(), of(&[balance(1, 4)]));
     }
 }

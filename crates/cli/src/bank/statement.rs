@@ -15,8 +15,10 @@ use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money, table};
 use crate::wallet::format::grouped_text;
 
-/// The most bytes that are read of a file of balances: some ten million of them.
+/// The most bytes of a file of balances: some ten million of them.
 const BALANCES_BYTES_MAX: u64 = 1 << 30;
+/// The most bytes of one of its lines.
+const LINE_BYTES_MAX: u64 = 1_024;
 
 /// List customers' deposits, with what was corrected from the chain while they are in doubt
 #[derive(Args, Debug)]
@@ -204,9 +206,22 @@ fn read_balances(
     balances: &mut Vec<(AccountId, Amount)>,
 ) -> anyhow::Result<()> {
     let wrong = |what: String| Usage(format!("{}: {what}", file.display()));
-    let reader = File::open(file).map_err(|error| wrong(error.to_string()))?;
-    for (at, line) in (1..).zip(BufReader::new(reader.take(BALANCES_BYTES_MAX)).lines()) {
-        let line = line.map_err(|error| wrong(format!("line {at}: {error}")))?;
+    let mut reader = BufReader::new(File::open(file).map_err(|error| wrong(error.to_string()))?);
+    let (mut line, mut bytes) = (String::new(), 0);
+    for at in 1.. {
+        line.clear();
+        let read = reader.by_ref().take(LINE_BYTES_MAX).read_line(&mut line);
+        let read = read.map_err(|error| wrong(format!("line {at}: {error}")))? as u64;
+        bytes += read;
+        if read == LINE_BYTES_MAX {
+            return Err(wrong(format!("line {at}: expected fewer than {LINE_BYTES_MAX} bytes, found more")).into());
+        }
+        if bytes > BALANCES_BYTES_MAX {
+            return Err(wrong(format!("expected at most {BALANCES_BYTES_MAX} bytes, found more")).into());
+        }
+        if read == 0 {
+            break;
+        }
         if line.trim().is_empty() {
             continue;
         }

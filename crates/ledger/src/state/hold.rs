@@ -21,7 +21,7 @@ use crate::types::time::Timestamp;
 /// The number of holds that one payer may have open.
 pub const HOLDS_MAX: usize = 64;
 /// The number of holds of a payee that are rewritten when the payee's wallet moves.
-pub const HANDED_ON_MAX: usize = 4_096;
+pub const HANDED_ON_MAX: usize = 256;
 
 /// An open hold.
 #[derive(Clone, PartialEq, Eq, Debug)]

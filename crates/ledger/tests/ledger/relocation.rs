@@ -133,7 +133,7 @@ fn listed(ledger: &Ledger, wallet: AccountId) -> Vec<u64> {
 #[test]
 fn however_many_holds_strangers_have_placed_for_a_payee_she_moves_and_they_follow_her() {
     // As many payers with 64 holds each as hold more than twice what a move rewrites.
-    const PAYERS: usize = 2 * 4_096 / 64 + 2;
+    const PAYERS: usize = 2 * 256 / 64 + 2;
     let (mut network, alice, shop) = network();
     let payers: Vec<AccountId> =
         (0..PAYERS).map(|number| network.open(2, &format!("stranger {number}"), Class::HOUSEHOLD)).collect();
