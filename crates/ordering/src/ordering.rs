@@ -4,8 +4,8 @@
 //! 1. Open the log and determine what is known to be committed: what was recorded, and what the caller's checkpoint
 //!    holds; if this member is the only voter, the whole log, because what is durable here is durable on a majority.
 //! 2. Begin to replay that to the caller, from after `resume_after`.
-//! 3. Start openraft. Every member begins a new network's log with the same list of members. A single member elects itself at once,
-//!    and `start` returns when it leads; replay may still be in progress.
+//! 3. Start openraft. Every member begins a new network's log with the same list of members. A single member elects
+//!    itself at once, and `start` returns when it leads; replay may still be in progress.
 //! 4. Among several ([`Ordering::start_among`]): start the elections, and return; who leads is to be watched
 //!    ([`Ordering::leadership`]).
 //!
