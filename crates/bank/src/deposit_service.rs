@@ -740,7 +740,10 @@ impl DepositService {
         books.doubt.moved(batch, account);
         if let Release::GivenBack(reason) = release {
             let what = if entry.payload.topped_up().is_some() { "top-up" } else { "funding" };
-            tracing::warn!(%account, %amount, sequence, %reason, "a {what} will never settle; its amount is back on the deposit");
+            tracing::warn!(
+                %account, %amount, sequence, %reason,
+                "a {what} will never settle; its amount is back on the deposit"
+            );
         }
         match (&entry.payload, release) {
             (OutboxPayload::TopUp(_), _) => {}
@@ -783,8 +786,9 @@ impl Books {
 fn warn_of_doubt(doubt: &DepositDoubt) {
     tracing::error!(
         target: "security", since = %doubt.since(),
-        "this data folder is older than what this bank has done since: deposits are in doubt, and none is shown or moved \
-        until the back office has compared them (cbdc bank deposits) and accepted them (cbdc bank accept-deposits)"
+        "this data folder is older than what this bank has done since: deposits are in doubt, and none is shown or \
+        moved until the back office has compared them (cbdc bank deposits) and accepted them (cbdc bank \
+        accept-deposits)"
     );
 }
 

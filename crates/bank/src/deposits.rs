@@ -21,7 +21,8 @@
 //! |---|---|
 //! | 0, account (u64 big-endian) | balance (8), in transit (8) |
 //! | 1, request id (16) | a credit: account (8), amount (8) |
-//! | 2, request id (16) | a funding: account (8), amount (8), sequence (8), then, once its outcome is known, height (8), index (4), outcome (24) |
+//! | 2, request id (16) | a funding: account (8), amount (8), sequence (8), then, once its outcome is known, |
+//! | | height (8), index (4), outcome (24) |
 //! | 3, request id (16) | what the back office asked for (`request_book`) |
 //! | 4, or 4 and an account | deposits in doubt (`deposit_doubt`) |
 //! | 5 | the folder's last sign of life (`last_alive`) |
@@ -381,7 +382,9 @@ mod tests {
     proptest! {
         /// Deposit + in transit + wallet changes only by credits, and the store agrees with memory.
         #[test]
-        fn money_is_neither_made_nor_lost_between_deposit_and_wallet(steps in proptest::collection::vec(step(), 1..80)) {
+        fn money_is_neither_made_nor_lost_between_deposit_and_wallet(
+            steps in proptest::collection::vec(step(), 1..80)
+        ) {
             let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
             let mut book = DepositBook::load(&store, BANK).unwrap();
             let (mut credited, mut wallets, mut in_flight) = (0_i128, [0_u64; 4], Vec::new());

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::deposit_service::DepositService;
 use crate::deposits::OrderedOutcome;
 use crate::outbox::OutboxKey;
-use crate::relay::{Patience, Relay, Relayed};
+use crate::relay::{Relay, Relayed, Timeout};
 
 /// Commands in one submission.
 const BATCH: usize = 1_024;
@@ -74,7 +74,7 @@ impl Dispatcher {
     async fn submit(&self, due: Vec<(OutboxKey, Bytes)>) -> Submitted {
         let mut commands = BytesMut::with_capacity(due.iter().map(|(_, command)| command.len()).sum());
         due.iter().for_each(|(_, command)| commands.extend_from_slice(command));
-        let relayed = match self.relay.submit(commands.freeze(), due.len(), Patience::Exactly(TIMEOUT)) {
+        let relayed = match self.relay.submit(commands.freeze(), due.len(), Timeout::Exactly(TIMEOUT)) {
             Ok(relayed) => Some(relayed.await),
             Err(_) => None,
         };

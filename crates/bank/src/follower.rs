@@ -192,7 +192,10 @@ impl Follower {
             && let Some(refused) = self.log_limit.count(1)
         {
             let reason = status.message();
-            tracing::error!(target: "security", reason, refused, "the central bank cannot be followed (count since the last such line)");
+            tracing::error!(
+                target: "security", reason, refused,
+                "the central bank cannot be followed (count since the last such line)"
+            );
             self.metrics.security_events(1);
         }
     }
@@ -218,7 +221,10 @@ impl Follower {
                 self.deliveries.send(Delivery::FilteredBlocks(good)).await.map_err(|_| Gone)?;
             }
             if let Some(status) = broken {
-                tracing::warn!(status = %status.message(), "the central bank's filtered blocks can no longer be followed");
+                tracing::warn!(
+                    status = %status.message(),
+                    "the central bank's filtered blocks can no longer be followed"
+                );
                 break;
             }
         }
@@ -270,26 +276,41 @@ impl Follower {
             let was_quiet = std::mem::replace(&mut peer.is_quiet, matches!(ended, PeerEnded::Silent));
             match ended {
                 PeerEnded::Bad(reason) => {
-                    tracing::warn!(target: "security", %address, %reason, for_s = DROPPED_FOR.as_secs(), "a peer bank served bad data and is dropped");
+                    tracing::warn!(
+                        target: "security", %address, %reason, for_s = DROPPED_FOR.as_secs(),
+                        "a peer bank served bad data and is dropped"
+                    );
                     self.metrics.security_events(1);
                     peer.left_alone_until = Some(Instant::now() + DROPPED_FOR);
                 }
                 PeerEnded::Broken(reason) => {
-                    tracing::warn!(%address, %reason, for_s = peer.pause.as_secs(), "a peer bank cannot be followed and is left alone");
+                    tracing::warn!(
+                        %address, %reason, for_s = peer.pause.as_secs(),
+                        "a peer bank cannot be followed and is left alone"
+                    );
                     peer.left_alone_until = Some(Instant::now() + peer.pause);
                     peer.pause = (peer.pause * 2).min(LEFT_ALONE_FOR.1);
                 }
                 PeerEnded::HeldBack(reason) => {
-                    tracing::warn!(target: "security", %address, %reason, for_s = HELD_BACK_FOR.as_secs(), "a peer bank keeps blocks back and is left alone");
+                    tracing::warn!(
+                        target: "security", %address, %reason, for_s = HELD_BACK_FOR.as_secs(),
+                        "a peer bank keeps blocks back and is left alone"
+                    );
                     self.metrics.security_events(1);
                     peer.left_alone_until = Some(Instant::now() + HELD_BACK_FOR);
                 }
                 PeerEnded::Slow(reason) => {
-                    tracing::info!(%address, %reason, for_s = HELD_BACK_FOR.as_secs(), "a peer bank is slow, and another one is asked");
+                    tracing::info!(
+                        %address, %reason, for_s = HELD_BACK_FOR.as_secs(),
+                        "a peer bank is slow, and another one is asked"
+                    );
                     peer.left_alone_until = Some(Instant::now() + HELD_BACK_FOR);
                 }
                 PeerEnded::Silent if !was_quiet => {
-                    tracing::info!(%address, %height, "a peer bank has nothing newer; the peers are asked in turn until one has");
+                    tracing::info!(
+                        %address, %height,
+                        "a peer bank has nothing newer; the peers are asked in turn until one has"
+                    );
                 }
                 PeerEnded::Silent => {}
                 PeerEnded::Replaced => return Ok(()),
@@ -372,8 +393,9 @@ impl Follower {
                         Kept::No => return Ok(held_back(height, &pace)),
                         Kept::Slowly if self.has_another(at, &heads, height) => {
                             let head = pace.head();
-                            let reason = format!("it has brought this bank to block {height}, and block {head} is signed");
-                            return Ok(PeerEnded::Slow(reason));
+                            return Ok(PeerEnded::Slow(format!(
+                                "it has brought this bank to block {height}, and block {head} is signed"
+                            )));
                         }
                         Kept::Slowly | Kept::Yes => continue,
                     }

@@ -26,8 +26,8 @@
 //! | `sessions` | holders' challenges and bearer tokens, without stored state |
 //! | `deposit_service` | deposits and outbox, which change together |
 //! | `deposits`, `outbox` | the deposit book; commands whose outcome is awaited |
-//! | `deposit_doubt`, `last_alive` | a deposit book that is older than what the bank has done; the sign by which it is found |
-//! | `catching_up`, `orderly_stop` | until when deposits wait after a start; whether the folder is the one of the last stop |
+//! | `deposit_doubt`, `last_alive` | a deposit book older than what the bank has done, and how that is found |
+//! | `catching_up`, `orderly_stop` | until when deposits wait after a start; whether the last stop left this folder |
 //! | `request_book` | what the back office asked for under its ids: reserves, issuance |
 //! | `dispatch` | sending the commands of the outbox |
 //! | `own_sequence`, `signing` | the bank's own sequence numbers and signatures |

@@ -97,8 +97,8 @@ pub enum StartError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(
-        "the {what} in {} is that of {owner} at height {height}, and not of bank {bank}: name that bank's own file in the \
-        configuration", path.display()
+        "the {what} in {} is that of {owner} at height {height}, and not of bank {bank}: name that bank's own file in \
+        the configuration", path.display()
     )]
     OtherMembersKey { what: &'static str, path: PathBuf, bank: MemberId, owner: String, height: Height },
     #[error(transparent)]
@@ -229,7 +229,10 @@ impl Node {
                 && unanswered.is_complete()
                 && let Err(error) = unanswered.mark(&*store, times)
             {
-                tracing::warn!(%error, "what was not answered could not be noted: every record counts as in doubt after the next start");
+                tracing::warn!(
+                    %error,
+                    "what was not answered could not be noted: every record counts as in doubt after the next start"
+                );
             }
             if has_ended && let Err(error) = orderly_stop::leave(&folder, &*store) {
                 tracing::debug!(%error, "the mark of an orderly stop could not be left");
@@ -392,19 +395,28 @@ fn check_keys(
         }
     }
     let Some(own) = own else {
-        tracing::warn!(%bank, %height, "this bank is not an active member according to its replica; the central bank will refuse it");
+        tracing::warn!(
+            %bank, %height,
+            "this bank is not an active member according to its replica; the central bank will refuse it"
+        );
         return Ok(());
     };
     let (expected, found) = (own.node_key, node_key);
     if expected != Some(found) {
         let (expected, file) =
             (expected.map_or("none".to_owned(), |key| key.to_string()), config.certificate.display());
-        tracing::warn!(%bank, %height, %file, expected, %found, "the certificate carries another node key than membership names");
+        tracing::warn!(
+            %bank, %height, %file, expected, %found,
+            "the certificate carries another node key than membership names"
+        );
     }
     let (expected, found) = (own.signing_key, signing_key);
     if expected != found {
         let file = config.signing_key.display();
-        tracing::warn!(%bank, %height, %file, %expected, %found, "the signing key is another than membership names; what this bank signs will be refused");
+        tracing::warn!(
+            %bank, %height, %file, %expected, %found,
+            "the signing key is another than membership names; what this bank signs will be refused"
+        );
     }
     Ok(())
 }

@@ -94,7 +94,10 @@ impl SignaturePrecheck {
     /// Logs the number of bad signatures, at intervals.
     pub fn log_bad(&self, bad: u64) {
         if let Some(bad) = self.log_limit.count(bad) {
-            tracing::warn!(target: "security", bad, "customers' commands with bad signatures were refused (count since the last such line)");
+            tracing::warn!(
+                target: "security", bad,
+                "customers' commands with bad signatures were refused (count since the last such line)"
+            );
         }
     }
 

@@ -10,7 +10,7 @@
 //! 4. When the stream breaks, the status of commands in flight is unknown. The same bytes are sent again on the next
 //!    stream, unless their callers have given up: sequence numbers make that safe.
 //! 5. A caller whose deadline passes gets *unknown* for each command. While the central bank is away, callers wait for
-//!    a shorter time ([`Patience`]), unless it comes back meanwhile.
+//!    a shorter time ([`Timeout`]), unless it comes back meanwhile.
 //! 6. When a stream opens, and after a second without an answer, the relay asks the central bank whether it settles. It
 //!    counts as reachable while a stream is open and something was received within the last 3 seconds: also one that
 //!    waits for banks after its start, and says so.
@@ -99,7 +99,7 @@ pub struct Overloaded;
 
 /// The longest wait for an answer.
 #[derive(Clone, Copy, Debug)]
-pub enum Patience {
+pub enum Timeout {
     /// 10 s; 2 s while the central bank cannot be reached. One that can be reached again by then has the rest of the
     /// 10 s.
     Usual,
@@ -108,10 +108,10 @@ pub enum Patience {
 }
 
 /// The usual longest wait, and that while the central bank cannot be reached.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PATIENCE_UNREACHABLE: Duration = Duration::from_secs(2);
-/// The interval at which a caller looks whether the central bank can be reached again.
-const PATIENCE_LOOK: Duration = Duration::from_millis(100);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT_UNREACHABLE: Duration = Duration::from_secs(2);
+/// The interval at which a caller checks whether the central bank can be reached again.
+const REACHABLE_POLL: Duration = Duration::from_millis(100);
 
 /// What the central bank does, as far as this bank knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -221,7 +221,7 @@ impl Relay {
     }
 
     /// Submits commands: `count` of them, back to back. The answer comes in the commands' order, or is *unknown* once
-    /// the caller's patience ends.
+    /// the caller's timeout has passed.
     ///
     /// # Errors
     /// The queue is full; nothing was sent.
@@ -229,7 +229,7 @@ impl Relay {
         &self,
         commands: Bytes,
         count: usize,
-        patience: Patience,
+        timeout: Timeout,
     ) -> Result<impl Future<Output = Relayed> + Send + use<>, Overloaded> {
         let permits = u32::try_from(count).map_err(|_| Overloaded)?;
         let permit = self.capacity.clone().try_acquire_many_owned(permits).map_err(|_| Overloaded)?;
@@ -238,16 +238,16 @@ impl Relay {
         // If the relay has stopped, dropping the submission answers it as unknown.
         let _ = self.queue.send(Submission { commands, count, entered: Instant::now(), answer, _permit: permit });
         let began = tokio::time::Instant::now();
-        let (mut until, last) = match patience {
-            Patience::Exactly(wait) => (began + wait, began + wait),
-            Patience::Usual if self.is_reachable() => (began + PATIENCE, began + PATIENCE),
-            Patience::Usual => (began + PATIENCE_UNREACHABLE, began + PATIENCE),
+        let (mut until, last) = match timeout {
+            Timeout::Exactly(wait) => (began + wait, began + wait),
+            Timeout::Usual if self.is_reachable() => (began + ANSWER_TIMEOUT, began + ANSWER_TIMEOUT),
+            Timeout::Usual => (began + ANSWER_TIMEOUT_UNREACHABLE, began + ANSWER_TIMEOUT),
         };
         Ok(async move {
             loop {
                 match tokio::time::timeout_at(until, &mut heard).await {
                     Ok(Ok(relayed)) => return relayed,
-                    Err(_) if until < last && *reachable.borrow() => until = last.min(until + PATIENCE_LOOK),
+                    Err(_) if until < last && *reachable.borrow() => until = last.min(until + REACHABLE_POLL),
                     _ => return Relayed::unknown(count),
                 }
             }
@@ -325,7 +325,10 @@ impl Link {
                 Err(status) => status,
             };
             if std::mem::take(&mut was_reachable) {
-                tracing::warn!(address = %self.central_bank.address, status = %broken.message(), "the central bank cannot be reached; trying again until it can");
+                tracing::warn!(
+                    address = %self.central_bank.address, status = %broken.message(),
+                    "the central bank cannot be reached; trying again until it can"
+                );
             }
             tokio::select! {
                 () = self.wait(pause) => {}
@@ -517,7 +520,10 @@ impl Link {
             other => {
                 let found = other.map_or_else(|reason| reason, |answers| format!("{} answers", answers.len()));
                 let expected = sent.count;
-                tracing::error!(batch, expected, %found, "the central bank's answer does not fit the batch; its commands stay unknown");
+                tracing::error!(
+                    batch, expected, %found,
+                    "the central bank's answer does not fit the batch; its commands stay unknown"
+                );
                 return;
             }
         };
@@ -577,14 +583,14 @@ mod tests {
         (relay, submissions, tell)
     }
 
-    /// The answer to a caller whose submission is answered some time after the usual patience with a central bank that
+    /// The answer to a caller whose submission is answered some time after the usual timeout with a central bank that
     /// is away.
     async fn answered_late(comes_back: bool) -> Answer {
         let (relay, mut submissions, tell) = relay();
-        let waiting = tokio::spawn(relay.submit(Bytes::from_static(&[0]), 1, Patience::Usual).unwrap());
+        let waiting = tokio::spawn(relay.submit(Bytes::from_static(&[0]), 1, Timeout::Usual).unwrap());
         let submission = submissions.recv().await.unwrap();
         tell.send_replace(comes_back);
-        tokio::time::sleep(PATIENCE_UNREACHABLE + 3 * PATIENCE_LOOK).await;
+        tokio::time::sleep(ANSWER_TIMEOUT_UNREACHABLE + 3 * REACHABLE_POLL).await;
         let answers = Answers::all(Answer::ordered(Height(3), 0, Outcome::settled()), 1);
         drop(submission.answer.send(Relayed { answers, resent: false }));
         waiting.await.unwrap().answers.only().unwrap()

@@ -64,8 +64,8 @@ pub enum BlockError {
     #[error("block {height} has a command that nobody signed: {error}")]
     Signature { height: Height, error: VerificationError },
     #[error(
-        "block {height}, applied here, is not the one that the central bank signed: {what}; audit the chain before this \
-        node is started again"
+        "block {height}, applied here, is not the one that the central bank signed: {what}; audit the chain before \
+        this node is started again"
     )]
     Diverged { height: Height, what: String },
     #[error("block {height} cannot be followed: {error}")]
@@ -94,7 +94,8 @@ pub enum ReplayError {
     #[error("block {height} of this node's archive cannot be read: {error}")]
     Unreadable { height: Height, error: DecodeError },
     #[error(
-        "block {height} of this node's archive does not verify: applied again, it gives another header or other outcomes than were stored; restore this node's data folder"
+        "block {height} of this node's archive does not verify: applied again, it gives another header or other \
+        outcomes than were stored; restore this node's data folder"
     )]
     Diverged { height: Height },
     #[error("block {height} of this node's archive does not verify: {what}; restore this node's data folder")]

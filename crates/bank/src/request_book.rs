@@ -8,7 +8,8 @@
 //! # Layout of [`Column::Deposits`], each record sealed under its key, integers little-endian
 //! | key | value |
 //! |---|---|
-//! | 3, request id (16) | kind (1), bank paid (2), amount (8), sequence (8), valid until (8), key version (4), state (1), then, once its outcome is known, height (8), index (4), outcome (24); then the signed record |
+//! | 3, request id (16) | kind (1), bank paid (2), amount (8), sequence (8), valid until (8), key version (4), |
+//! | | state (1), then, once its outcome is known, height (8), index (4), outcome (24); then the signed record |
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -89,7 +89,10 @@ impl Clock {
         if u128::from(expected.0.abs_diff(found.0)) > JUMP.as_millis() {
             let jumped = Jumped { expected, found };
             if !reading.has_warned {
-                tracing::error!(%expected, %found, "the machine's clock has jumped; no block is sealed until an operator accepts it");
+                tracing::error!(
+                    %expected, %found,
+                    "the machine's clock has jumped; no block is sealed until an operator accepts it"
+                );
                 reading.has_warned = true;
             }
             return Err(jumped);

@@ -73,8 +73,8 @@ pub enum StartError {
     )]
     NotAMember { member: MemberId, height: Height },
     #[error(
-        "the {what} of central-bank {member} in {} is {found}, but membership at height {height}, where this node's log \
-        ends, names {expected}; start the node with that one", path.display()
+        "the {what} of central-bank {member} in {} is {found}, but membership at height {height}, where this node's \
+        log ends, names {expected}; start the node with that one", path.display()
     )]
     OtherKey {
         what: &'static str,
@@ -596,7 +596,9 @@ impl Node {
     /// Waits until the node stops by itself, because it must not go on.
     pub async fn stopped(&mut self) -> Result<(), NodeError> {
         tokio::select! {
-            ended = &mut self.settled => Err(ended.ok().and_then(Result::err).map_or(NodeError::Settled, NodeError::from)),
+            ended = &mut self.settled => {
+                Err(ended.ok().and_then(Result::err).map_or(NodeError::Settled, NodeError::from))
+            }
             gone = &mut self.folder_gone => {
                 tracing::error!(error = %gone, "the node stops");
                 self.health.set(false).await;

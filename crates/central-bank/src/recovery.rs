@@ -31,8 +31,8 @@ pub enum RecoveryError {
     #[error("cannot recover from the bank at {address}: its chain ends at block {theirs}, and this node's at {own}")]
     NothingThere { address: String, theirs: Height, own: Height },
     #[error(
-        "cannot recover from the bank at {address}: its block {height} does not continue this node's chain. Start on an \
-         empty folder with --new, or on an older copy, to take the bank's chain over"
+        "cannot recover from the bank at {address}: its block {height} does not continue this node's chain. Start on \
+         an empty folder with --new, or on an older copy, to take the bank's chain over"
     )]
     OtherChain { address: String, height: Height },
     #[error("cannot recover from the bank at {address}: block {height}: {reason}")]
@@ -68,7 +68,10 @@ impl Recovery<'_> {
             let address = self.address.to_owned();
             return Err(RecoveryError::NothingThere { address, theirs, own });
         }
-        tracing::warn!(target: "security", address = self.address, from = %own.next(), to = %theirs, "recovering blocks from a bank");
+        tracing::warn!(
+            target: "security", address = self.address, from = %own.next(), to = %theirs,
+            "recovering blocks from a bank"
+        );
         let request = v1::FollowRequest { from_height: own.next().0, testimony: None };
         let mut blocks = client.follow(request).await.map_err(peer)?.into_inner();
         while self.height() < theirs {
@@ -81,7 +84,10 @@ impl Recovery<'_> {
             }
         }
         self.recovered.send_replace(None);
-        tracing::warn!(target: "security", address = self.address, from = %own.next(), to = %theirs, "recovered blocks from a bank");
+        tracing::warn!(
+            target: "security", address = self.address, from = %own.next(), to = %theirs,
+            "recovered blocks from a bank"
+        );
         Ok(())
     }
 

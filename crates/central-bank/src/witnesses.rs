@@ -97,9 +97,9 @@ impl fmt::Display for Lost {
         };
         write!(
             f,
-            "{what}: its chain ends at block {own_height} ({own_hash}), and {bank} has block {height} ({hash}), which a \
-             node of the central bank signed. Nothing is sealed until the blocks are recovered: stop the node and start \
-             it with --recover-from and the address of {holder}"
+            "{what}: its chain ends at block {own_height} ({own_hash}), and {bank} has block {height} ({hash}), which \
+             a node of the central bank signed. Nothing is sealed until the blocks are recovered: stop the node and \
+             start it with --recover-from and the address of {holder}"
         )
     }
 }
@@ -208,7 +208,10 @@ impl Witnesses {
         let all = async { while !self.unheard().is_empty() && heard.changed().await.is_ok() {} };
         if tokio::time::timeout(longest, all).await.is_err() && !self.has_lost_blocks() {
             let unheard = self.unheard().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            tracing::warn!(banks = %unheard, waited_ms = longest.as_millis() as u64, "banks have not said what they know of the chain; sealing begins without them");
+            tracing::warn!(
+                banks = %unheard, waited_ms = longest.as_millis() as u64,
+                "banks have not said what they know of the chain; sealing begins without them"
+            );
         }
     }
 
@@ -256,7 +259,10 @@ impl Witnesses {
         let Some((known, own_height, own_hash)) = found else { return Ok(()) };
         let (height, hash) = (known.header.height, known.header.hash());
         if let Err(error) = self.check_signatures(known, &testimony.membership_changes) {
-            tracing::warn!(target: "security", %bank, %height, %error, "a bank shows a header that is not of this chain, and whose signatures do not verify");
+            tracing::warn!(
+                target: "security", %bank, %height, %error,
+                "a bank shows a header that is not of this chain, and whose signatures do not verify"
+            );
             return Err(Status::failed_precondition(format!(
                 "header {height} of bank {bank} is not of this chain: {error}"
             )));

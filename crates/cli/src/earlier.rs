@@ -4,7 +4,7 @@ use cbdc_client::SubmissionStatus;
 
 use crate::output::Output;
 
-/// The fate of what was in flight for the same as is asked for now.
+/// What became of a record that was in flight for what is asked for now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Earlier {
     /// Its status is the answer.
@@ -14,7 +14,7 @@ pub enum Earlier {
 }
 
 impl Earlier {
-    /// The fate by the status of what was in flight.
+    /// By the status of what was in flight.
     pub fn of(status: &SubmissionStatus) -> Earlier {
         if status.sequence_was_taken() { Earlier::NumberTaken } else { Earlier::IsTheSame }
     }

@@ -27,7 +27,7 @@
 //! | [`wallet`] | a holder's key and account: open, pay, defund, hold, link a bank, history, receipts |
 //! | [`payment_stream`] | payments in volume: packed batches, answers by batch |
 //! | [`bank_office`] | a bank's back office: deposits, holds for its payees, issuance, treasury |
-//! | [`governance`] | committee, operator, registrar and court: policy, votes, books, operations, orders; members' reading |
+//! | [`governance`] | committee, operator, registrar, court: policy, votes, books, operations; members' reading |
 //! | [`chain`] | headers, blocks and receipts, each checked |
 //! | [`receipt`], [`position`] | proofs, and the position of a command in the chain |
 //! | [`sequence`], [`submission`] | the next unused sequence number; sending until the status is known |

@@ -49,8 +49,8 @@ pub enum DataFolderError {
     )]
     StoreGone { path: PathBuf, owner: Owner },
     #[error(
-        "the folder {} holds data, but no file {NODE_FILE} that says whose: put that file back, or, for data of {owner}, \
-        start once with --adopt, which looks at what the data themselves tell", path.display()
+        "the folder {} holds data, but no file {NODE_FILE} that says whose: put that file back, or, for data of \
+        {owner}, start once with --adopt, which looks at what the data themselves tell", path.display()
     )]
     Unnamed { path: PathBuf, owner: Owner },
     #[error(
@@ -75,8 +75,8 @@ pub enum DataFolderError {
     #[error("the folder {} has nothing to take over; for a first start use --new instead of --adopt", path.display())]
     NothingToAdopt { path: PathBuf },
     #[error(
-        "the genesis names no {owner}: expected one of {known}; if the committee admitted it later, say so at its first \
-        start (--new --admitted)"
+        "the genesis names no {owner}: expected one of {known}; if the committee admitted it later, say so at its \
+        first start (--new --admitted)"
     )]
     NoMember { owner: Owner, known: String },
     #[error("cannot write {}: {error}", path.display())]

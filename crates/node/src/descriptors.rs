@@ -16,9 +16,9 @@ const OWN: u64 = 256;
 /// There are too few descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this node may open {found} files and connections, and needs {needed}: {of_store} for its store, {of_customers} for \
-    customers' connections (limits.connections) and {OWN} of its own; raise the hard limit (`ulimit -Hn`, LimitNOFILE= \
-    of systemd) or lower limits.connections"
+    "this node may open {found} files and connections, and needs {needed}: {of_store} for its store, {of_customers} \
+    for customers' connections (limits.connections) and {OWN} of its own; raise the hard limit (`ulimit -Hn`, \
+    LimitNOFILE= of systemd) or lower limits.connections"
 )]
 pub struct TooFew {
     found: u64,

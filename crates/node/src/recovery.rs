@@ -144,7 +144,10 @@ fn check_signature(
         return Err(refused(format!("it is not signed with the key of {role} {member}")));
     }
     if own_key.is_some() {
-        tracing::warn!(height = %ledger.height(), "the checkpoint is signed with a key of this node that was replaced since");
+        tracing::warn!(
+            height = %ledger.height(),
+            "the checkpoint is signed with a key of this node that was replaced since"
+        );
     }
     Ok(())
 }

@@ -152,7 +152,10 @@ async fn accept(
                 count_refused(if matches!(error, Refused::Memory(_)) { "memory" } else { "connections" });
                 if let Some(refused) = log_limit.count(1) {
                     let address = peer.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-                    tracing::warn!(target: "security", %address, %error, refused, "a connection was refused (count since the last such line)");
+                    tracing::warn!(
+                        target: "security", %address, %error, refused,
+                        "a connection was refused (count since the last such line)"
+                    );
                 }
             }
         }

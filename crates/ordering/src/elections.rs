@@ -40,17 +40,17 @@ const AFTER: Duration = Duration::from_millis(1);
 
 type ServerMetrics = RaftServerMetrics<MemberId, openraft::BasicNode>;
 
-/// Asks a member to stand for election.
+/// Requests to a member to stand for election.
 #[derive(Debug, Clone)]
-pub(crate) struct Standing(mpsc::Sender<Option<LogId>>);
+pub(crate) struct StandRequests(mpsc::Sender<Option<LogId>>);
 
-impl Standing {
-    pub(crate) fn new() -> (Standing, mpsc::Receiver<Option<LogId>>) {
+impl StandRequests {
+    pub(crate) fn new() -> (StandRequests, mpsc::Receiver<Option<LogId>>) {
         let (sender, receiver) = mpsc::channel(1);
-        (Standing(sender), receiver)
+        (StandRequests(sender), receiver)
     }
 
-    /// Stands as soon as the log reaches `last`. Nothing, if the member is standing already.
+    /// Stands as soon as the log reaches `last`. Does nothing if the member is standing already.
     pub(crate) fn stand(&self, last: Option<LogId>) {
         let _ = self.0.try_send(last);
     }

@@ -13,7 +13,10 @@ pub(crate) type Failure = Arc<OnceLock<OrderingError>>;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProposeError {
     /// Another member leads, or is about to. The proposal was not ordered, and never will be.
-    #[error("this member does not lead the network (term {term}), so the proposal was not ordered; propose to {}", leader_text(*.leader))]
+    #[error(
+        "this member does not lead the network (term {term}), so the proposal was not ordered; propose to {}",
+        leader_text(*.leader)
+    )]
     NotLeader {
         /// The leader, as far as this member knows.
         leader: Option<MemberId>,
@@ -89,7 +92,11 @@ pub enum OrderingError {
     },
 
     /// The caller's state does not belong to this log.
-    #[error("the checkpoint was taken at log entry {} of term {}, but the log {found}; this checkpoint and this log do not belong together", expected.index, expected.term)]
+    #[error(
+        "the checkpoint was taken at log entry {} of term {}, but the log {found}; this checkpoint and this log do not \
+        belong together",
+        expected.index, expected.term
+    )]
     CheckpointNotInLog {
         /// The caller's `resume_after`.
         expected: Position,
@@ -99,7 +106,8 @@ pub enum OrderingError {
 
     /// The leader's checkpoint was installed, and the receiver does not take checkpoints.
     #[error(
-        "the leader's checkpoint of height {height} was installed instead of log entries; start the node again, which loads it"
+        "the leader's checkpoint of height {height} was installed instead of log entries; start the node again, which \
+        loads it"
     )]
     CheckpointInstalled {
         /// The height of the checkpoint.

@@ -30,7 +30,7 @@ use openraft::{BasicNode, Config, RaftNetworkFactory, ServerState, SnapshotPolic
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::delivery::{self, CommittedReceiver};
-use crate::elections::{Elections, Heartbeats, Standing};
+use crate::elections::{Elections, Heartbeats, StandRequests};
 use crate::environment::{self, Environment, SystemEnvironment};
 use crate::error::{Failure, OrderingError, ProposeError};
 use crate::failure_detector::Bounds;
@@ -203,7 +203,7 @@ impl Ordering {
         .await?;
 
         let (pausing, paused) = watch::channel(Pause::default());
-        let (standing, stand) = Standing::new();
+        let (stand_requests, stand) = StandRequests::new();
         let raft = ordering.raft.clone();
         let elections = Elections {
             raft: raft.clone(),
@@ -229,7 +229,7 @@ impl Ordering {
             members: members.clone(),
             raft,
             hearing,
-            standing,
+            stand_requests,
             source,
             lease,
             receiving: tokio::sync::Mutex::new(()),
@@ -314,7 +314,13 @@ impl Ordering {
         let ordering = Ordering { raft, log, failure, in_flight, last_position, replay, leadership, among: None, stop };
         ordering.join(&config).await?;
         let state = ordering.state();
-        tracing::info!(member = state.member, term = state.term, last_index = ?state.last_index, ?resume_after, "ordering started");
+        tracing::info!(
+            member = state.member,
+            term = state.term,
+            last_index = ?state.last_index,
+            ?resume_after,
+            "ordering started"
+        );
         Ok((ordering, receiver))
     }
 

@@ -202,7 +202,10 @@ impl RaftSnapshotBuilder<Types> for Snapshots {
             None => {
                 // This happens only if the log was purged and its checkpoint lost. This member replays its archive and
                 // continues; a member that needs the checkpoint does not get it.
-                tracing::warn!(newest = ?manifest.map(|manifest| manifest.position), "no checkpoint of this log can serve as a snapshot");
+                tracing::warn!(
+                    newest = ?manifest.map(|manifest| manifest.position),
+                    "no checkpoint of this log can serve as a snapshot"
+                );
                 Ok(Snapshot { meta: SnapshotMeta::default(), snapshot: Box::new(SnapshotStream::receiving()) })
             }
         }

@@ -22,14 +22,14 @@ const FINAL: &str = "final";
 /// The metadata that names the end of a refusal that is not final.
 const MAY_SETTLE_UNTIL_MS: &str = "may_settle_until_ms";
 
-/// The fate of a refused record beyond the copy that was sent, as a status states it.
+/// Whether a refused record may still settle by another copy, as a status states it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Finality {
     /// The record never settles, whoever sends it.
     Final,
     /// The record settles if a copy of it is sent, until a time of the chain, which is its valid-until.
     MaySettleUntil(Timestamp),
-    /// Nothing; nor of a call that sends no record.
+    /// Nothing is stated, or the call sends no record.
     NotStated,
 }
 
@@ -214,7 +214,7 @@ pub fn refusal_of(status: &Status) -> Option<Outcome> {
     Some(Outcome::refused(reason, number("limit"), number("amount")))
 }
 
-/// The fate that a status states of the record that it refuses.
+/// The finality of the refusal, as a status states it.
 pub fn finality_of(status: &Status) -> Finality {
     let Some(info) = status.get_details_error_info().filter(|info| info.domain == DOMAIN) else {
         return Finality::NotStated;

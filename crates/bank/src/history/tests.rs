@@ -96,8 +96,10 @@ proptest! {
             let mut batch = WriteBatch::new();
             let mut update = history.update();
             // The first are the ledger's own.
-            let mut entries: Vec<Entry> =
-                entries.iter().map(|(number, ordinal, minor)| entry(wallet(*number), ordinal.wrapping_sub(1), *minor)).collect();
+            let mut entries: Vec<Entry> = entries
+                .iter()
+                .map(|(number, ordinal, minor)| entry(wallet(*number), ordinal.wrapping_sub(1), *minor))
+                .collect();
             entries.sort_by_key(Entry::ordinal);
             update.begin(height, plans.len(), &entries);
             for (index, (from, to, settles)) in (0..).zip(plans) {

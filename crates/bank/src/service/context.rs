@@ -89,8 +89,8 @@ impl BankContext {
         match self.relay.central_bank_state() {
             CentralBankState::NotSettling => unavailable(
                 "the central bank answers that it settles nothing now: it waits for banks after its start, or for an \
-                operator; whether the command was ordered, or will be once it settles, is not known; ask again, or send \
-                the same request again, which is safe",
+                operator; whether the command was ordered, or will be once it settles, is not known; ask again, or \
+                send the same request again, which is safe",
             ),
             CentralBankState::Serving | CentralBankState::Unreachable => status_unknown(),
         }

@@ -20,7 +20,7 @@ use super::tally::tally_of_one;
 use super::unanswered::SentCopy;
 use crate::history::payment_of;
 use crate::metrics::Metrics;
-use crate::relay::{Patience, Relayed};
+use crate::relay::{Relayed, Timeout};
 
 /// Relays holders' commands other than payments.
 pub struct HolderCommandService {
@@ -69,7 +69,7 @@ impl HolderCommandService {
             return self.records.answer_refusal(command, refusal, RefusedBy::Bank).await;
         }
         let sent = self.records.sent(command);
-        let relayed = match self.context.relay.submit(encoded, 1, Patience::Usual) {
+        let relayed = match self.context.relay.submit(encoded, 1, Timeout::Usual) {
             Ok(relayed) => relayed.await,
             Err(_) => Relayed::refused(Reason::Overloaded, 1),
         };

@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::context::{BankContext, only_answer, status_unknown};
 use crate::own_sequence::Taken;
-use crate::relay::Patience;
+use crate::relay::Timeout;
 use crate::signing::BankSigner;
 
 /// Signs and settles the bank's own commands.
@@ -46,7 +46,7 @@ impl OwnCommands {
         let head = *signed.record.head();
         let taken = Taken::new(self.signer.sequence.clone(), head.sequence, head.valid_until);
         let command: Command = signed.into();
-        let Ok(relayed) = self.context.relay.submit(command.to_bytes().into(), 1, Patience::Usual) else {
+        let Ok(relayed) = self.context.relay.submit(command.to_bytes().into(), 1, Timeout::Usual) else {
             taken.never_sent();
             return Attempt::Done(Err(of_refusal(&Outcome::refused(Reason::Overloaded, 0, 0))));
         };

@@ -25,7 +25,7 @@ use tonic::Status;
 use super::context::{BankContext, TIMEOUT, only_answer};
 use crate::deposit_service::BegunRequest;
 use crate::deposits::RequestId;
-use crate::relay::{CentralBankEndpoint, Patience};
+use crate::relay::{CentralBankEndpoint, Timeout};
 use crate::request_book::{Intent, Progress};
 
 /// The pause before the replica is asked again for what used a number.
@@ -111,7 +111,7 @@ impl OwnRequestSender {
     }
 
     async fn send_command(&self, record: Bytes) -> Sent {
-        let Ok(relayed) = self.context.relay.submit(record, 1, Patience::Usual) else {
+        let Ok(relayed) = self.context.relay.submit(record, 1, Timeout::Usual) else {
             return Sent::Refused { refusal: Outcome::refused(Reason::Overloaded, 0, 0), resent: false };
         };
         let relayed = relayed.await;

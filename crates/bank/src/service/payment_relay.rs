@@ -14,7 +14,7 @@ use super::context::{BankContext, only_answer};
 use super::record_status::RefusedBy;
 use super::records::Records;
 use super::unanswered::SentCopy;
-use crate::relay::{Patience, Relayed};
+use crate::relay::{Relayed, Timeout};
 
 /// Relays payments of this bank's own customers.
 #[derive(Clone)]
@@ -42,8 +42,8 @@ impl PaymentRelay {
             return self.records.answer_refusal(&command, refusal, RefusedBy::Bank).await;
         }
         let sent = self.records.sent(&command);
-        let patience = if may_accept { Patience::Exactly(self.accept_after) } else { Patience::Usual };
-        let Ok(relayed) = self.context.relay.submit(admitted.checked.relayed.clone(), 1, patience) else {
+        let timeout = if may_accept { Timeout::Exactly(self.accept_after) } else { Timeout::Usual };
+        let Ok(relayed) = self.context.relay.submit(admitted.checked.relayed.clone(), 1, timeout) else {
             sent.into_iter().for_each(SentCopy::answered);
             let overloaded = Outcome::refused(Reason::Overloaded, 0, 0);
             return self.records.answer_refusal(&command, overloaded, RefusedBy::Bank).await;
@@ -77,7 +77,7 @@ impl PaymentRelay {
             0 => Answers::all(Answer::unknown(), 0),
             count => {
                 let sent = self.records.sent_batch(relayed.clone());
-                let answered = match self.context.relay.submit(relayed.clone(), count, Patience::Usual) {
+                let answered = match self.context.relay.submit(relayed.clone(), count, Timeout::Usual) {
                     Ok(answered) => answered.await,
                     Err(_) => Relayed::refused(Reason::Overloaded, count),
                 };

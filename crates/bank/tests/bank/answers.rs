@@ -111,7 +111,8 @@ macro_rules! decided {
 
 decided! {
     v1::BankStatus v1::BeginSessionResponse v1::OpenSessionResponse v1::Wallet v1::Quote v1::ConsentResponse
-    v1::ListHoldsResponse v1::ListDepositsResponse v1::AcceptDepositsResponse v1::Deposit v1::Receipt v1::ListPaymentsResponse v1::Treasury v1::PolicySet
+    v1::ListHoldsResponse v1::ListDepositsResponse v1::AcceptDepositsResponse v1::Deposit v1::Receipt
+    v1::ListPaymentsResponse v1::Treasury v1::PolicySet
     v1::ListPolicyVersionsResponse v1::BalanceSheet v1::Aggregates v1::ProfitAndLoss v1::ListProgrammesResponse
     v1::Supply v1::ListMembersResponse v1::ListProposalsResponse v1::ListIssuanceRequestsResponse
     v1::RejectIssuanceRequestResponse v1::ClockState v1::AcceptClockResponse v1::Genesis v1::SignedHeader v1::Block

@@ -169,7 +169,8 @@ impl Network {
         let (role, id) = (Role::CentralBank, 1);
         let text = format!(
             "genesis = {:?}\ndata_dir = {:?}\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \
-            \"node.key\"\nsigning_key = \"signing.key\"\ncheckpoint_every_blocks = 3\n{more}[operator]\nmember = 1\nsigning_key = {:?}\n",
+            \"node.key\"\nsigning_key = \"signing.key\"\ncheckpoint_every_blocks = 3\n{more}[operator]\n\
+             member = 1\nsigning_key = {:?}\n",
             self.folder.path().join("genesis.bin"),
             self.file(role, id, data),
             self.central_port,

@@ -72,13 +72,23 @@ impl Record {
         let (role, id) = source;
         match (is_slowed, self.logged.is_slowed) {
             (true, _) => {
-                tracing::warn!(target: "security", %role, %id, bad_signatures, wrong_role, not_ordered, refused, settled, "a member is slowed: too many of its commands are refused (counts since the last such line)");
+                tracing::warn!(
+                    target: "security", %role, %id, bad_signatures, wrong_role, not_ordered, refused, settled,
+                    "a member is slowed: too many of its commands are refused (counts since the last such line)"
+                );
             }
             (false, true) => {
-                tracing::info!(target: "security", %role, %id, bad_signatures, wrong_role, not_ordered, refused, settled, "a member is no longer slowed (counts since the last such line)");
+                tracing::info!(
+                    target: "security", %role, %id, bad_signatures, wrong_role, not_ordered, refused, settled,
+                    "a member is no longer slowed (counts since the last such line)"
+                );
             }
             (false, false) => {
-                tracing::warn!(target: "security", %role, %id, bad_signatures, wrong_role, "a member submitted commands with bad signatures, or such as it may not submit (counts since the last such line)");
+                tracing::warn!(
+                    target: "security", %role, %id, bad_signatures, wrong_role,
+                    "a member submitted commands with bad signatures, or such as it may not submit (counts since the \
+                    last such line)"
+                );
             }
         }
         (self.logged, self.logged_at) = (self.conduct, Some(now));

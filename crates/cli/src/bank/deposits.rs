@@ -13,7 +13,8 @@ use crate::output::{Output, fields};
   cbdc bank report-deposits --bank 1
   cbdc bank report-deposits --bank 1 --json
 
-The sum is that of the deposit book, including what is in transit. The newest report counts when a maintenance period begins.")]
+The sum is that of the deposit book, including what is in transit. The newest report counts when a
+maintenance period begins.")]
 pub struct ReportDeposits {
     /// The bank's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

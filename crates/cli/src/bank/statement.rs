@@ -26,19 +26,22 @@ const LINE_BYTES_MAX: u64 = 1_024;
   cbdc bank deposits --bank 1
   cbdc bank deposits --bank 1 --count 500 --json
 
-Deposits are in doubt if the bank's data folder is older than what the bank has done since. Fundings and defunds are then
-booked from the chain, and what only the bank knew (credits) may be missing. Compare every balance with the bank's own
-books, and accept them with accept-deposits.
+Deposits are in doubt if the bank's data folder is older than what the bank has done since. Fundings and defunds are
+then booked from the chain, and what only the bank knew (credits) may be missing. Compare every balance with the bank's
+own books, and accept them with accept-deposits.
 
-In transit is what has left the deposit and not yet arrived in the wallet: the chain decides whether it arrives or returns.
-A shortfall is the part of what was debited from the chain that the balance did not cover. One of 0 proves nothing: a
-missing credit that the balance covered leaves none.")]
+In transit is what has left the deposit and not yet arrived in the wallet: the chain decides whether it arrives or
+returns. A shortfall is the part of what was debited from the chain that the balance did not cover. One of 0 proves
+nothing: a missing credit that the balance covered leaves none.")]
 pub struct Deposits {
     /// The bank's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     bank: u16,
     /// Deposits on the page
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = RangedU64ValueParser::<u32>::new().range(1..=500))]
+    #[arg(
+        long, value_name = "N", default_value_t = 50,
+        value_parser = RangedU64ValueParser::<u32>::new().range(1..=500)
+    )]
     count: u32,
     /// Continue from here: `next_page_token` of an earlier answer
     #[arg(long, value_name = "TOKEN")]
@@ -116,7 +119,8 @@ impl Deposits {
             }
             if answer.in_doubt && !answer.catching_up {
                 text.push_str(&format!(
-                    "\nCompare every balance with the bank's own books: a shortfall of {} does not prove that nothing is\n\
+                    "\nCompare every balance with the bank's own books: a shortfall of {} does not prove that nothing \
+                     is\n\
                      missing, since a credit that the balance covered leaves none. In transit is what has left the\n\
                      deposit and not yet arrived in the wallet; the chain decides whether it arrives or returns.\n\
                      \naccept: cbdc bank accept-deposits --bank {bank} --statement {}{suffix}\n",
@@ -148,10 +152,10 @@ fn as_of(answer: &v1::ListDepositsResponse) -> String {
   cbdc bank accept-deposits --bank 1 --statement 7 --set alice=400 --set bob=12.50
   cbdc bank accept-deposits --bank 1 --statement 7 --file balances.csv
 
-The number of the statement is on the first page of cbdc bank deposits; only the one shown last is accepted. If a deposit was
-corrected since then, or one that is set has moved, nothing is done: compare a new statement. A file has a line ACCOUNT,AMOUNT
-for each deposit that is set. All balances are set at once or none, however many they are. Safe to repeat: once deposits are
-not in doubt, nothing is done.")]
+The number of the statement is on the first page of cbdc bank deposits; only the one shown last is accepted. If a
+deposit was corrected since then, or one that is set has moved, nothing is done: compare a new statement. A file has a
+line ACCOUNT,AMOUNT for each deposit that is set. All balances are set at once or none, however many they are. Safe to
+repeat: once deposits are not in doubt, nothing is done.")]
 pub struct AcceptDeposits {
     /// The bank's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

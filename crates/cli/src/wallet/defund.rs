@@ -6,7 +6,7 @@ use cbdc_ledger::command::PaymentKind;
 use clap::Args;
 
 use super::format::{parse_amount, settled_object};
-use super::pending::{InFlight, InsteadArgument, Pending, Wish};
+use super::pending::{InFlight, InsteadArgument, Intent, Pending};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
 
@@ -38,9 +38,9 @@ impl Defund {
             Command::Payment(payment) => (payment.record.kind, payment.record.amount) == (PaymentKind::Defund, amount),
             _ => false,
         };
-        let wish = Wish { is_same, lasts_s: 0, instead: self.instead.instead };
+        let intent = Intent { is_same, lasts_s: 0, instead: self.instead.instead };
         let sign = async |wallet: &Wallet| Ok(wallet.sign_defund(amount).await?.into());
-        let made = pending.make(output, &wallet, wish, sign).await?;
+        let made = pending.make(output, &wallet, intent, sign).await?;
         // The defunding is settled; the remaining balances are shown only if the bank still answers.
         let deposit = wallet.deposit().await.ok();
         pending.show(output, made, |_, status| {

@@ -12,7 +12,8 @@ use crate::output::{Output, fields};
 #[command(after_help = "Examples:
   cbdc wallet designate alice
 
-A holder's allowance of remunerated money counts on one wallet; the first one opened has it until another is designated.")]
+A holder's allowance of remunerated money counts on one wallet; the first one opened has it until another is
+designated.")]
 pub struct Designate {
     /// The wallet's name
     name: String,

@@ -20,7 +20,10 @@ pub struct History {
     /// The wallet's name
     name: String,
     /// Payments and other events on the page; each may change the balance more than once
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<u32>::new().range(1..=500))]
+    #[arg(
+        long, value_name = "N", default_value_t = 20,
+        value_parser = RangedU64ValueParser::<u32>::new().range(1..=500)
+    )]
     count: u32,
     /// Continue from here: `next_page_token` of an earlier answer
     #[arg(long, value_name = "TOKEN")]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::format::{grouped, grouped_text, parse_amount, position_text};
 use super::pay::reference;
-use super::pending::{InFlight, InsteadArgument, Pending, Wish};
+use super::pending::{InFlight, InsteadArgument, Intent, Pending};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money, table};
 
@@ -53,14 +53,14 @@ impl Hold {
         let wallet = pending.wallet(&network, false).await?;
         let lasts_s = self.expires_in_s;
         let is_same = |earlier: &InFlight| earlier.lasts_s == lasts_s && is_same(&earlier.command, to, maximum, &terms);
-        let wish = Wish { is_same, lasts_s, instead: self.instead.instead };
+        let intent = Intent { is_same, lasts_s, instead: self.instead.instead };
         let sign = async |wallet: &Wallet| {
             // Not before the chain's clock, so that on a machine with a slow clock the hold lasts as long as requested.
             let now = Timestamp(wallet.status().await?.time_ms);
             let expires_at = now.max(wall_clock()).plus_ms(lasts_s * 1_000);
             Ok(wallet.sign_hold(to, maximum, expires_at, &terms).await?.into())
         };
-        let made = pending.make(output, &wallet, wish, sign).await?;
+        let made = pending.make(output, &wallet, intent, sign).await?;
         pending.show(output, made, |command, status| {
             let (position, number) = status.result()?;
             let expires_at = match command {

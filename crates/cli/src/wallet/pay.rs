@@ -6,7 +6,7 @@ use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, PaymentKind};
 use clap::Args;
 
 use super::format::{charges_rows, grouped, parse_amount, position_text, settled_object};
-use super::pending::{InFlight, InsteadArgument, Pending, Wish};
+use super::pending::{InFlight, InsteadArgument, Intent, Pending};
 use crate::exit::Usage;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
@@ -22,10 +22,10 @@ use crate::output::{Output, fields};
   cbdc wallet pay alice bakery 5 --accept     accepted by the bank if the central bank is silent
 
 Waits until the payment is settled or refused. If it was interrupted, accepted or not answered, run the same command
-again: it submits the same signed record, which cannot pay twice, and tells its fate. With another payee, amount,
-reference, --max-fee or --top-up it is another payment. That never sends the earlier one. It is made beside one that was
-accepted, instead of one that was refused and might still settle (with its number, so that at most one of them settles),
-and not at all while the status of an earlier one is unknown, unless it is meant instead of it: --instead")]
+again: it submits the same signed record, which cannot pay twice, and tells what became of it. With another payee,
+amount, reference, --max-fee or --top-up it is another payment. That never sends the earlier one. It is made beside one
+that was accepted, instead of one that was refused and might still settle (with its number, so that at most one of them
+settles), and not at all while the status of an earlier one is unknown, unless it is meant instead of it: --instead")]
 pub struct Pay {
     /// The paying wallet's name
     from: String,
@@ -64,9 +64,9 @@ impl Pay {
         let wallet = if self.accept { wallet.accepting() } else { wallet };
 
         let is_same = |earlier: &InFlight| is_same(&earlier.command, to, amount, &terms);
-        let wish = Wish { is_same, lasts_s: 0, instead: self.instead.instead };
+        let intent = Intent { is_same, lasts_s: 0, instead: self.instead.instead };
         let sign = async |wallet: &Wallet| Ok(wallet.sign_transfer_on(to, amount, &terms).await?.into());
-        let made = pending.make(output, &wallet, wish, sign).await?;
+        let made = pending.make(output, &wallet, intent, sign).await?;
         pending.show(output, made, |_, status| self.report(output, &wallet, (to, amount), status))
     }
 

@@ -27,7 +27,8 @@ use crate::output::{Output, fields};
   cbdc wallet receipt alice --last --save payment.receipt
   cbdc wallet receipt --verify payment.receipt   offline, with genesis.bin alone
 
-Position and hash, given to somebody else, let them fetch the receipt from any bank: cbdc chain receipt 17 3 --hash 4f1c…"
+Position and hash, given to somebody else, let them fetch the receipt from any bank: cbdc chain
+receipt 17 3 --hash 4f1c…"
 )]
 pub struct Receipt {
     /// The wallet's name; its bank serves the receipt

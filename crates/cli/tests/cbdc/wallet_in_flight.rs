@@ -92,7 +92,7 @@ fn a_refused_payment_is_never_sent_for_another_one_which_takes_its_number() {
 }
 
 #[test]
-fn of_several_accepted_payments_each_is_told_its_fate_and_settles_once() {
+fn of_several_accepted_payments_each_gets_its_own_answer_and_settles_once() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     let outage = Outage::start(dir);
@@ -108,9 +108,9 @@ fn of_several_accepted_payments_each_is_told_its_fate_and_settles_once() {
     let positions: BTreeSet<String> = amounts
         .into_iter()
         .map(|amount| {
-            let fate = pay(amount);
-            assert_eq!(fate["outcome"], "SETTLED");
-            format!("{}:{}", fate["height"], fate["index"])
+            let answer = pay(amount);
+            assert_eq!(answer["outcome"], "SETTLED");
+            format!("{}:{}", answer["height"], answer["index"])
         })
         .collect();
     assert_eq!(positions.len(), 3, "{positions:?}");
@@ -146,14 +146,14 @@ fn a_payment_without_an_answer_is_neither_sent_nor_accepted_for_another_one() {
     outage.end();
     until("neither settles", || !paid(dir, "alice").is_empty() && accepted() == 0);
     let settled = paid(dir, "alice");
-    let (exit, fate, _) = told(dir, &second);
+    let (exit, answer, _) = told(dir, &second);
     match settled[..] {
         [500] => {
-            let sentence = fate["error"].as_str().unwrap();
+            let sentence = answer["error"].as_str().unwrap();
             assert!(exit == 3 && sentence.contains("so this one was not made"), "{sentence}");
             assert_eq!(object(dir, &first)["amount_minor"], 500, "it is told, not made");
         }
-        [300] => assert_eq!((exit, &fate["outcome"]), (0, &"SETTLED".into()), "{fate}"),
+        [300] => assert_eq!((exit, &answer["outcome"]), (0, &"SETTLED".into()), "{answer}"),
         _ => panic!("{settled:?}"),
     }
     assert_eq!(paid(dir, "alice"), settled);

@@ -4,12 +4,13 @@
 //! A client that only reads needs no key. One that signs is made with [`GovernanceClient::with_signer`]; the ledger
 //! checks that the signer's role may sign the command:
 //!
-//! | role | may |
-//! |---|---|
-//! | committee | [`propose`](GovernanceClient::propose), [`vote`](GovernanceClient::vote) |
-//! | operator | [`waiting_requests`](GovernanceClient::waiting_requests), [`endorse`](GovernanceClient::endorse), [`reject`](GovernanceClient::reject), [`operate`](GovernanceClient::operate) and the other operations, [`accept_clock`](GovernanceClient::accept_clock) |
-//! | registrar | [`reclassify`](GovernanceClient::reclassify) |
-//! | court | [`freeze`](GovernanceClient::freeze), [`unfreeze`](GovernanceClient::unfreeze), [`seize`](GovernanceClient::seize) |
+//! - committee: [`propose`](GovernanceClient::propose), [`vote`](GovernanceClient::vote)
+//! - operator: [`waiting_requests`](GovernanceClient::waiting_requests), [`endorse`](GovernanceClient::endorse),
+//!   [`reject`](GovernanceClient::reject), [`accept_clock`](GovernanceClient::accept_clock),
+//!   [`operate`](GovernanceClient::operate) and the other operations
+//! - registrar: [`reclassify`](GovernanceClient::reclassify)
+//! - court: [`freeze`](GovernanceClient::freeze), [`unfreeze`](GovernanceClient::unfreeze),
+//!   [`seize`](GovernanceClient::seize)
 //!
 //! The connection must show that member's node certificate: the role that submits a command is checked as well.
 //!

@@ -85,9 +85,10 @@ async fn a_payment_ahead_of_the_window_is_not_signed_again_since_it_may_still_se
     bank.answer_transfers([refused(Reason::SequenceOutOfWindow)]);
     let wallet = bank.wallet();
     let submission = wallet.pay(payee(), amount()).await.unwrap();
-    assert!(
-        matches!(&submission.status, SubmissionStatus::Refused(refusal) if refusal.reason() == Reason::SequenceOutOfWindow)
-    );
+    assert!(matches!(
+        &submission.status,
+        SubmissionStatus::Refused(refusal) if refusal.reason() == Reason::SequenceOutOfWindow
+    ));
     assert_eq!(sequences(&bank), [1]);
     bank.answer_transfers([settled()]);
     wallet.pay(payee(), amount()).await.unwrap().status.settled().unwrap();

@@ -221,8 +221,9 @@ reasons! {
         "The central bank has lost blocks that the network has settled, and serves nothing until they are recovered \
          from a bank; whether the command was ordered is not known, and sending the same record again is safe."
     81 CatchingUp           "CATCHING_UP"           BeforeOrdering later=true
-        "The bank has started and not yet the chain as far as it is known to reach: it shows and moves no deposits until \
-         it has; limit is the height to be reached, 0 while nobody has named it, amount the height that is booked."
+        "The bank has started and not yet the chain as far as it is known to reach: it shows and moves no deposits \
+         until it has; limit is the height to be reached, 0 while nobody has named it, amount the height that is \
+         booked."
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true
         "The seat has made so many proposals today, or it or the committee has so many open, that no more are \
          accepted; limit is that number."

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{MESSAGE_BYTES_MAX, Members, wire as convert};
-use crate::elections::Standing;
+use crate::elections::StandRequests;
 use crate::environment::{self, Environment};
 use crate::hearing::Hearing;
 use crate::snapshot::{ReceivingFile, SnapshotSource, SnapshotStream};
@@ -41,7 +41,7 @@ pub(crate) struct Serving {
     pub members: Members,
     pub raft: Raft,
     pub hearing: Arc<Hearing>,
-    pub standing: Standing,
+    pub stand_requests: StandRequests,
     pub source: Arc<dyn SnapshotSource>,
     /// openraft's lease: it refuses votes for so long after it has heard the leader.
     pub lease: Duration,
@@ -186,7 +186,7 @@ impl Serving {
             return Err(Status::failed_precondition("another member leads by now"));
         }
         if request.successor == self.member {
-            self.standing.stand(request.last.map(convert::log_id_from));
+            self.stand_requests.stand(request.last.map(convert::log_id_from));
         }
         Ok(())
     }

@@ -436,7 +436,10 @@ fn every_member_delivers_and_the_one_that_proposed_knows_it() {
     for (wanted, _) in &acknowledged {
         let led_by = network.running().into_iter().filter(|member| {
             network.delivered(*member).iter().any(|delivered| {
-                matches!(delivered, Delivered::Proposal(committed) if committed.position == *wanted && committed.is_leader)
+                matches!(
+                    delivered,
+                    Delivered::Proposal(committed) if committed.position == *wanted && committed.is_leader
+                )
             })
         });
         assert_eq!(led_by.count(), 1, "{wanted:?}");

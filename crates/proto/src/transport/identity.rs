@@ -27,8 +27,8 @@ pub enum IdentityError {
     ReadableByOthers { path: PathBuf, mode: u32 },
     /// The private key is not the certificate's.
     #[error(
-        "the private key in {key} is not the key of the certificate in {certificate}; both must be of one node: put the \
-        right one in its place, or name another file in the configuration"
+        "the private key in {key} is not the key of the certificate in {certificate}; both must be of one node: put \
+        the right one in its place, or name another file in the configuration"
     )]
     OtherKey { certificate: PathBuf, key: PathBuf },
     /// The certificate has another kind of key.

@@ -6,7 +6,7 @@
 //!
 //! 1. A command that asks for what a record does is that record's command: it submits the record again, which settles
 //!    at most once, and shows its answer.
-//! 2. For any other command a record is never submitted. Its fate is only looked up in the chain.
+//! 2. For any other command a record is never submitted. What became of it is only looked up in the chain.
 //! 3. While the status of another record is unknown, a new one is not made, unless it is meant *instead of* it.
 //! 4. A new record is made beside records that the bank has accepted, and instead of those that were refused without
 //!    finality or that it is meant instead of: it has the same sequence number, so that at most one of them settles. If
@@ -27,12 +27,12 @@ use crate::wallet::receipt::payment_of;
 pub use record::InFlight;
 use record::State;
 
-/// How often, and how long after each other, the chain is asked which record has used a number: the bank's replica may
+/// How often, and at which interval, the chain is asked which record has used a number: the bank's replica may
 /// be a moment behind.
 const LOOKS: usize = 20;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
-/// By so much must the chain's time have passed a record's valid-until before a bank that does not know it is believed:
-/// its history is a moment behind its ledger.
+/// How far the chain's time must be past a record's valid-until before a bank that does not know it is believed: the
+/// bank's history is a moment behind its ledger.
 const MARGIN_MS: u64 = 10_000;
 
 #[derive(Args, Debug)]
@@ -42,8 +42,8 @@ pub struct InsteadArgument {
     pub instead: bool,
 }
 
-/// A command that may have a record in flight.
-pub struct Wish<S> {
+/// The intent of a command, for which a record may be in flight.
+pub struct Intent<S> {
     /// Whether a record does what the command asks for.
     pub is_same: S,
     /// How long that lasts, for a hold; otherwise 0.
@@ -58,8 +58,8 @@ pub struct Made {
     pub status: SubmissionStatus,
 }
 
-/// The fate of a record, as the chain tells it.
-enum Fate {
+/// The status of a record, as the chain shows it.
+enum RecordStatus {
     Settled(BlockPosition),
     NeverSettles,
     Open,
@@ -106,13 +106,13 @@ impl Pending {
         }
     }
 
-    /// Does what `wish` asks for: submits the record that an earlier command left in flight for the same, or one that
-    /// `sign` signs. It is kept on disk until [`Pending::show`] forgets it.
+    /// Carries out `intent`: submits the record that an earlier command left in flight for the same, or one that `sign`
+    /// signs. It is kept on disk until [`Pending::show`] forgets it.
     pub async fn make<S>(
         &self,
         output: &Output,
         wallet: &Wallet,
-        wish: Wish<S>,
+        intent: Intent<S>,
         sign: impl AsyncFn(&Wallet) -> Result<Command, ClientError>,
     ) -> anyhow::Result<Made>
     where
@@ -120,7 +120,7 @@ impl Pending {
     {
         let mut records = self.records()?;
         let account = wallet.account();
-        if let Some(index) = records.iter().position(|record| record.is_of(account) && (wish.is_same)(record)) {
+        if let Some(index) = records.iter().position(|record| record.is_of(account) && (intent.is_same)(record)) {
             self.require_not_displaced(wallet, &records, index)?;
             let command = records[index].command.clone();
             let what = records[index].describe(wallet.anchor());
@@ -144,8 +144,8 @@ impl Pending {
         }
         loop {
             self.look_up(output, wallet, &mut records).await?;
-            let number = self.number(wallet, &records, wish.instead)?;
-            let made = self.make_new(wallet, &records, number, wish.lasts_s, &sign).await?;
+            let number = self.number(wallet, &records, intent.instead)?;
+            let made = self.make_new(wallet, &records, number, intent.lasts_s, &sign).await?;
             match number {
                 Some(number) if made.status.sequence_was_taken() => {
                     self.require_none_settled(wallet, &mut records, number).await?;
@@ -194,7 +194,7 @@ impl Pending {
         match records.iter().filter(|record| record.is_of(wallet.account())).find(open) {
             None => Ok(()),
             Some(record) => Err(StillOpen(format!(
-                "{} may still settle until {}; ask for its fate first: {}",
+                "{} may still settle until {}; ask first what became of it: {}",
                 record.describe(wallet.anchor()),
                 record.command.head().valid_until,
                 record.command_line(wallet.anchor(), &self.name, &self.suffix)
@@ -278,8 +278,8 @@ impl Pending {
             }
             let anchor = wallet.anchor();
             return Err(StillOpen(format!(
-                "{} is still in flight and may settle until {}, so this one is not made; ask for its fate first: \
-                {}\nor add --instead, which gives this one its number, so that at most one of the two settles",
+                "{} is still in flight and may settle until {}, so this one is not made; ask first what became \
+                of it: {}\nor add --instead, which gives this one its number, so that at most one of the two settles",
                 unknown.describe(anchor),
                 unknown.command.head().valid_until,
                 unknown.command_line(anchor, &self.name, &self.suffix)
@@ -304,10 +304,10 @@ impl Pending {
             let was = record.state;
             if is_open(&record) {
                 let what = record.describe(wallet.anchor());
-                let became = match fate(wallet, &record, time_ms).await {
-                    Fate::Open => None,
-                    Fate::Settled(position) => Some(format!("is settled at {position}")),
-                    Fate::NeverSettles => Some("can never settle any more".to_owned()),
+                let became = match status_in_chain(wallet, &record, time_ms).await {
+                    RecordStatus::Open => None,
+                    RecordStatus::Settled(position) => Some(format!("is settled at {position}")),
+                    RecordStatus::NeverSettles => Some("can never settle any more".to_owned()),
                 };
                 if let Some(became) = became {
                     output.note(&format!("note: {what}, which was in flight, {became}"));
@@ -413,17 +413,17 @@ impl Pending {
     }
 }
 
-/// The fate of a record in the chain, whose time was `time_ms` before.
-async fn fate(wallet: &Wallet, record: &InFlight, time_ms: u64) -> Fate {
+/// The status of a record in the chain, whose time was `time_ms` before.
+async fn status_in_chain(wallet: &Wallet, record: &InFlight, time_ms: u64) -> RecordStatus {
     match wallet.receipt_of_sequence(record.sequence()).await {
         Ok(receipt) if is_of(receipt.command(), &record.command) && receipt.outcome().is_settled() => {
-            Fate::Settled(receipt.position())
+            RecordStatus::Settled(receipt.position())
         }
-        Ok(_) => Fate::NeverSettles,
+        Ok(_) => RecordStatus::NeverSettles,
         Err(ClientError::NotFound(_)) if record.command.head().valid_until.plus_ms(MARGIN_MS).0 < time_ms => {
-            Fate::NeverSettles
+            RecordStatus::NeverSettles
         }
-        Err(_) => Fate::Open,
+        Err(_) => RecordStatus::Open,
     }
 }
 

@@ -74,7 +74,7 @@ impl InFlight {
         format!("{what} of {} to {}", anchor.show(amount), grouped(to))
     }
 
-    /// The words with which the wallet `name` asks for the record's fate.
+    /// The command by which the wallet `name` asks what became of the record.
     pub fn command_line(&self, anchor: &Anchor, name: &str, suffix: &str) -> String {
         let plain = |amount| plain(anchor, amount);
         let mut words = match &self.command {
