@@ -24,7 +24,7 @@ pub struct FolderAtStart {
     pub started_at: Timestamp,
 }
 
-/// The name of a chain's head.
+/// The node that reports the chain's head.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HeadSource {
     CentralBank,
@@ -56,7 +56,7 @@ impl CatchingUp {
         CatchingUp { folder, progress, heard_central_bank: false, ran_before: false }
     }
 
-    /// Takes the chain's head, as somebody names it to a replica at a height.
+    /// Notes the chain's head, as `source` reports it while the replica is at `height`.
     pub fn named(&mut self, head: Height, source: HeadSource, height: Height) {
         match source {
             HeadSource::CentralBank if self.heard_central_bank => return,

@@ -219,7 +219,7 @@ impl DepositService {
             }
             of_holders += usize::from(uses_holders_sequence(key, &entry.payload));
         }
-        // The number of a request that the chain has not decided rests until the request is past its end.
+        // The number of an undecided request stays unused until the request has expired.
         let requests = OpenRequests::load(&store, |request| {
             signer.sequence.unknown(request.sequence, request.valid_until);
         })?;
@@ -245,7 +245,7 @@ impl DepositService {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the chain's head, as the central bank or a peer names it.
+    /// Notes the height of the chain's head, as the central bank or a peer reports it.
     pub fn head_named(&self, head: Height, source: HeadSource) {
         let mut books = self.lock();
         let was_over = books.catching_up.is_over();
@@ -677,7 +677,7 @@ impl DepositService {
 
     fn begin_doubt(&self, books: &mut Books, batch: &mut WriteBatch, height: Height) {
         if books.doubt.begin(batch, height) {
-            // Nor does this folder know what was sent since it was copied.
+            // What was sent since the folder was copied is not known here either.
             self.unanswered.doubt_all_until(self.signer.ledger.read(latest_valid_until));
             self.metrics.deposits_in_doubt(true);
             self.metrics.security_events(1);
@@ -1054,7 +1054,7 @@ impl Group<'_> {
             Ok(signed) => signed,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        // Whether it is ever sent is not known here: the number rests until the request is past its end.
+        // Whether it is ever sent is not known here: the number stays unused until the request has expired.
         signer.sequence.unknown(head.sequence, head.valid_until);
         let request = OwnRequest::new(intent, &head, record);
         put_own_request(&mut self.batch, id, &request);

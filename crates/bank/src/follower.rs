@@ -508,7 +508,7 @@ async fn header_at(client: &mut ChainClient<Channel>, height: Option<Height>) ->
     }
 }
 
-/// An answer that comes in the time for opening a stream.
+/// The answer to a call, if it comes within the timeout for opening a stream.
 async fn in_time<T>(asked: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, Status> {
     Ok(tokio::time::timeout(OPEN_TIMEOUT, asked).await.map_err(|_| no_stream())??.into_inner())
 }

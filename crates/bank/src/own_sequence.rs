@@ -5,7 +5,7 @@
 //!
 //! * [`OwnSequence::used`]: the chain has used it; the replica's window keeps it from being taken again.
 //! * [`OwnSequence::never_sent`]: no record with it left this node, or can ever be ordered; it is free again.
-//! * [`OwnSequence::unknown`]: its status is not known. It rests until the chain's time has passed the record's
+//! * [`OwnSequence::unknown`]: its status is not known. It stays unused until the chain's time has passed the record's
 //!   valid-until: from then on the record can only be refused, and the number is free again unless the window says
 //!   otherwise.
 //!

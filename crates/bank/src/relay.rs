@@ -549,7 +549,7 @@ async fn settles(channel: Channel) -> Option<bool> {
     let service = v1::settlement_server::SERVICE_NAME.to_owned();
     match tokio::time::timeout(SILENCE_MAX, health.check(HealthCheckRequest { service })).await.ok()? {
         Ok(answer) => Some(answer.into_inner().status() != ServingStatus::NotServing),
-        // One of an earlier version does not tell.
+        // Earlier versions do not report it.
         Err(status) if status.code() == tonic::Code::NotFound => Some(true),
         Err(_) => None,
     }

@@ -104,7 +104,7 @@ impl OpenRequests {
                         if matches!(request.progress, Progress::Open | Progress::Rejected) {
                             each(&request);
                             let is_rejected = request.progress == Progress::Rejected;
-                            // Of two with one number only the later one can be open.
+                            // Of two requests with the same number, only the later one can be open.
                             let known = open.0.entry(request.sequence).or_insert(Undecided { id, is_rejected });
                             if known.is_rejected {
                                 *known = Undecided { id, is_rejected };

@@ -28,7 +28,7 @@ pub struct Rejections(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     requests: Mutex<BTreeMap<RequestKey, State>>,
-    /// Tells that orders were answered.
+    /// Notified when orders were answered.
     answered: Notify,
 }
 

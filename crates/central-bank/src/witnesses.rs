@@ -57,7 +57,7 @@ impl Lost {
         self.bank.map_or_else(|| "a bank".to_owned(), |(bank, _)| format!("bank {bank}"))
     }
 
-    /// From whom the blocks can be had.
+    /// The node from which the blocks can be fetched.
     fn holder(&self) -> String {
         match self.bank {
             Some((bank, true)) => format!("bank {bank}, which keeps whole blocks"),
@@ -142,7 +142,7 @@ impl Witnesses {
         let mut lost = self.lost.subscribe();
         match lost.wait_for(Option::is_some).await.ok().and_then(|lost| lost.as_ref().map(refusal)) {
             Some(status) => status,
-            // The sender lives as long as this.
+            // Unreachable while `self` lives, which holds the sender.
             None => std::future::pending().await,
         }
     }

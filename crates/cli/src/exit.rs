@@ -134,7 +134,7 @@ fn code(error: &anyhow::Error) -> u8 {
     let is_missing = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound)
     };
-    // A configuration that cannot be read, or has a mistake, and a folder that is none of a node's.
+    // A configuration that cannot be read or has a mistake, and a folder that does not belong to a node.
     let is_unfit = |cause: &(dyn std::error::Error + 'static)| {
         cause.is::<ConfigError>() || matches!(cause.downcast_ref(), Some(AuditError::NoDataFolder { .. }))
     };

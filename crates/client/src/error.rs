@@ -86,7 +86,7 @@ impl Refusal {
         format!("{}: {}{figures}", self.outcome.reason, self.sentence)
     }
 
-    /// Limit and amount in brackets, as what they are; empty if the refusal has none.
+    /// Limit and amount in brackets, each named; empty if the refusal has none.
     fn figures(&self, money: impl Fn(u64) -> String, unit: &str) -> String {
         let Outcome { reason, limit, amount, .. } = self.outcome;
         match reason {

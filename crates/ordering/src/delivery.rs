@@ -25,8 +25,8 @@ pub struct Committed {
     pub position: Position,
     /// The proposal's bytes.
     pub proposal: Bytes,
-    /// Whether this member was the leader that proposed it, so that whoever waits for its outcome waits here. Never of
-    /// what is delivered again after a start.
+    /// Whether this member was the leader that proposed it, so that the caller who waits for its outcome is here.
+    /// False for what is delivered again after a start.
     pub is_leader: bool,
 }
 

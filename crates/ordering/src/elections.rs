@@ -35,7 +35,7 @@ use crate::types::{LogId, MemberId, Raft, Vote};
 const CATCH_UP_MAX: Duration = Duration::from_millis(500);
 /// The longest time that a candidate waits for the outcome of its election.
 const ELECTION_MAX: Duration = Duration::from_millis(150);
-/// Added to the time of the alarm, which is on after it.
+/// Added to the time of the alarm, since the alarm is on only after that time.
 const AFTER: Duration = Duration::from_millis(1);
 
 type ServerMetrics = RaftServerMetrics<MemberId, openraft::BasicNode>;
@@ -148,7 +148,7 @@ impl Elections {
         let has_majority = |granted: &BTreeSet<MemberId>| {
             membership.get_joint_config().iter().all(|voters| voters.intersection(granted).count() > voters.len() / 2)
         };
-        // Each answer comes within its deadline. After a first no, whoever is silent is not waited for much longer: the
+        // Each answer comes within its deadline. After a first no, silent members are not waited for much longer: the
         // one that said no may not have been alarmed yet, and is asked again in the next attempt.
         let mut given_up: Timer = Box::pin(std::future::pending());
         let mut was_refused = false;

@@ -4,9 +4,9 @@
 //! 2. Wait until every proposal in flight is answered, so that nothing that was taken is in doubt.
 //! 3. Choose the successor: the member that was asked for, or the voter whose log is furthest; wait until its log is as
 //!    long as this one.
-//! 4. Stop the heartbeats, and send the word that the lease ends to all voters: first to the others, then to the
+//! 4. Stop the heartbeats, and tell all voters that the lease ends: first to the others, then to the
 //!    successor, which stands at once.
-//! 5. Done when another member leads. Otherwise this member leads on as if nothing had been.
+//! 5. Done when another member leads. Otherwise this member goes on leading.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::leadership::Leadership;
 use crate::members::{Members, Peers};
 use crate::types::{LogId, MemberId, Raft};
 
-/// The longest time for the word to reach the voters that are not to succeed.
+/// The longest time for telling the voters that are not to succeed.
 const WORD_MAX: Duration = Duration::from_millis(50);
 /// The longest time until the successor leads.
 const SUCCESSION_MAX: Duration = Duration::from_secs(1);

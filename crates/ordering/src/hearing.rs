@@ -4,8 +4,8 @@
 //!   While an append or a snapshot of its is being worked on, the leader is not silent, however slow the disk is.
 //! - A pre-vote is refused while the leader is heard, and to whoever has the shorter log. So a member that returns, or
 //!   whose own link is bad, deposes nobody.
-//! - The word of the leader that it hands over ([`Hearing::lease_ends`]) holds for its successor alone, until any
-//!   leader is heard again.
+//! - A leader's notice that it hands over ([`Hearing::lease_ends`]) holds for its successor alone, until any leader is
+//!   heard again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,7 +33,7 @@ struct State {
 }
 
 impl State {
-    /// Takes note that `leader` is there; `false` if a newer one was heard.
+    /// Notes that `leader` leads; `false` if a newer one was heard.
     fn is_current(&mut self, leader: &Vote, now: Instant) -> bool {
         match &self.leader {
             Some(known) if known > leader => return false,

@@ -525,7 +525,7 @@ async fn a_command_that_went_through_this_bank_before_its_folder_was_begun_puts_
     let effect = Effect::RanElsewhere { height: Height(1) };
     service.follow_block(WriteBatch::new(), &[effect], (Height(1), Timestamp(100_000))).unwrap();
     assert!(service.deposits_in_doubt() && !service.searches_for_life(Timestamp(100_000)));
-    // Nothing was corrected, and nothing is to be set: what nobody has seen is not accepted all the same.
+    // Nothing was corrected, and nothing is to be set: but a statement that nobody has seen is still not accepted.
     for never_shown in 0..4 {
         let refused = service.accept_deposits(never_shown, vec![]).await.unwrap_err();
         assert_eq!(refused.reason, Reason::DepositsInDoubt);

@@ -91,7 +91,7 @@ pub struct SentCopy<'a> {
 }
 
 impl Unanswered {
-    /// None of this process yet. What those before have sent is not known: every record is in doubt until
+    /// This process has sent nothing yet. What earlier processes have sent is not known: every record is in doubt until
     /// `before_until`.
     pub fn new(before_until: Timestamp) -> Unanswered {
         Unanswered::of(Table { before_until, ..Table::default() })

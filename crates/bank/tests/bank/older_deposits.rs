@@ -105,7 +105,7 @@ async fn older_folder(full_replicas: u16, from_a_copy: bool) {
     }
 
     let bank = cbdc_bank::start(bank_config(&network, 1)).await.unwrap();
-    // Whoever asks before the bank has the chain again waits for that.
+    // Calls made before the bank has caught up wait until it has.
     assert_in_doubt(office.deposit(alice.account()).await);
     assert_in_doubt(office.credit_deposit(alice.account(), amount(1), random_id()).await);
     assert!(bank.height() >= height);

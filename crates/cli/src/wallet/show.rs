@@ -26,7 +26,7 @@ impl Show {
         let anchor = network.anchor().clone();
         let wallet = network.wallet(&self.name)?;
         let details = wallet.details().await?;
-        // What the ledger says is shown even where the bank does not say what its deposits are.
+        // The ledger's figures are shown even if the bank does not serve deposits.
         let deposit = Shown::of(wallet.deposit().await, &anchor);
         let account: AccountId = wallet.account();
         let linked = linked_deposit(&network, &wallet, details.linked_bank).await;

@@ -227,7 +227,7 @@ impl NetworkFolder {
     /// Connects to a bank as a customer, without a certificate.
     pub fn connect_customer(&self, bank: BankId) -> Result<Connection, ClientError> {
         let node = NodeName::Bank(bank);
-        // First, so that a member that does not exist is told as that, not as a file that is missing.
+        // First, so that an unknown member is reported as such and not as a missing file.
         let trust = self.anchor.trust(node.role(), node.id())?;
         Connection::new(self.address(node)?, None, &trust)
     }

@@ -189,8 +189,8 @@ impl Wallet {
         self
     }
 
-    /// Signs no record with a sequence number: that of a record whose status is open, which an earlier run of the
-    /// program may have sent.
+    /// Never signs a record with this sequence number: a record whose status is open, which an earlier run of the
+    /// program may have sent, has it.
     pub fn set_aside(&self, sequence: u64) {
         self.sequences.set_aside(sequence);
     }

@@ -39,7 +39,7 @@ impl WalletSequences {
     pub fn observe(&self, lowest_unused: u64) {
         let Numbers { allocator, contested, set_aside } = &mut *self.lock();
         allocator.get_or_insert_with(|| SequenceAllocator::new(WALLET_WINDOW, lowest_unused)).observe(lowest_unused);
-        // The conflict of a contested number may be told after the number was used.
+        // The conflict of a contested number may be reported after the number was used.
         *contested = contested.split_off(&lowest_unused.saturating_sub(WALLET_WINDOW));
         *set_aside = set_aside.split_off(&lowest_unused);
     }

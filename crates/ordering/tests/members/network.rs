@@ -220,7 +220,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Patient enough for a machine on which much else is going on.
+    /// Limits long enough for a busy machine.
     fn default() -> Self {
         Settings { silence_ms: (250, 1_000), proposal_timeout: Duration::from_secs(10), entries_kept: 0 }
     }

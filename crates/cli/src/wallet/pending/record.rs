@@ -47,7 +47,7 @@ impl State {
 pub struct InFlight {
     pub command: Command,
     pub state: State,
-    /// How long its effect lasts, as it was asked for: of a hold; otherwise 0.
+    /// How long a hold was asked to last; 0 for other records.
     pub lasts_s: u64,
 }
 
