@@ -525,8 +525,8 @@ impl Launch {
         let history = Arc::new(History::open(store.clone(), self.archive.clone(), *bank)?);
         // Before anything is sent: whoever is killed from here on has left no mark.
         let is_continued = orderly_stop::take(&config.data_dir, &**store)?;
-        let left = Unanswered::take_mark(&**store)?.filter(|_| is_continued);
-        let unanswered = Arc::new(left.unwrap_or_else(|| Unanswered::new(ledger.read(latest_valid_until))));
+        let left = Unanswered::take_mark(*bank, &**store)?.filter(|_| is_continued);
+        let unanswered = Arc::new(left.unwrap_or_else(|| Unanswered::new(*bank, ledger.read(latest_valid_until))));
         let folder = FolderAtStart { is_continued, is_empty: tip.0 == Height(0), started_at: wall_clock() };
         let (deposits, writer) =
             DepositService::load(store.clone(), signer.clone(), tip, (folder, unanswered.clone()), metrics.clone())?;

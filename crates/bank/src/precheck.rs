@@ -146,7 +146,7 @@ impl Checked {
     pub fn without(self, verdicts: &[Result<(), Outcome>]) -> Checked {
         let partitioned = partition(&self.relayed, verdicts);
         // Indices in the partitioned batch count only what was relayed: add those that were refused before.
-        let total = self.count + self.refused.len();
+        let total = self.total();
         let mut earlier = self.refused.into_iter().peekable();
         let mut later = partitioned.refused.into_iter().peekable();
         let (mut refused, mut relayed_before) = (Vec::new(), 0);
@@ -161,6 +161,17 @@ impl Checked {
             relayed_before += 1;
         }
         Checked { relayed: partitioned.relayed, count: partitioned.count, refused }
+    }
+
+    /// A batch of which nothing is relayed, and nothing known.
+    pub fn unknown(count: usize) -> Checked {
+        let refused = (0..count).map(|at| (at, Answer::unknown())).collect();
+        Checked { relayed: Bytes::new(), count: 0, refused }
+    }
+
+    /// The number of records in the batch.
+    pub fn total(&self) -> usize {
+        self.count + self.refused.len()
     }
 
     /// The refused records: index in the batch, and refusal.
@@ -194,8 +205,8 @@ impl Checked {
         let (relayed, unknown) = (relayed.packed(), pack(&[Answer::unknown()]));
         let mut answers = relayed.chunks_exact(PACKED_BYTES);
         let mut refused = self.refused.iter().peekable();
-        let mut merged = BytesMut::with_capacity((self.count + self.refused.len()) * PACKED_BYTES);
-        for at in 0..self.count + self.refused.len() {
+        let mut merged = BytesMut::with_capacity(self.total() * PACKED_BYTES);
+        for at in 0..self.total() {
             match refused.next_if(|(index, _)| *index == at) {
                 Some((_, answer)) => merged.extend_from_slice(&pack(&[*answer])),
                 None => merged.extend_from_slice(answers.next().unwrap_or(&unknown)),
@@ -247,6 +258,13 @@ mod tests {
         let mut defund = record(PaymentKind::Defund, 2, 1);
         defund[2] = FLAG_REVERSE_WATERFALL as u8;
         assert_eq!(verdict(&defund), Err(Reason::Malformed));
+    }
+
+    #[test]
+    fn a_batch_that_could_not_be_verified_is_answered_as_a_whole() {
+        let answers = Checked::unknown(3).merge(Answers::all(Answer::unknown(), 0)).unpacked().unwrap();
+        assert_eq!(answers, [Answer::unknown(); 3]);
+        assert_eq!(Checked::unknown(1).refusal_of_only().map(|refusal| refusal.reason), Some(Reason::Unavailable));
     }
 
     #[test]

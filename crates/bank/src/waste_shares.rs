@@ -19,6 +19,10 @@
 //! Only what its holder signed, and the chain decided for the first time, counts as an account's waste: a stranger who
 //! sends an old record again can have an account watched, which costs its holder next to nothing, and never slowed.
 //!
+//! Wallets of other banks, whose commands this bank relays if it has consented to them, are counted together: who
+//! signed such a command is often not known here, so that a stranger can send any number of them, each in another
+//! wallet's name. All of them together have a sixteenth of the bank's allowance ([`OTHERS`]).
+//!
 //! # Bounds
 //! [`ACCOUNTS_MAX`] accounts; beyond that a further one is not counted. While every command settles, nothing here is
 //! locked, looked up or allocated; while few are refused, no account is looked up.
@@ -29,8 +33,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cbdc_ledger::AccountId;
-use cbdc_node::standing::{MEMBER, Standing, Waste};
+use cbdc_node::standing::{Allowance, MEMBER, Standing, Waste};
 
+/// The allowance of all wallets of other banks.
+const OTHERS: Allowance = Allowance { waste_per_s: MEMBER.waste_per_s / 16, allowance_max: MEMBER.allowance_max / 16 };
+/// Their commands that may be in flight.
+const OTHERS_IN_FLIGHT_MAX: usize = 64;
 /// The number of accounts that are counted.
 const ACCOUNTS_MAX: usize = 65_536;
 /// The time for which an account is watched after the last answer other than *settled*.
@@ -55,6 +63,9 @@ pub struct WasteShares {
 struct State {
     /// The bank's standing at the central bank.
     bank: Standing,
+    /// The standing of all wallets of other banks.
+    others: Standing,
+    others_in_flight: usize,
     accounts: HashMap<AccountId, Account>,
     /// Records of watched accounts in flight, by account and number.
     in_flight: HashSet<(AccountId, u64)>,
@@ -92,7 +103,14 @@ pub enum Wasted {
 
 impl State {
     fn new(now: Instant) -> State {
-        State { bank: Standing::new(MEMBER, now), accounts: HashMap::new(), in_flight: HashSet::new(), looked_at: now }
+        State {
+            bank: Standing::new(MEMBER, now),
+            others: Standing::new(OTHERS, now),
+            others_in_flight: 0,
+            accounts: HashMap::new(),
+            in_flight: HashSet::new(),
+            looked_at: now,
+        }
     }
 
     fn wasted(&self, account: &Account, now: Instant) -> i64 {
@@ -124,14 +142,19 @@ impl State {
         self.is_low(now) || !self.in_flight.is_empty() || self.accounts.values().any(|it| it.answers >= WATCHED_FROM)
     }
 
-    fn count(&mut self, account: AccountId, wasted: Wasted, now: Instant) {
+    /// Counts a wasted command of an account; of another bank's wallet if it is `None`.
+    fn count(&mut self, account: Option<AccountId>, wasted: Wasted, now: Instant) {
         let (waste, own) = match wasted {
             Wasted::Refused => (Waste::Refused, UNIT),
             Wasted::NotOrdered => (Waste::NotVerified, 0),
-            // Anybody can write an account's number into a record.
-            Wasted::BadSignature => return self.bank.wasted(now, Waste::BadSignature, 1),
+            Wasted::BadSignature => (Waste::BadSignature, 0),
         };
         self.bank.wasted(now, waste, 1);
+        let Some(account) = account else { return self.others.wasted(now, waste, 1) };
+        // Anybody can write an account's number into a record.
+        if wasted == Wasted::BadSignature {
+            return;
+        }
         let before = self.accounts.get(&account).map(|known| (self.wasted(known, now), known.answers));
         if before.is_some() || self.accounts.len() < ACCOUNTS_MAX {
             let (wasted, answers) = before.unwrap_or_default();
@@ -199,6 +222,23 @@ impl WasteShares {
 
     /// Notes the answers to records that were relayed: how many settled, and the others.
     pub fn answered(&self, now: Instant, settled: usize, wasted: impl Iterator<Item = (AccountId, Wasted)>) {
+        self.note(now, settled, wasted.map(|(account, wasted)| (Some(account), wasted)));
+    }
+
+    /// Notes that a command of another bank's wallet is in flight until the guard is dropped. `None` if such wallets
+    /// have used up their share.
+    pub fn begin_of_others(self: &Arc<Self>, now: Instant) -> Option<OfOthers> {
+        let mut state = self.lock();
+        let state = state.get_or_insert_with(|| State::new(now));
+        if state.others.is_slowed(now) || state.others_in_flight >= OTHERS_IN_FLIGHT_MAX {
+            return None;
+        }
+        state.others_in_flight += 1;
+        Some(OfOthers(self.clone()))
+    }
+
+    /// Notes answers to records that were relayed; those of other banks' wallets have no account.
+    fn note(&self, now: Instant, settled: usize, wasted: impl Iterator<Item = (Option<AccountId>, Wasted)>) {
         let mut wasted = wasted.peekable();
         if wasted.peek().is_none() && !self.is_counting() {
             return;
@@ -209,7 +249,8 @@ impl WasteShares {
         let mut acts = self.is_acting();
         for (account, wasted) in wasted {
             state.count(account, wasted, now);
-            acts = acts || state.accounts.get(&account).is_some_and(|known| known.answers >= WATCHED_FROM);
+            let known = account.and_then(|account| state.accounts.get(&account));
+            acts = acts || known.is_some_and(|known| known.answers >= WATCHED_FROM);
         }
         acts = acts || state.is_low(now);
         let mut counts = true;
@@ -232,6 +273,24 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         if let Some(state) = &mut *self.shares.lock() {
             state.in_flight.remove(&self.record);
+        }
+    }
+}
+
+/// A command of another bank's wallet in flight.
+pub struct OfOthers(Arc<WasteShares>);
+
+impl OfOthers {
+    /// Notes the command's answer: whether it settled, or else what it wasted.
+    pub fn answered(self, now: Instant, has_settled: bool, wasted: Option<Wasted>) {
+        self.0.note(now, usize::from(has_settled), wasted.map(|wasted| (None, wasted)).into_iter());
+    }
+}
+
+impl Drop for OfOthers {
+    fn drop(&mut self) {
+        if let Some(state) = &mut *self.0.lock() {
+            state.others_in_flight -= 1;
         }
     }
 }
@@ -318,6 +377,20 @@ mod tests {
             assert_eq!(shares.treatment(now, account(1)), Treatment::Watched);
         }
         assert_eq!(shares.treatment(now, account(2)), Treatment::Plain);
+    }
+
+    #[test]
+    fn wallets_of_other_banks_waste_a_small_part_of_the_allowance_however_many_they_are() {
+        let (shares, now) = (Arc::new(WasteShares::default()), Instant::now());
+        let in_flight: Vec<_> = std::iter::from_fn(|| shares.begin_of_others(now)).take(1_000).collect();
+        assert_eq!(in_flight.len(), OTHERS_IN_FLIGHT_MAX);
+        drop(in_flight);
+        let bad = std::iter::from_fn(|| shares.begin_of_others(now)).take(10_000);
+        let bad = bad.map(|one| one.answered(now, false, Some(Wasted::BadSignature))).count();
+        assert!((100..=200).contains(&bad), "{bad}");
+        let state = shares.lock();
+        let state = state.as_ref().unwrap();
+        assert!(state.accounts.is_empty() && !state.is_low(now));
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn open_in(
     tip: (Height, Timestamp),
     started: FolderAtStart,
 ) -> Arc<DepositService> {
-    let (unanswered, metrics) = (Arc::new(Unanswered::new(Timestamp(0))), Arc::new(Metrics::register(BANK)));
+    let (unanswered, metrics) = (Arc::new(Unanswered::new(BANK, Timestamp(0))), Arc::new(Metrics::register(BANK)));
     let (service, writer) = DepositService::load(store, signer, tip, (started, unanswered), metrics).unwrap();
     std::thread::spawn(move || writer.run());
     service

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cbdc_ledger::command::packed::PackedPayment;
+use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::sequence::SequenceStatus;
 use cbdc_ledger::{AccountId, Command, Height, Ledger, Outcome, Reason};
 use cbdc_proto::answers::Answers;
@@ -24,7 +25,7 @@ use super::context::BankContext;
 use super::record_status::{OnChain, RecordId};
 use crate::metrics::Metrics;
 use crate::precheck::{self, Checked, SignaturePrecheck};
-use crate::waste_shares::{InFlight, Treatment, WasteShares, Wasted};
+use crate::waste_shares::{InFlight, OfOthers, Treatment, WasteShares, Wasted};
 
 /// The longest wait for the replica before a watched account's records are compared with it.
 const REPLICA_WAIT: Duration = Duration::from_millis(250);
@@ -66,6 +67,11 @@ impl Admission {
         self.shares.is_acting() && self.shares.treatment(Instant::now(), account) == Treatment::Slowed
     }
 
+    /// Notes that a command of another bank's wallet is relayed. `None` if it has to wait.
+    pub fn begin_of_others(&self) -> Option<OfOthers> {
+        self.shares.begin_of_others(Instant::now())
+    }
+
     fn treatments(&self, records: &[u8]) -> Vec<Treatment> {
         match self.shares.is_acting() {
             true => self.shares.treatments(Instant::now(), PackedPayment::each(records).map(|record| record.payer())),
@@ -76,7 +82,7 @@ impl Admission {
     /// Verifies signatures before relaying, if the bank is configured to.
     async fn verified(&self, checked: Checked) -> Checked {
         let Some(precheck) = self.precheck.clone().filter(|_| checked.count > 0) else { return checked };
-        let relayed = checked.relayed.clone();
+        let total = checked.total();
         let (turn, log) = (precheck.turn().await, precheck.clone());
         let verified = tokio::task::spawn_blocking(move || {
             let verified = checked.verified(&precheck);
@@ -92,8 +98,8 @@ impl Admission {
                 }
                 verified
             }
-            // The node is stopping: the central bank verifies.
-            Err(_) => precheck::check(self.context.bank, relayed),
+            // The node is stopping, or the verification failed: nothing was relayed.
+            Err(_) => Checked::unknown(total),
         }
     }
 
@@ -157,8 +163,15 @@ impl Admission {
     /// Notes the answer to one command of an account.
     pub fn answered_one(&self, account: AccountId, answer: &Answer, height: Height) {
         let wasted = wasted(answer, height).map(|wasted| (account, wasted));
-        let has_settled = answer.outcome.is_settled() && answer.height > height;
-        self.shares.answered(Instant::now(), usize::from(has_settled), wasted.into_iter());
+        let settled = usize::from(settles_anew(answer, height));
+        self.shares.answered(Instant::now(), settled, wasted.into_iter());
+    }
+}
+
+impl OfOthers {
+    /// Notes the answer to the command, which was relayed when the chain had reached `height`.
+    pub fn answered_one(self, answer: &Answer, height: Height) {
+        self.answered(Instant::now(), settles_anew(answer, height), wasted(answer, height));
     }
 }
 
@@ -175,12 +188,13 @@ impl Admitted {
                     | Reason::SequenceOutOfWindow
             )
         });
-        let record = |at| PackedPayment::each(&self.commands).nth(at).map(|record| record.bytes());
+        let record = |at: usize| self.commands.get(at * SIGNED_PAYMENT_BYTES..(at + 1) * SIGNED_PAYMENT_BYTES);
         refused.filter_map(|(at, refusal)| Some((at, Command::from_bytes(record(at)?).ok()?, refusal))).collect()
     }
 }
 
-fn overloaded() -> Outcome {
+/// The refusal of what has to wait.
+pub fn overloaded() -> Outcome {
     Outcome::refused(Reason::Overloaded, 0, 0)
 }
 
@@ -210,6 +224,11 @@ fn has_settled(answer: &[u8], height: Height) -> bool {
     const SETTLED: (u16, u16) = (State::Final as u16, Reason::Settled as u16);
     let at = answer.first_chunk().map_or(0, |at| u64::from_le_bytes(*at));
     state_and_code(answer) == SETTLED && at > height.0
+}
+
+/// Whether a command settled after the chain had reached `height`.
+fn settles_anew(answer: &Answer, height: Height) -> bool {
+    answer.outcome.is_settled() && answer.height > height
 }
 
 /// What a command wasted, if anything, that came when the chain had reached `height`.

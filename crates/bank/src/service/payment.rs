@@ -24,7 +24,7 @@ use tonic::{Status, Streaming};
 use super::context::{BankContext, status_unknown, to_its_end, turn};
 use super::payment_relay::PaymentRelay;
 use super::record_status::RefusedBy;
-use super::tally::{tally_of, tally_of_one};
+use super::tally::{tally_of, tally_of_kept_back, tally_of_one};
 use super::top_up::TopUpService;
 use crate::metrics::Metrics;
 
@@ -81,7 +81,12 @@ impl PaymentService {
         let elsewhere = |refused: Status| may_settle_until(&refused, payment.record.head.valid_until);
         let may_top_up = self.require_holders_payment(&payment.record).map_err(elsewhere)?;
         let admission = &self.payment_relay.admission;
-        let answered = match turn().await.filter(|_| !admission.is_slowed(payment.record.from)) {
+        let slowed = Outcome::refused(Reason::Overloaded, 0, 0);
+        let answered = match turn().await {
+            Some(turn) if admission.is_slowed(payment.record.from) => {
+                turn.answered(tally_of_kept_back());
+                self.payment_relay.records.answer_refusal(&payment.into(), slowed, RefusedBy::Bank).await
+            }
             Some(turn) => {
                 let service = self.clone();
                 let paying = to_its_end(async move {
@@ -95,16 +100,13 @@ impl PaymentService {
                 });
                 paying.await.unwrap_or_else(|| Err(status_unknown()))
             }
-            None => {
-                let slowed = Outcome::refused(Reason::Overloaded, 0, 0);
-                self.payment_relay.records.answer_refusal(&payment.into(), slowed, RefusedBy::Bank).await
-            }
+            None => self.payment_relay.records.answer_refusal(&payment.into(), slowed, RefusedBy::Bank).await,
         };
         match &answered {
             Ok(answer) => self.metrics.answered_one(answer),
             Err(status) => {
                 let refusal = refusal_of(status).unwrap_or(Answer::unknown().outcome);
-                let is_unknown = refusal.reason == Reason::Unavailable;
+                let is_unknown = refusal.reason.leaves_status_open();
                 self.metrics.answered_one(&if is_unknown { Answer::unknown() } else { Answer::not_ordered(refusal) });
             }
         }

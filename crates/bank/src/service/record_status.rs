@@ -17,6 +17,7 @@
 //! | the key in force is newer than the one in the record | `KEY_CHANGED`, final |
 //! | nobody can order the record ([`Reason::shows_never_ordered`]) | the refusal, final |
 //! | the central bank does not know an account that this replica has, so it has lost blocks | `UNAVAILABLE` |
+//! | the chain's time has passed valid-until, and only the wallet's own bank knows the number | `UNAVAILABLE` |
 //! | another copy is unanswered, or the refusal itself leaves that open | `UNAVAILABLE`: send the same record again |
 //! | nothing of that | the refusal, and until when the record may settle |
 //!
@@ -126,7 +127,7 @@ impl OnChain {
         if self.number != NumberStatus::Unused {
             return None;
         }
-        if id.valid_until < self.time {
+        if self.has_expired(id) {
             return Some(Outcome::refused(Reason::Expired, id.valid_until.0, self.time.0));
         }
         let (in_force, named) = (self.key_version?, id.key_version);
@@ -138,6 +139,16 @@ impl OnChain {
     /// Whether the chain has decided: a copy in flight no longer changes anything.
     pub fn is_decided(&self, id: &RecordId) -> bool {
         self.number == NumberStatus::Used || self.excludes(id).is_some()
+    }
+
+    /// Whether the chain has decided, even if this replica cannot know how: what is remembered of copies in flight is
+    /// of no further use.
+    pub fn is_over(&self, id: &RecordId) -> bool {
+        self.has_expired(id) || self.is_decided(id)
+    }
+
+    fn has_expired(&self, id: &RecordId) -> bool {
+        id.valid_until < self.time
     }
 }
 
@@ -244,6 +255,8 @@ fn judge_one<K: Knowledge>(
         (_, Reason::Unavailable | Reason::LostBlocks) => Verdict::Unknown(refusal),
         // It has lost blocks that this replica has, and does not know it yet.
         (RefusedBy::CentralBank(_), Reason::UnknownAccount) if chain.is_open => Verdict::Unknown(refusal),
+        // It may have settled before it expired, and what was sent of it may be forgotten ([`OnChain::is_over`]).
+        _ if chain.number == NumberStatus::NotKnown && chain.has_expired(&refused.id) => Verdict::Unknown(refusal),
         _ if unanswered => Verdict::Unknown(refusal),
         _ if chain.height < answered_up_to => Verdict::NotYet(refusal),
         _ => Verdict::NotFinal(refusal),

@@ -48,7 +48,7 @@ impl Records {
         let id = RecordId::of(command)?;
         Some(self.context.ledger.read(|ledger| {
             let times = (ledger.tip().time, latest_valid_until(ledger));
-            self.unanswered.sent(id, times, |id| OnChain::of(ledger, id).is_decided(id))
+            self.unanswered.sent(id, times, |id| OnChain::of(ledger, id).is_over(id))
         }))
     }
 

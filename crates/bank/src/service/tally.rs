@@ -47,6 +47,11 @@ pub fn tally_of_one(answered: &Result<Answer, Status>, height: Height) -> Tally 
     }
 }
 
+/// Counts a command that was kept back because its account has used up its share.
+pub fn tally_of_kept_back() -> Tally {
+    Tally { not_ordered: 1, ..Tally::default() }
+}
+
 /// Counts a call that was refused.
 pub fn tally_of_refusal(status: &Status) -> Tally {
     let answer = refusal_of(status).map_or_else(Answer::unknown, Answer::not_ordered);

@@ -10,4 +10,5 @@ mod lost_blocks;
 mod network;
 mod older_deposits;
 mod running;
+mod strangers;
 mod trust;
