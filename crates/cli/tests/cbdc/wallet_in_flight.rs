@@ -150,13 +150,62 @@ fn a_payment_without_an_answer_is_neither_sent_nor_accepted_for_another_one() {
     match settled[..] {
         [500] => {
             let sentence = answer["error"].as_str().unwrap();
-            assert!(exit == 3 && sentence.contains("so this one was not made"), "{sentence}");
+            assert!(exit == 3 && sentence.contains("was not made"), "{sentence}");
             assert_eq!(object(dir, &first)["amount_minor"], 500, "it is told, not made");
         }
         [300] => assert_eq!((exit, &answer["outcome"]), (0, &"SETTLED".into()), "{answer}"),
         _ => panic!("{settled:?}"),
     }
     assert_eq!(paid(dir, "alice"), settled);
+    outage.up.stop();
+}
+
+#[test]
+fn of_payments_made_instead_of_each_other_one_settles_in_whatever_order_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let outage = Outage::start(dir);
+    let first = ["wallet", "pay", "alice", "bob", "5"];
+    let second = ["wallet", "pay", "alice", "bob", "4", "--instead"];
+    let third = ["wallet", "pay", "alice", "bob", "3", "--instead", "--accept"];
+    for words in [&first[..], &second] {
+        let mut sent = cbdc(dir, words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(1_000));
+        sent.kill().unwrap();
+        sent.wait().unwrap();
+    }
+    assert_eq!(object(dir, &third)["outcome"], "ACCEPTED");
+    let refused = |words: &[&str], part: &str| {
+        let (exit, answer, _) = told(dir, words);
+        let sentence = answer["error"].as_str().unwrap();
+        assert!(sentence.contains(part), "{words:?}: {sentence}");
+        exit
+    };
+    // The accepted one decides, and is no reason to wait with others: only with those instead of it.
+    assert_eq!(refused(&first, "was accepted instead of"), 4);
+    assert_eq!(refused(&["wallet", "pay", "alice", "bob", "1", "--accept", "--instead"], "leave out --instead"), 4);
+    let beside = ["wallet", "pay", "alice", "bob", "2", "--accept"];
+    assert_eq!(object(dir, &beside)["outcome"], "ACCEPTED");
+
+    outage.end();
+    let accepted = || object(dir, &["wallet", "history", "alice"])["accepted"].as_array().unwrap().len();
+    until("two settle", || paid(dir, "alice").len() == 2 && accepted() == 0);
+    let settled = paid(dir, "alice");
+    let mut made = Vec::new();
+    for words in [&second[..], &first, &third] {
+        let (exit, answer, _) = told(dir, words);
+        match exit {
+            0 => made.push(answer["amount_minor"].as_u64().unwrap()),
+            3 => assert!(answer["error"].as_str().unwrap().contains("was not made"), "{answer}"),
+            _ => panic!("{words:?}: {answer}"),
+        }
+    }
+    assert!(made.len() == 1 && settled.contains(&made[0]), "{made:?} of {settled:?}");
+    assert_eq!(object(dir, &beside)["amount_minor"], 200);
+    assert_eq!(paid(dir, "alice"), settled, "nothing was made by asking");
+    assert!(!dir.join("net/wallets/alice.pending").exists(), "all have been told");
+    assert_eq!(object(dir, &first)["amount_minor"], 500);
+    assert_eq!(paid(dir, "alice").len(), 3, "from here on it is another payment");
     outage.up.stop();
 }
 

@@ -10,7 +10,9 @@
 //! 3. While the status of another record is unknown, a new one is not made, unless it is meant *instead of* it.
 //! 4. A new record is made beside records that the bank has accepted, and instead of those that were refused without
 //!    finality or that it is meant instead of: it has the same sequence number, so that at most one of them settles. If
-//!    an earlier one has settled already, the new one is not made.
+//!    an earlier one has settled already, or was accepted, nothing is made instead of it.
+//! 5. Once one of several records with one number has used it, each other one is *displaced*: its command, typed again,
+//!    tells that once, and makes nothing.
 
 mod record;
 
@@ -61,6 +63,8 @@ pub struct Made {
 /// The status of a record, as the chain shows it.
 enum RecordStatus {
     Settled(BlockPosition),
+    /// Another record has used its number.
+    Displaced,
     NeverSettles,
     Open,
 }
@@ -120,23 +124,28 @@ impl Pending {
     {
         let mut records = self.records()?;
         let account = wallet.account();
-        if let Some(index) = records.iter().position(|record| record.is_of(account) && (intent.is_same)(record)) {
-            self.require_not_displaced(wallet, &records, index)?;
+        let same =
+            |records: &[InFlight]| records.iter().position(|record| record.is_of(account) && (intent.is_same)(record));
+        if same(&records).is_some_and(|index| rivals(&records, &records[index].command).next().is_some()) {
+            // The chain may have decided between the two by now.
+            self.look_up(output, wallet, &mut records).await?;
+        }
+        if let Some(index) = same(&records) {
+            self.require_not_displaced(wallet, &mut records, index)?;
             let command = records[index].command.clone();
             let what = records[index].describe(wallet.anchor());
             let status = wallet.submit_command(&command).await?;
             let found = Earlier::of(&status);
-            let is_rival = |record: &InFlight| {
-                record.sequence() == records[index].sequence() && record.is_of(account) && record.command != command
-            };
-            // It was made instead of another, which may have settled after all.
-            let number = records.iter().any(is_rival).then(|| records[index].sequence());
-            if let (Earlier::NumberTaken, Some(number)) = (found, number) {
-                self.require_none_settled(wallet, &mut records, number).await?;
+            if found == Earlier::NumberTaken && rivals(&records, &command).next().is_some() {
+                // It was made instead of another, or another instead of it, and that one may have settled.
+                self.require_none_settled(output, wallet, &mut records, &command).await?;
             }
             found.note(output, &what);
             if found == Earlier::IsTheSame {
                 records[index].state = State::after(&status);
+                if has_used_number(&status) {
+                    displace_rivals(output, wallet, &mut records, &command);
+                }
                 self.keep(&records)?;
                 return Ok(Made { command, status });
             }
@@ -144,17 +153,18 @@ impl Pending {
         }
         loop {
             self.look_up(output, wallet, &mut records).await?;
-            let number = self.number(wallet, &records, intent.instead)?;
-            let made = self.make_new(wallet, &records, number, intent.lasts_s, &sign).await?;
-            match number {
-                Some(number) if made.status.sequence_was_taken() => {
-                    self.require_none_settled(wallet, &mut records, number).await?;
-                }
-                _ => {
-                    self.end_of_rivals(output, wallet, &records, &made)?;
-                    return Ok(made);
-                }
+            let number = self.number(wallet, &records, intent.instead).await?;
+            let Made { command, status } = self.make_new(wallet, &records, number, intent.lasts_s, &sign).await?;
+            if number.is_some() && status.sequence_was_taken() {
+                self.require_none_settled(output, wallet, &mut records, &command).await?;
+                continue;
             }
+            if has_used_number(&status) {
+                let mut kept = self.records()?;
+                displace_rivals(output, wallet, &mut kept, &command);
+                self.keep(&kept)?;
+            }
+            return Ok(Made { command, status });
         }
     }
 
@@ -203,18 +213,28 @@ impl Pending {
         }
     }
 
-    /// Fails if a record was refused and the bank has accepted another with its number, which decides.
-    fn require_not_displaced(&self, wallet: &Wallet, records: &[InFlight], index: usize) -> anyhow::Result<()> {
-        let (anchor, record) = (wallet.anchor(), &records[index]);
-        let displaces = |other: &&InFlight| {
-            other.state == State::Accepted && other.sequence() == record.sequence() && other.is_of(wallet.account())
-        };
-        match records.iter().find(displaces) {
-            Some(other) if record.state == State::Refused => Err(StillOpen(format!(
-                "{} was refused, and {} was accepted instead of it: at most one of the two settles; ask first what \
-                became of that: {}",
-                record.describe(anchor),
+    /// Fails if another record has used a record's number, which is told once; and if the bank has accepted another
+    /// with its number, which decides.
+    fn require_not_displaced(&self, wallet: &Wallet, records: &mut Vec<InFlight>, index: usize) -> anyhow::Result<()> {
+        let (anchor, record) = (wallet.anchor(), records[index].clone());
+        if record.state == State::Displaced {
+            records.remove(index);
+            self.keep(records)?;
+            return Err(not_made(
+                record.sequence(),
+                format!(
+                    "{} was not made and never will be, since another record with its number has settled; to make it \
+                     as well, type it again",
+                    record.describe(anchor)
+                ),
+            ));
+        }
+        let decides = rivals(records, &record.command).find(|other| other.state == State::Accepted);
+        match decides {
+            Some(other) if matches!(record.state, State::Sent | State::Refused) => Err(StillOpen(format!(
+                "{} was accepted instead of {}: at most one of the two settles; ask first what became of that: {}",
                 other.describe(anchor),
+                record.describe(anchor),
                 other.command_line(anchor, &self.name, &self.suffix)
             ))
             .into()),
@@ -269,69 +289,79 @@ impl Pending {
     /// instead of. `None` is any that is unused.
     ///
     /// # Errors
-    /// The status of a record is unknown, and the new one is not meant instead of it.
-    fn number(&self, wallet: &Wallet, records: &[InFlight], instead: bool) -> anyhow::Result<Option<u64>> {
+    /// The status of a record is unknown, and the new one is not meant instead of it; or it is meant instead of one
+    /// that will settle, or has.
+    async fn number(&self, wallet: &Wallet, records: &[InFlight], instead: bool) -> anyhow::Result<Option<u64>> {
+        let anchor = wallet.anchor();
         let own = || records.iter().filter(|record| record.is_of(wallet.account()));
-        if let Some(unknown) = own().find(|record| record.state == State::Sent) {
+        let is_accepted = |number| own().any(|record| record.sequence() == number && record.state == State::Accepted);
+        // Of an accepted record and its rivals one settles, whatever is made beside them.
+        let undecided = |state| own().filter(move |record| record.state == state && !is_accepted(record.sequence()));
+        if let Some(unknown) = undecided(State::Sent).next() {
             if instead {
                 return Ok(Some(unknown.sequence()));
             }
-            let anchor = wallet.anchor();
             return Err(StillOpen(format!(
-                "{} is still in flight and may settle until {}, so this one is not made; ask first what became \
-                of it: {}\nor add --instead, which gives this one its number, so that at most one of the two settles",
+                "{} is still in flight and may settle until {}, so this one is not made; ask first what became of it: \
+                {}\nor add --instead, which gives this one its number, so that at most one of the two settles",
                 unknown.describe(anchor),
                 unknown.command.head().valid_until,
                 unknown.command_line(anchor, &self.name, &self.suffix)
             ))
             .into());
         }
-        let is_accepted = |number| own().any(|record| record.sequence() == number && record.state == State::Accepted);
-        let refused = own().filter(|record| record.state == State::Refused).map(InFlight::sequence);
-        Ok(refused.filter(|number| !is_accepted(*number)).min())
+        let refused = undecided(State::Refused).map(InFlight::sequence).min();
+        if !instead || refused.is_some() {
+            return Ok(refused);
+        }
+        if let Some(accepted) = own().find(|record| record.state == State::Accepted) {
+            return Err(StillOpen(format!(
+                "{} was accepted and settles once the central bank answers, so this one is not made instead of it; \
+                 leave out --instead to make both",
+                accepted.describe(anchor)
+            ))
+            .into());
+        }
+        for over in own().filter(|record| record.state == State::Over) {
+            if let RecordStatus::Settled(position) = status_in_chain(wallet, over, 0).await {
+                return Err(not_made(
+                    over.sequence(),
+                    format!(
+                        "{} has settled at {position}, so this one was not made instead of it; leave out --instead to \
+                         make it as well",
+                        over.describe(anchor)
+                    ),
+                ));
+            }
+        }
+        Ok(None)
     }
 
     /// Looks up in the chain what became of the records, without submitting them.
     async fn look_up(&self, output: &Output, wallet: &Wallet, records: &mut Vec<InFlight>) -> anyhow::Result<()> {
-        let is_open = |record: &InFlight| record.state != State::Over && record.is_of(wallet.account());
-        if !records.iter().any(is_open) {
+        if !records.iter().any(|record| record.state != State::Over && record.is_of(wallet.account())) {
             return Ok(());
         }
         // Read before the receipts. A bank that does not answer knows nothing of the chain's time either.
         let time_ms = wallet.status().await.map_or(0, |status| status.time_ms);
-        let mut left = Vec::with_capacity(records.len());
-        for mut record in std::mem::take(records) {
-            let was = record.state;
-            if is_open(&record) {
-                let what = record.describe(wallet.anchor());
-                let became = match status_in_chain(wallet, &record, time_ms).await {
-                    RecordStatus::Open => None,
-                    RecordStatus::Settled(position) => Some(format!("is settled at {position}")),
-                    RecordStatus::NeverSettles => Some("can never settle any more".to_owned()),
-                };
-                if let Some(became) = became {
-                    output.note(&format!("note: {what}, which was in flight, {became}"));
-                    // The command that was answered "accepted", or not at all, is still to be told that it settled.
-                    record.state = State::Over;
-                    if was != State::Accepted && became.starts_with("can never") {
-                        continue;
-                    }
-                }
-            }
-            left.push(record);
+        let all = std::mem::take(records);
+        for record in &all {
+            let has_rival = rivals(&all, &record.command).next().is_some();
+            records.extend(looked_up(output, wallet, record.clone(), has_rival, time_ms).await);
         }
-        *records = left;
         self.keep(records)
     }
 
-    /// After a new record found its number used: fails if one of those with the same number has settled. Otherwise none
-    /// of them ever does.
+    /// After the number of a record was found to be used: fails if one of its rivals has settled, and displaces the
+    /// others. Otherwise none of those with the number ever settles.
     async fn require_none_settled(
         &self,
+        output: &Output,
         wallet: &Wallet,
         records: &mut Vec<InFlight>,
-        number: u64,
+        command: &Command,
     ) -> anyhow::Result<()> {
+        let number = command.head().sequence;
         let mut looks = 0;
         let receipt = loop {
             match wallet.receipt_of_sequence(number).await {
@@ -349,50 +379,28 @@ impl Pending {
                 }
             }
         };
-        let rivals = |record: &InFlight| record.sequence() == number && record.is_of(wallet.account());
-        let used = records.iter().position(|record| rivals(record) && is_of(receipt.command(), &record.command));
-        let settled = used.filter(|_| receipt.outcome().is_settled()).map(|index| records[index].clone());
-        records.retain(|record| !rivals(record));
-        let Some(mut settled) = settled else {
+        let used = rivals(records, command).find(|rival| is_of(receipt.command(), &rival.command)).cloned();
+        let Some(settled) = used.filter(|_| receipt.outcome().is_settled()) else {
+            let signer = command.signer();
+            records.retain(|record| record.sequence() != number || record.command.signer() != signer);
             return self.keep(records);
         };
-        settled.state = State::Over;
-        let what = settled.describe(wallet.anchor());
-        records.push(settled);
+        // This one is told now.
+        records.retain(|record| record.command != *command);
+        for record in records.iter_mut().filter(|record| record.command == settled.command) {
+            record.state = State::Over;
+        }
+        displace_rivals(output, wallet, records, &settled.command);
         self.keep(records)?;
-        let taken = cbdc_ledger::Outcome::refused(Reason::SequenceConflict, 0, number);
-        let refusal = cbdc_client::Refusal {
-            outcome: taken,
-            sentence: taken.reason.text().to_owned(),
-            position: None,
-            finality: cbdc_client::Finality::Final,
-        };
-        Err(anyhow::Error::new(ClientError::from(refusal)).context(format!(
-            "{what}, which was in flight, has settled at {}, so this one was not made; to make it as well, type it \
-            again",
-            receipt.position()
-        )))
-    }
-
-    /// After a new record used its number: the others with that number never settle.
-    fn end_of_rivals(&self, output: &Output, wallet: &Wallet, records: &[InFlight], made: &Made) -> anyhow::Result<()> {
-        let has_used = match &made.status {
-            SubmissionStatus::Settled { .. } => true,
-            SubmissionStatus::Refused(refusal) => refusal.position.is_some(),
-            _ => false,
-        };
-        let number = made.command.head().sequence;
-        let is_rival = |record: &InFlight| record.sequence() == number && record.is_of(wallet.account());
-        if !has_used || !records.iter().any(is_rival) {
-            return Ok(());
-        }
-        for rival in records.iter().filter(|record| is_rival(record)) {
-            let what = rival.describe(wallet.anchor());
-            output.note(&format!("note: {what}, which was in flight, can never settle now: this one took its number"));
-        }
-        let mut kept = self.records()?;
-        kept.retain(|record| record.command == made.command || !is_rival(record));
-        self.keep(&kept)
+        Err(not_made(
+            number,
+            format!(
+                "{}, which was in flight, has settled at {}, so this one was not made; to make it as well, type it \
+                 again",
+                settled.describe(wallet.anchor()),
+                receipt.position()
+            ),
+        ))
     }
 
     /// The records in flight.
@@ -413,18 +421,98 @@ impl Pending {
     }
 }
 
+/// The other records with the number of `command`: at most one of them all settles.
+fn rivals<'a>(records: &'a [InFlight], command: &'a Command) -> impl Iterator<Item = &'a InFlight> {
+    records.iter().filter(move |record| is_rival(record, command))
+}
+
+fn is_rival(record: &InFlight, command: &Command) -> bool {
+    record.sequence() == command.head().sequence
+        && record.command.signer() == command.signer()
+        && record.command != *command
+}
+
+/// Whether the number of a record with this status is used.
+fn has_used_number(status: &SubmissionStatus) -> bool {
+    match status {
+        SubmissionStatus::Settled { .. } => true,
+        SubmissionStatus::Refused(refusal) => refusal.position.is_some(),
+        _ => false,
+    }
+}
+
+/// After a record has used its number: the others with that number never settle. Those whose commands know only that
+/// they were sent or accepted stay, until they have told that; a refused one is forgotten.
+fn displace_rivals(output: &Output, wallet: &Wallet, records: &mut Vec<InFlight>, command: &Command) {
+    for rival in records.iter_mut().filter(|record| is_rival(record, command)) {
+        if matches!(rival.state, State::Sent | State::Refused | State::Accepted) {
+            let what = rival.describe(wallet.anchor());
+            output.note(&format!("note: {what}, which was in flight, can never settle now: another took its number"));
+        }
+        if matches!(rival.state, State::Sent | State::Accepted) {
+            rival.state = State::Displaced;
+        }
+    }
+    records.retain(|record| record.state != State::Refused || !is_rival(record, command));
+}
+
+/// A record after its status was looked up in the chain, whose time was `time_ms` before; `None` if there is nothing
+/// left to tell.
+async fn looked_up(
+    output: &Output,
+    wallet: &Wallet,
+    mut record: InFlight,
+    has_rival: bool,
+    time_ms: u64,
+) -> Option<InFlight> {
+    if record.state == State::Over || !record.is_of(wallet.account()) {
+        return Some(record);
+    }
+    if record.state == State::Displaced {
+        return (!is_past(&record, time_ms)).then_some(record);
+    }
+    let (became, state) = match status_in_chain(wallet, &record, time_ms).await {
+        RecordStatus::Open => return Some(record),
+        RecordStatus::Settled(position) => (format!("is settled at {position}"), Some(State::Over)),
+        RecordStatus::Displaced if has_rival && record.state != State::Refused => {
+            ("can never settle now: another took its number".to_owned(), Some(State::Displaced))
+        }
+        // The command that was answered "accepted" is still to be told.
+        RecordStatus::Displaced | RecordStatus::NeverSettles => {
+            ("can never settle any more".to_owned(), (record.state == State::Accepted).then_some(State::Over))
+        }
+    };
+    output.note(&format!("note: {}, which was in flight, {became}", record.describe(wallet.anchor())));
+    record.state = state?;
+    Some(record)
+}
+
 /// The status of a record in the chain, whose time was `time_ms` before.
 async fn status_in_chain(wallet: &Wallet, record: &InFlight, time_ms: u64) -> RecordStatus {
     match wallet.receipt_of_sequence(record.sequence()).await {
-        Ok(receipt) if is_of(receipt.command(), &record.command) && receipt.outcome().is_settled() => {
-            RecordStatus::Settled(receipt.position())
-        }
+        Ok(receipt) if !is_of(receipt.command(), &record.command) => RecordStatus::Displaced,
+        Ok(receipt) if receipt.outcome().is_settled() => RecordStatus::Settled(receipt.position()),
         Ok(_) => RecordStatus::NeverSettles,
-        Err(ClientError::NotFound(_)) if record.command.head().valid_until.plus_ms(MARGIN_MS).0 < time_ms => {
-            RecordStatus::NeverSettles
-        }
+        Err(ClientError::NotFound(_)) if is_past(record, time_ms) => RecordStatus::NeverSettles,
         Err(_) => RecordStatus::Open,
     }
+}
+
+/// Whether a record that has not settled at a time of the chain never does.
+fn is_past(record: &InFlight, time_ms: u64) -> bool {
+    record.command.head().valid_until.plus_ms(MARGIN_MS).0 < time_ms
+}
+
+/// A record was not made, since another has used its number.
+fn not_made(number: u64, sentence: String) -> anyhow::Error {
+    let outcome = cbdc_ledger::Outcome::refused(Reason::SequenceConflict, 0, number);
+    let refusal = cbdc_client::Refusal {
+        outcome,
+        sentence: outcome.reason.text().to_owned(),
+        position: None,
+        finality: cbdc_client::Finality::Final,
+    };
+    anyhow::Error::new(ClientError::from(refusal)).context(sentence)
 }
 
 /// Whether a command of the chain is a record, or carries it.

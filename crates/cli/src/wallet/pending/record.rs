@@ -26,10 +26,12 @@ pub enum State {
     Accepted,
     /// Nothing more happens to it; its answer was not shown yet.
     Over,
+    /// Another record has used its number, so that it never settles; its command was not told yet.
+    Displaced,
 }
 
 impl State {
-    const ALL: [State; 4] = [State::Sent, State::Refused, State::Accepted, State::Over];
+    const ALL: [State; 5] = [State::Sent, State::Refused, State::Accepted, State::Over, State::Displaced];
 
     /// The state of a record by the status of its submission.
     pub fn after(status: &SubmissionStatus) -> State {
@@ -177,7 +179,7 @@ mod tests {
     fn records_survive_the_file_and_a_part_of_them_is_none() {
         let records: Vec<InFlight> = State::ALL
             .into_iter()
-            .zip([payment(0, [0; 16]), hold(), payment(1, [1; 16]), hold()])
+            .zip([payment(0, [0; 16]), hold(), payment(1, [1; 16]), hold(), payment(0, [2; 16])])
             .map(|(state, command)| InFlight { command, state, lasts_s: 60 })
             .collect();
         let bytes = to_bytes(&records);
