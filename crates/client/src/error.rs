@@ -100,6 +100,7 @@ impl Refusal {
                 Some(account) => format!(" (now {account})"),
                 None => String::new(),
             },
+            reason if reason.says_sequence_used() => format!(" (number {amount})"),
             _ if self.speaks_of_money() => format!(" (limit {}, amount {}{unit})", money(limit), money(amount)),
             _ => format!(" (limit {limit}, amount {amount})"),
         }
@@ -111,6 +112,11 @@ impl fmt::Display for Refusal {
         let figures = self.figures(|minor| minor.to_string(), " in minor units");
         write!(f, "{}: {}{figures}", self.outcome.reason, self.sentence)
     }
+}
+
+/// What to do where a status is unknown, unless the bank's answer says so already.
+fn advice(why: &str) -> &'static str {
+    if why.ends_with("which is safe") { "" } else { "; send the same record again, which is safe" }
 }
 
 /// An error of any call of this crate.
@@ -126,7 +132,7 @@ pub enum ClientError {
     #[error("accepted into the bank's outbox, not settled yet; ask again later, or send the same record again")]
     Accepted,
     /// The command may or may not have settled.
-    #[error("whether the command settled is not known ({why}); send the same record again, which is safe")]
+    #[error("whether the command settled is not known ({why}){}", advice(why))]
     Unknown {
         /// Why the status could not be learned.
         why: String,

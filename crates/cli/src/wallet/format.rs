@@ -19,7 +19,7 @@ pub fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount
         "amount_minor": amount.minor(),
         "fee_minor": charges.fee.minor(),
         "payee_fee_minor": charges.payee_fee.minor(),
-        "credited_minor": amount.minus_or_zero(charges.payee_fee).minor(),
+        "credited_minor": position.map(|_| amount.minus_or_zero(charges.payee_fee).minor()),
         "reverse_waterfall_minor": charges.reverse_waterfall.minor(),
         "height": position.map(|position| position.height.0),
         "index": position.map(|position| position.index),
