@@ -476,13 +476,7 @@ impl Central {
     /// which counts as the chain's head if it lets itself be followed: then no bank has shown that it has lost blocks.
     async fn testify(&self, client: &mut ChainClient<Channel>) -> Result<(Height, v1::Testimony, Height), Status> {
         let own = self.chain_head.height();
-        let newest = match header_at(client, None).await {
-            // It answers nothing, but this bank may tell more of what is missing than others did.
-            Err(status) if has_lost_blocks(&status) => {
-                return Ok((own.next(), self.chain_head.testimony(own, None, false)?, Height(0)));
-            }
-            newest => newest?,
-        };
+        let newest = header_at(client, None).await?;
         let head = newest.as_ref().map_or(Height(0), |newest| newest.header.height);
         let common = if head <= own { newest } else { header_at(client, Some(own)).await? };
         let testimony = self.chain_head.testimony(own, common.as_ref(), head < own)?;
@@ -490,7 +484,7 @@ impl Central {
     }
 }
 
-/// Whether the central bank answers nothing because it has lost blocks.
+/// Whether the central bank does not let itself be followed because it has lost blocks.
 fn has_lost_blocks(status: &Status) -> bool {
     refusal_of(status).is_some_and(|refusal| refusal.reason == Reason::LostBlocks)
 }

@@ -22,8 +22,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -31,6 +31,7 @@ use cbdc_ledger::outcome::OtherCopies;
 use cbdc_ledger::{Height, Outcome, Reason};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::Answer;
+use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::{ConnectError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
@@ -148,8 +149,13 @@ pub struct Relay {
     capacity: Arc<Semaphore>,
     reachable: watch::Receiver<bool>,
     not_settling: Arc<AtomicBool>,
+    lost_blocks: LostBlocks,
     answered_up_to: Arc<AtomicU64>,
 }
+
+/// The heights of the blocks that the central bank lacks, as it says when it refuses a stream for that: that of a block
+/// which a bank has shown it, and its own newest.
+type LostBlocks = Arc<Mutex<Option<(Height, Height)>>>;
 
 /// The central bank's address, and the keys that identify it.
 pub struct CentralBankEndpoint {
@@ -178,12 +184,14 @@ impl Relay {
         let capacity = Arc::new(Semaphore::new(COMMANDS_MAX));
         let answered_up_to = Arc::new(AtomicU64::new(0));
         let not_settling = Arc::new(AtomicBool::new(false));
+        let lost_blocks = LostBlocks::default();
         let task = Link {
             central_bank,
             metrics,
             capacity: capacity.clone(),
             reachable: tell_reachable,
             not_settling: not_settling.clone(),
+            lost_blocks: lost_blocks.clone(),
             answered_up_to: answered_up_to.clone(),
             submissions,
             held: VecDeque::new(),
@@ -193,7 +201,7 @@ impl Relay {
             next_batch: 1,
         };
         let running = tokio::spawn(task.run(stop));
-        (Relay { queue, capacity, reachable, not_settling, answered_up_to }, running)
+        (Relay { queue, capacity, reachable, not_settling, lost_blocks, answered_up_to }, running)
     }
 
     /// Whether a stream to the central bank is open, and the central bank has answered recently.
@@ -210,7 +218,13 @@ impl Relay {
         }
     }
 
-    /// Notifies of changes of that.
+    /// What the central bank says of blocks that it has lost: the height of one that a bank has shown it, and its own
+    /// newest. `None` if it said nothing of the kind when it was last asked.
+    pub fn lost_blocks(&self) -> Option<(Height, Height)> {
+        *self.lost_blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notifies of changes of whether it is reachable.
     pub fn reachable(&self) -> watch::Receiver<bool> {
         self.reachable.clone()
     }
@@ -284,6 +298,7 @@ struct Link {
     capacity: Arc<Semaphore>,
     reachable: watch::Sender<bool>,
     not_settling: Arc<AtomicBool>,
+    lost_blocks: LostBlocks,
     answered_up_to: Arc<AtomicU64>,
     submissions: mpsc::UnboundedReceiver<Submission>,
     /// Taken from the queue while there was no stream.
@@ -314,6 +329,7 @@ impl Link {
                 Ok((channel, batches, answers)) => {
                     tracing::info!(address = %self.central_bank.address, "the central bank is reachable");
                     (pause, was_reachable) = (BACKOFF.0, true);
+                    self.note_lost_blocks(None);
                     self.set_reachable(true);
                     let ended = self.session(channel, batches, answers, &stop).await;
                     self.set_reachable(false);
@@ -324,6 +340,7 @@ impl Link {
                 }
                 Err(status) => status,
             };
+            self.note_lost_blocks(Some(&broken));
             if std::mem::take(&mut was_reachable) {
                 tracing::warn!(
                     address = %self.central_bank.address, status = %broken.message(),
@@ -336,6 +353,13 @@ impl Link {
             }
             pause = (pause * 2).min(BACKOFF.1);
         }
+    }
+
+    /// Notes whether the central bank said that it has lost blocks.
+    fn note_lost_blocks(&self, broken: Option<&Status>) {
+        let refusal = broken.and_then(refusal_of).filter(|refusal| refusal.reason == Reason::LostBlocks);
+        let heights = refusal.map(|refusal| (Height(refusal.limit), Height(refusal.amount)));
+        *self.lost_blocks.lock().unwrap_or_else(PoisonError::into_inner) = heights;
     }
 
     fn set_reachable(&self, reachable: bool) {
@@ -579,7 +603,14 @@ mod tests {
     fn relay() -> (Relay, mpsc::UnboundedReceiver<Submission>, watch::Sender<bool>) {
         let ((queue, submissions), (tell, reachable)) = (mpsc::unbounded_channel(), watch::channel(false));
         let (capacity, not_settling) = (Arc::new(Semaphore::new(COMMANDS_MAX)), Arc::default());
-        let relay = Relay { queue, capacity, reachable, not_settling, answered_up_to: Arc::default() };
+        let relay = Relay {
+            queue,
+            capacity,
+            reachable,
+            not_settling,
+            lost_blocks: LostBlocks::default(),
+            answered_up_to: Arc::default(),
+        };
         (relay, submissions, tell)
     }
 

@@ -22,12 +22,12 @@ use cbdc_ledger::block::ProofError;
 use cbdc_ledger::encoding::hex;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::membership_change::{FollowedMembership, MembershipChange};
-use cbdc_ledger::{BankId, Height, Ledger, MemberId, Reason, SignedHeader, Timestamp};
+use cbdc_ledger::{BankId, Height, Ledger, MemberId, Outcome, Reason, SignedHeader, Timestamp};
 use cbdc_node::chain::Witness;
 use cbdc_node::evidence::{self, Unresolved};
 use cbdc_node::{Archive, LedgerHandle};
 use cbdc_proto::convert::header_from_message;
-use cbdc_proto::status::of_reason;
+use cbdc_proto::status::of_outcome;
 use cbdc_proto::v1;
 use cbdc_storage::StoreError;
 use metrics::counter;
@@ -267,7 +267,9 @@ impl Witnesses {
                 "header {height} of bank {bank} is not of this chain: {error}"
             )));
         }
-        let continues = at_head.as_ref().is_some_and(|at_head| at_head.header.height == own_height);
+        // An empty chain is continued by any.
+        let continues =
+            own_height == Height(0) || at_head.as_ref().is_some_and(|at_head| at_head.header.height == own_height);
         let lost = Lost { bank: Some((bank, keeps_blocks)), height, hash, own_height, own_hash, continues };
         self.keep(&lost, known);
         Err(refusal(&self.lost().unwrap_or(lost)))
@@ -333,9 +335,10 @@ fn followed(mut membership: FollowedMembership, changes: impl Iterator<Item = Me
     membership
 }
 
-/// The answer to every call while blocks are missing.
+/// The answer to every call but those for genesis and headers while blocks are missing.
 fn refusal(lost: &Lost) -> Status {
-    of_reason(Reason::LostBlocks, lost.to_string())
+    let heights = Outcome::refused(Reason::LostBlocks, lost.height.0, lost.own_height.0);
+    of_outcome(&heights, lost.to_string())
 }
 
 impl Witness for Witnesses {

@@ -103,7 +103,8 @@ impl Chain {
                 let (network, chain) = source.open().await?;
                 let header = chain.header(None).await?;
                 output.print(header_object(&header), || header_text(network.anchor(), &header));
-                Ok(())
+                // The newest header of a chain that lacks blocks is not the network's.
+                Ok(chain.check_serves().await?)
             }
             Reading::Block { height, source } => {
                 let (network, chain) = source.open().await?;

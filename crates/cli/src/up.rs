@@ -261,8 +261,8 @@ async fn watch(processes: &mut Processes) -> NetworkError {
 
 /// Why the central bank answers nothing, if it does not: it has lost blocks, for one.
 async fn central_bank_failure(network: &Network) -> Option<ClientError> {
-    let asked = async { network.chain(network.central_bank()).await?.header(None).await };
-    asked.await.err().filter(|error| !matches!(error, ClientError::NotFound(_)))
+    let asked = async { network.chain(network.central_bank()).await?.check_serves().await };
+    asked.await.err()
 }
 
 /// Prepares the network's money and wallets. Where the central bank does not serve, that is the reason.

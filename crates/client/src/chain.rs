@@ -84,6 +84,18 @@ impl Chain {
         Ok(header)
     }
 
+    /// Finds out whether the node serves its chain. A central bank that has lost blocks still shows its headers, and
+    /// nothing else.
+    ///
+    /// # Errors
+    /// The node's refusal, which names the blocks that it lacks.
+    pub async fn check_serves(&self) -> Result<(), ClientError> {
+        // Of all calls that are refused then, the one that costs least.
+        let above_height = self.anchor.membership().height().0;
+        let request = self.connection.request(v1::GetMembershipChangesRequest { above_height });
+        self.connection.ask(self.connection.chain().get_membership_changes(request)).await.map(drop)
+    }
+
     /// A whole block.
     ///
     /// # Errors

@@ -92,6 +92,10 @@ impl Refusal {
         match reason {
             _ if (limit, amount) == (0, 0) => String::new(),
             Reason::DepositsInDoubt => format!(" (since block {limit}; booked up to block {amount})"),
+            Reason::LostBlocks if limit > amount => {
+                format!(" (a bank has block {limit}; the central bank's newest is {amount})")
+            }
+            Reason::LostBlocks => format!(" (a bank has another block {limit} than the central bank)"),
             Reason::Expired | Reason::CertificateExpired => {
                 format!(" (valid until {}, and it was {})", Timestamp(limit), Timestamp(amount))
             }
@@ -376,6 +380,10 @@ mod tests {
         assert_eq!(told(Outcome::refused(Reason::Velocity, 3, 4)), "VELOCITY: Why. (limit 3, amount 4)");
         let doubt = told(Outcome::refused(Reason::DepositsInDoubt, 3, 4));
         assert_eq!(doubt, "DEPOSITS_IN_DOUBT: Why. (since block 3; booked up to block 4)");
+        let lost = told(Outcome::refused(Reason::LostBlocks, 8, 3));
+        assert_eq!(lost, "LOST_BLOCKS: Why. (a bank has block 8; the central bank's newest is 3)");
+        let forked = told(Outcome::refused(Reason::LostBlocks, 3, 3));
+        assert_eq!(forked, "LOST_BLOCKS: Why. (a bank has another block 3 than the central bank)");
         let expired = told(Outcome::refused(Reason::Expired, 1_764_000_000_000, 1_764_000_001_000));
         assert_eq!(
             expired,

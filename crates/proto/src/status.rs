@@ -58,7 +58,12 @@ pub fn may_settle_until(status: &Status, valid_until: Timestamp) -> Status {
 
 /// A status with a sentence of its own; `reason` stays the stable name.
 pub fn of_reason(reason: Reason, sentence: impl Into<String>) -> Status {
-    with_details(code_of(reason), sentence, &Outcome::refused(reason, 0, 0), Finality::NotStated)
+    of_outcome(&Outcome::refused(reason, 0, 0), sentence)
+}
+
+/// The same, with the refusal's limit and amount.
+pub fn of_outcome(refusal: &Outcome, sentence: impl Into<String>) -> Status {
+    with_details(code_of(refusal.reason), sentence, refusal, Finality::NotStated)
 }
 
 /// The request itself is malformed: `field` was expected to be something else.

@@ -86,6 +86,17 @@ impl BankContext {
 
     /// The answer if a record's status is unknown, as far as is known why.
     pub fn status_unknown(&self) -> Status {
+        if let Some((shown, newest)) = self.relay.lost_blocks() {
+            let lacks = match shown > newest {
+                true => format!("its newest block is {newest}, and a bank has block {shown}"),
+                false => format!("a bank has another block {shown} than it has"),
+            };
+            return unavailable(format!(
+                "the central bank has lost blocks that the network has settled ({lacks}), and settles nothing until an \
+                operator has mended that; whether the command was ordered is not known; \
+                ask again, or send the same request again, which is safe"
+            ));
+        }
         match self.relay.central_bank_state() {
             CentralBankState::NotSettling => unavailable(
                 "the central bank answers that it settles nothing now: it waits for banks after its start, or for an \

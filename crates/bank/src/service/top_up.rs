@@ -81,7 +81,7 @@ impl TopUpService {
                 let (refusal, by) = (Outcome::refused(reason, 0, 0), RefusedBy::CentralBankTheOrder);
                 Attempt::Done(self.records.answer_refusal(&transfer.into(), refusal, by).await)
             }
-            Ok(Err(_)) | Err(_) => Attempt::Done(Err(status_unknown())),
+            Ok(Err(_)) | Err(_) => Attempt::Done(Err(self.context.status_unknown())),
         }
     }
 

@@ -218,8 +218,9 @@ reasons! {
          back office has accepted them; limit is the height of the block that showed it, amount the height that is \
          booked."
     80 LostBlocks           "LOST_BLOCKS"           BeforeOrdering later=true
-        "The central bank has lost blocks that the network has settled, and serves nothing until they are recovered \
-         from a bank; whether the command was ordered is not known, and sending the same record again is safe."
+        "The central bank has lost blocks that the network has settled, and serves only genesis and headers until \
+         they are recovered from a bank; whether the command was ordered is not known, and sending the same record again is safe; limit \
+         is the height of a block that a bank has shown, amount the central bank's own."
     81 CatchingUp           "CATCHING_UP"           BeforeOrdering later=true
         "The bank has started and not yet the chain as far as it is known to reach: it shows and moves no deposits \
          until it has; limit is the height to be reached, 0 while nobody has named it, amount the height that is \
