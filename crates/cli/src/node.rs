@@ -67,6 +67,17 @@ impl Options {
             (false, false) => Ok(()),
         }
     }
+
+    /// Waits until the node stops by itself, which is an error if it says why, or a stop is requested.
+    async fn until_stopped<E>(&self, stopped: impl Future<Output = Result<(), E>>) -> Result<(), E> {
+        tokio::select! {
+            ended = stopped => ended,
+            why = crate::shutdown::requested(self.stop_with_parent) => {
+                tracing::info!(why, "stopping");
+                Ok(())
+            }
+        }
+    }
 }
 
 impl Node {
@@ -74,42 +85,29 @@ impl Node {
         crate::logging::to_stderr()?;
         match self.kind {
             Kind::CentralBank { options, recover_from } => {
+                const CONTEXT: [&str; 2] =
+                    ["the central bank's node cannot start", "the central bank's node stopped by itself"];
                 let mut config = cbdc_central_bank::Config::load(&options.config)?;
                 config.recover_from = recover_from;
                 let prepare = |admitted| cbdc_central_bank::prepare_data_folder(&config, admitted);
                 let adopt = |admitted| cbdc_central_bank::adopt_data_folder(&config, admitted);
-                options.data_folder(prepare, adopt).context("the central bank's node cannot start")?;
-                let mut node =
-                    cbdc_central_bank::start(config).await.context("the central bank's node cannot start")?;
-                tracing::info!(address = %node.address(), "the central bank serves");
-                let ended = tokio::select! {
-                    ended = node.stopped() => ended.context("the central bank's node stopped by itself"),
-                    why = crate::shutdown::requested(options.stop_with_parent) => {
-                        tracing::info!(why, "stopping");
-                        Ok(())
-                    }
-                };
+                options.data_folder(prepare, adopt).context(CONTEXT[0])?;
+                let mut node = cbdc_central_bank::start(config).await.context(CONTEXT[0])?;
+                let ended = options.until_stopped(node.stopped()).await;
                 node.shutdown().await;
-                ended?;
+                ended.context(CONTEXT[1])
             }
             Kind::Bank(options) => {
+                const CONTEXT: [&str; 2] = ["the bank's node cannot start", "the bank's node stopped by itself"];
                 let config = cbdc_bank::Config::load(&options.config)?;
                 let prepare = |admitted| cbdc_bank::prepare_data_folder(&config, admitted);
                 let adopt = |admitted| cbdc_bank::adopt_data_folder(&config, admitted);
-                options.data_folder(prepare, adopt).context("the bank's node cannot start")?;
-                let mut node = cbdc_bank::start(config).await.context("the bank's node cannot start")?;
-                tracing::info!(address = %node.address(), "the bank serves");
-                let ended = tokio::select! {
-                    ended = node.stopped() => ended.context("the bank's node stopped by itself"),
-                    why = crate::shutdown::requested(options.stop_with_parent) => {
-                        tracing::info!(why, "stopping");
-                        Ok(())
-                    }
-                };
+                options.data_folder(prepare, adopt).context(CONTEXT[0])?;
+                let mut node = cbdc_bank::start(config).await.context(CONTEXT[0])?;
+                let ended = options.until_stopped(node.stopped()).await;
                 node.shutdown().await;
-                ended?;
+                ended.context(CONTEXT[1])
             }
         }
-        Ok(())
     }
 }

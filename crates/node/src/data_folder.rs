@@ -45,7 +45,7 @@ pub enum DataFolderError {
     NoData { path: PathBuf, owner: Owner },
     #[error(
         "the store that {owner} had in {} is gone, though its file {NODE_FILE} is there: mount its disk or restore \
-        the folder; to begin with nothing, remove the file and add --new", path.display()
+        the folder from a copy; if there is none, {} (see docs/operations/nodes.md)", path.display(), owner.without_copy()
     )]
     StoreGone { path: PathBuf, owner: Owner },
     #[error(
@@ -130,6 +130,14 @@ impl Owner {
     /// The owner of a node's data.
     pub fn new(genesis: &Genesis, role: Role, member: MemberId) -> Owner {
         Owner { network: genesis.network().to_string(), role, member }
+    }
+
+    /// What becomes of a node whose store is gone, where no copy is left: it begins no chain of its own.
+    fn without_copy(&self) -> &'static str {
+        match self.role {
+            Role::CentralBank => "its blocks are recovered from a bank that keeps whole ones (--recover-from)",
+            _ => "it follows the chain again in another folder, and its deposits are then in doubt",
+        }
     }
 
     /// The network's id in hexadecimal digits.

@@ -7,6 +7,9 @@ use serde_json::json;
 use crate::network::NetworkArgument;
 use crate::output::{Output, duration, fields, money};
 
+/// A difference between two members' clocks that may as well be the time that a message took.
+const MEASURING_ERROR_MS: u64 = 1_000;
+
 /// After the central bank's clock has jumped: show it and what would fall due, and accept it with --yes
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -70,21 +73,29 @@ impl AcceptClock {
     }
 }
 
-fn table(anchor: &Anchor, state: &v1::ClockState, due: &v1::DueByClock) -> String {
-    let bank = |bank: &v1::BankClock| {
+/// The banks' clocks against the central bank's.
+fn banks_clocks(banks: &[v1::BankClock]) -> String {
+    let show = |bank: &v1::BankClock| {
+        let by_ms = bank.ahead_ms.unsigned_abs();
         let word = if bank.ahead_ms < 0 { "behind" } else { "ahead" };
-        format!("bank {} {} {word}", bank.bank, duration(bank.ahead_ms.unsigned_abs() as f64 / 1_000.0))
+        match by_ms <= MEASURING_ERROR_MS {
+            true => format!("bank {} agrees", bank.bank),
+            false => format!("bank {} {} {word}", bank.bank, duration(by_ms as f64 / 1_000.0)),
+        }
     };
-    let banks = match state.banks.is_empty() {
+    match banks.is_empty() {
         true => "none has told its clock since the node started".to_owned(),
-        false => state.banks.iter().map(bank).collect::<Vec<_>>().join(", "),
-    };
+        false => banks.iter().map(show).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn table(anchor: &Anchor, state: &v1::ClockState, due: &v1::DueByClock) -> String {
     let sum = |minor: &str| minor.parse().map_or_else(|_| format!("{minor} minor units"), |minor| money(anchor, minor));
     fields(&[
         ("central bank's clock", Timestamp(state.time_ms).to_string()),
         ("expected", state.expected_ms.map_or_else(|| "this time".to_owned(), |time| Timestamp(time).to_string())),
         ("newest block", Timestamp(state.last_block_ms).to_string()),
-        ("banks' clocks", banks),
+        ("banks' clocks", banks_clocks(&state.banks)),
         ("days that would end", due.days.to_string()),
         ("interest due", sum(&due.interest_minor)),
         ("demurrage due", sum(&due.demurrage_minor)),
@@ -92,4 +103,16 @@ fn table(anchor: &Anchor, state: &v1::ClockState, due: &v1::DueByClock) -> Strin
         ("purpose-bound money that expires", money(anchor, due.purpose_bound_minor)),
         ("proposals that take effect or expire", due.proposals.to_string()),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_within_the_time_of_a_message_is_none() {
+        let clock = |bank, ahead_ms| v1::BankClock { bank, ahead_ms };
+        let banks = [clock(1, -3), clock(2, 1_000), clock(3, -7_200_000), clock(4, 5_000)];
+        assert_eq!(banks_clocks(&banks), "bank 1 agrees, bank 2 agrees, bank 3 2.0 h behind, bank 4 5 s ahead");
+    }
 }

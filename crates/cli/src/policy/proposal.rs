@@ -89,12 +89,12 @@ fn tally(proposal: &v1::GovernanceProposal) -> (usize, usize) {
     (count(true), count(false))
 }
 
-/// The status of a proposal in words: `enacted`, `approved by 2 : 0, takes effect at …`, `open at 1 : 0, 2 votes
+/// The status of a proposal in words: `enacted by 2 : 0`, `approved by 2 : 0, takes effect at …`, `open at 1 : 0, 2 votes
 /// approve it`.
 fn standing(proposal: &v1::GovernanceProposal, threshold: u32) -> String {
     let (approving, opposing) = tally(proposal);
     match (is_open(proposal), proposal.approved) {
-        (false, _) => format!("{} at {approving} : {opposing}", proposal.status),
+        (false, _) => format!("{} by {approving} : {opposing}", proposal.status),
         (true, true) => {
             format!("approved by {approving} : {opposing}, takes effect at {}", Timestamp(proposal.effective_at_ms))
         }
@@ -355,7 +355,7 @@ mod tests {
     fn a_dismissed_seats_vote_is_not_counted() {
         let votes = [(1, true, true), (2, true, false), (3, false, true)];
         assert_eq!(standing(&proposal("open", &votes), 2), "open at 1 : 1, 2 votes approve it");
-        assert_eq!(standing(&proposal("rejected", &votes), 1), "rejected at 1 : 1");
+        assert_eq!(standing(&proposal("rejected", &votes), 1), "rejected by 1 : 1");
         assert_eq!(voters(&proposal("enacted", &votes), true), "committee-1");
         let approved = v1::GovernanceProposal { approved: true, ..proposal("open", &votes[..1]) };
         assert_eq!(standing(&approved, 1), "approved by 1 : 0, takes effect at 1970-01-01T00:00:00.000Z");
