@@ -276,12 +276,20 @@ async fn prepare_or_say_why(network: &Network) -> anyhow::Result<()> {
 
 /// Issues CBDC to every bank and opens, links and funds the named wallets, unless that is done already.
 async fn prepare(network: &Network) -> anyhow::Result<()> {
-    for bank in network.banks() {
+    // Banks that were admitted since have neither reserves nor the wallets of the beginning.
+    let founders: Vec<BankId> =
+        network.banks().filter(|bank| network.anchor().banks().any(|(founder, _)| founder == *bank)).collect();
+    for bank in founders.iter().copied() {
         issue_first(network, bank).await.with_context(|| format!("bank {bank} could not be given CBDC"))?;
     }
-    let banks = network.banks().count() as u16;
+    let last = founders.last().copied().unwrap_or(BankId(1));
     for (name, class, bank, money) in WALLETS {
-        let opened = network.open_wallet(name, BankId(bank.min(banks)), class).await;
+        // It may have moved to another bank since.
+        if network.wallet_file(name).is_ok_and(|file| file.funded) {
+            continue;
+        }
+        let bank = founders.iter().copied().find(|founder| founder.0 == bank).unwrap_or(last);
+        let opened = network.open_wallet(name, bank, class).await;
         let file = opened.with_context(|| format!("the wallet `{name}` could not be opened"))?;
         if !file.funded {
             link_first(network, &file).await.with_context(|| format!("the wallet `{name}` could not be linked"))?;

@@ -29,6 +29,7 @@ impl InProcess {
         let config =
             cbdc_central_bank::Config::load(&network.config_path(name)).map_err(|error| failed(name, error))?;
         let central_bank = cbdc_central_bank::start(config).await.map_err(|error| failed(name, error))?;
+        network.follow_membership().await;
         let mut running = InProcess { central_bank, banks: BTreeMap::new() };
         for bank in network.banks() {
             match start_bank(network, bank).await {

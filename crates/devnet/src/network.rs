@@ -32,6 +32,14 @@ impl Network {
     pub fn open(dir: &Path) -> Result<Network, NetworkError> {
         Ok(Network(NetworkFolder::open(dir)?))
     }
+
+    /// Follows membership from the central bank, so that members admitted since can be reached. One that cannot tell
+    /// it now, because it has lost blocks for one, leaves what was known.
+    pub(crate) async fn follow_membership(&self) {
+        if let Ok(connection) = self.connect_reader(self.central_bank()).await {
+            drop(self.anchor().follow_from(&connection).await);
+        }
+    }
 }
 
 impl Deref for Network {

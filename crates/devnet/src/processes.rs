@@ -56,7 +56,12 @@ impl Processes {
         for node in &nodes {
             processes.spawn(*node)?;
         }
-        for node in &nodes {
+        let is_bank = |node: &&NodeName| node.role() == Role::Bank;
+        for node in nodes.iter().filter(|node| !is_bank(node)) {
+            processes.wait_ready(*node).await?;
+        }
+        network.follow_membership().await;
+        for node in nodes.iter().filter(is_bank) {
             processes.wait_ready(*node).await?;
         }
         Ok(processes)

@@ -4,15 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cbdc_bank::{Config, StartError};
-use cbdc_client::NodeName;
-use cbdc_devnet::{Network, NetworkError, NetworkSpec};
-use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, MemberId};
+use cbdc_client::{ClientError, NodeName};
+use cbdc_devnet::{InProcess, Network, NetworkError, NetworkSpec};
+use cbdc_ledger::command::{Choice, GovernanceAction};
+use cbdc_ledger::member::{Member, Role};
+use cbdc_ledger::{BankId, MemberId, Timestamp};
 use cbdc_node::data_folder::NODE_FILE;
 use cbdc_node::{DataFolderError, Owner};
+use cbdc_proto::wall_clock::wall_clock;
 use cbdc_storage::{Column, Durability, RocksStore, Store, WriteBatch};
 
-use crate::running::{bank_config, central_bank_config, network};
+use crate::running::{bank_config, central_bank_config, network, until};
 
 /// A network that has run: the central bank, and two banks with a deposit each.
 async fn stopped() -> (Network, tempfile::TempDir) {
@@ -111,6 +113,7 @@ async fn nothing_is_begun_unasked() {
     }
     let error = refused(one.clone()).await;
     assert!(matches!(error, DataFolderError::StoreGone { .. }), "{error}");
+    assert!(!error.to_string().contains("--new"), "the network has a chain: {error}");
     let error = cbdc_bank::prepare_data_folder(&one, false).unwrap_err();
     assert!(error.to_string().contains("is gone"), "{error}");
 }
@@ -183,6 +186,74 @@ async fn a_bank_that_genesis_does_not_name_says_that_it_was_admitted() {
     for _ in 0..2 {
         cbdc_bank::start(of(3)).await.unwrap().shutdown().await;
     }
+}
+
+/// Keys of a network elsewhere, where nobody else has them.
+fn bring_keys(network: &Network, bank: u16) -> Member {
+    let (elsewhere, _folder) = crate::running::network(1);
+    let (from, to) = (elsewhere.dir().join("bank-1"), network.dir().join(format!("bank-{bank}")));
+    std::fs::create_dir(&to).unwrap();
+    for file in ["node.pem", "node.key", "signing.key"] {
+        std::fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    let config = std::fs::read_to_string(from.join("config.toml")).unwrap();
+    let of_central_bank = |network: &Network| network.address(network.central_bank()).unwrap().to_owned();
+    let config = config
+        .replace(&of_central_bank(&elsewhere), &of_central_bank(network))
+        .replace("bank = 1\n", &format!("bank = {bank}\n"));
+    std::fs::write(to.join("config.toml"), config).unwrap();
+    let (role, id) = (Role::Bank, MemberId(bank));
+    let signing_key = network.signing_key(role, id).unwrap().public_key();
+    let node_key = Some(network.identity(role, id).unwrap().public_key());
+    Member { role, id, name: format!("Bank {bank}"), signing_key, node_key }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bank_that_was_admitted_later_runs_with_the_network_and_a_dismissed_one_does_not() {
+    let (network, _folder) = network(2);
+    let banks = |network: &Network| network.banks().map(|bank| bank.0).collect::<Vec<_>>();
+    let running = InProcess::start(&network).await.unwrap();
+    let seat = |id| network.governance(Role::Committee, MemberId(id)).unwrap();
+    let admit = [3, 4].map(|bank| GovernanceAction::AdmitMember(bring_keys(&network, bank))).to_vec();
+    let dismiss = vec![GovernanceAction::DismissMember { role: Role::Bank, id: MemberId(4) }];
+    for actions in [admit, dismiss] {
+        let now = Timestamp(wall_clock().0);
+        let (_, number) = seat(1).propose(actions, now, now.plus_ms(60_000)).await.unwrap().result().unwrap();
+        seat(2).vote(number, Choice::Approve).await.unwrap();
+    }
+    running.stop().await;
+    let config = |bank: u16| {
+        let file = network.dir().join(format!("bank-{bank}/config.toml"));
+        Config::load(&file).unwrap()
+    };
+    for bank in [3, 4] {
+        cbdc_bank::prepare_data_folder(&config(bank), true).unwrap();
+    }
+
+    // Its data folder tells of it before membership is followed; membership alone tells of the dismissal.
+    let network = Network::open(network.dir()).unwrap();
+    assert_eq!(banks(&network), [1, 2, 3, 4]);
+    let central_bank = cbdc_central_bank::start(central_bank_config(&network)).await.unwrap();
+    let connection = network.connect_reader(network.central_bank()).await.unwrap();
+    until("the members are followed", || central_bank.height().0 > 0).await;
+    network.anchor().follow_from(&connection).await.unwrap();
+    central_bank.shutdown().await;
+    let network = Network::open(network.dir()).unwrap();
+    assert_eq!(banks(&network), [1, 2, 3]);
+    let running = InProcess::start(&network).await.unwrap();
+    // It serves its own back office once its replica knows it.
+    let office = network.bank_office(BankId(3)).unwrap();
+    let treasury = loop {
+        match office.treasury().await {
+            Ok(treasury) => break treasury,
+            Err(ClientError::NoAnswer { .. } | ClientError::Unreachable { .. }) => {
+                tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(treasury.available_minor, 0);
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

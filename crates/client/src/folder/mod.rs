@@ -6,6 +6,7 @@
 //! DIR/ca.pem                     the authority over all node certificates, for clients in other languages
 //! DIR/<role>-<number>/           one folder a member: signing.key, node.key, node.pem
 //! DIR/central-bank-1/config.toml, DIR/bank-1/config.toml, …   where each node listens
+//! DIR/bank-1/data/NODE                                        whose data a node's folder holds
 //! DIR/wallets/NAME.toml, NAME.key                             named wallets
 //! ```
 //!
@@ -13,6 +14,7 @@
 //! measurements. `cbdc init` and `cbdc up` create one.
 
 mod acting;
+mod nodes;
 mod wallet_file;
 
 use std::collections::BTreeMap;
@@ -26,7 +28,6 @@ use cbdc_ledger::member::Role;
 use cbdc_ledger::{AccountId, BankId, Class, MemberId, SigningKey};
 use cbdc_proto::transport::NodeIdentity;
 use cbdc_proto::transport::key_file::read_signing_key;
-use serde::Deserialize;
 
 use crate::anchor::Anchor;
 use crate::bank_office::BankOffice;
@@ -35,6 +36,7 @@ use crate::error::ClientError;
 use crate::registrar::Registrar;
 use crate::wallet::Wallet;
 
+use nodes::NodeAddresses;
 pub use wallet_file::WalletFile;
 
 /// A node of a network: a central bank's, or a commercial bank's.
@@ -86,14 +88,6 @@ impl FromStr for NodeName {
     }
 }
 
-/// The keys of a node's configuration that clients read.
-#[derive(Clone, Debug, Deserialize)]
-struct NodeAddresses {
-    listen: String,
-    metrics_listen: Option<String>,
-    data_dir: PathBuf,
-}
-
 /// An opened folder of a development network.
 #[derive(Clone, Debug)]
 pub struct NetworkFolder {
@@ -106,7 +100,8 @@ impl NetworkFolder {
     /// The name of the file that marks a folder as a network's.
     pub const GENESIS: &'static str = "genesis.bin";
 
-    /// Opens a folder. Reads no secret yet.
+    /// Opens a folder. Reads no secret yet. Its nodes are those of the active members as far as membership was
+    /// followed, and those of other members whose data folder is prepared: the committee admitted them since.
     ///
     /// # Errors
     /// [`ClientError::File`] if it holds no network, or a node's configuration cannot be read.
@@ -119,15 +114,7 @@ impl NetworkFolder {
             return Err(ClientError::File { path: dir.to_owned(), reason });
         }
         let anchor = Arc::new(Anchor::load(&genesis)?);
-        let mut nodes = BTreeMap::new();
-        for member in &anchor.genesis().members {
-            let name = match member.role {
-                Role::CentralBank => NodeName::CentralBank(member.id),
-                Role::Bank => NodeName::Bank(BankId(member.id.0)),
-                _ => continue,
-            };
-            nodes.insert(name, read_addresses(&dir.join(name.to_string()).join("config.toml"))?);
-        }
+        let nodes = nodes::listed(dir, &anchor)?;
         Ok(NetworkFolder { dir: dir.to_owned(), anchor, nodes })
     }
 
@@ -170,7 +157,7 @@ impl NetworkFolder {
     /// The node of the central bank to which a client connects.
     pub fn central_bank(&self) -> NodeName {
         let first = self.nodes.keys().find(|name| name.role() == Role::CentralBank);
-        *first.expect("a valid genesis names a node of the central bank")
+        *first.expect("membership always has a node of the central bank")
     }
 
     /// The address at which a node serves gRPC, `host:port`.
@@ -336,12 +323,6 @@ impl NetworkFolder {
     pub fn wallets_dir(&self) -> PathBuf {
         self.dir.join("wallets")
     }
-}
-
-fn read_addresses(config: &Path) -> Result<NodeAddresses, ClientError> {
-    let wrong = |reason: String| ClientError::File { path: config.to_owned(), reason };
-    let text = cbdc_proto::bounded_file::read_text(config).map_err(|error| wrong(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))
 }
 
 #[cfg(test)]

@@ -24,6 +24,28 @@ fn nodes_and_addresses_are_read_from_genesis_and_configurations() {
 }
 
 #[test]
+fn a_node_that_was_admitted_later_is_listed_once_its_data_folder_is_prepared() {
+    let dir = tempfile::tempdir().unwrap();
+    write_network(dir.path(), "127.0.0.1:7001");
+    let banks = || NetworkFolder::open(dir.path()).unwrap().banks().collect::<Vec<_>>();
+    let network = NetworkFolder::open(dir.path()).unwrap().anchor().network().to_string();
+    let data = dir.path().join("bank-7/data");
+    std::fs::create_dir_all(&data).unwrap();
+    let own = |network: &str, member| {
+        let text = format!("network = \"{network}\"\nrole = \"bank\"\nmember = {member}\nbegun = false\n");
+        std::fs::write(data.join("NODE"), text).unwrap();
+    };
+    own(&network, 7);
+    assert_eq!(banks(), [BankId(1)], "without a configuration");
+    write_config(dir.path(), "bank-7", "127.0.0.1:7007");
+    assert_eq!(banks(), [BankId(1), BankId(7)]);
+    for (of, member) in [("another", 7), (network.as_str(), 8)] {
+        own(of, member);
+        assert_eq!(banks(), [BankId(1)], "the data of bank {member} of network {of}");
+    }
+}
+
+#[test]
 fn a_damaged_folder_is_refused_with_the_file_that_is_wrong() {
     let dir = tempfile::tempdir().unwrap();
     write_network(dir.path(), "127.0.0.1:7001");
