@@ -21,10 +21,11 @@ use std::thread::JoinHandle as Thread;
 use std::time::Duration;
 
 use cbdc_ledger::directory::KeyDirectory;
-use cbdc_ledger::genesis::{GenesisError, NetworkId};
+use cbdc_ledger::genesis::NetworkId;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Genesis, Height, Ledger, MemberId, PublicKey, SigningKey, Timestamp};
 use cbdc_node::archive::ProposalsByHeight;
+use cbdc_node::data_folder::{GenesisFileError, read_genesis};
 use cbdc_node::descriptors::{self, TooFew};
 use cbdc_node::folder_watch::{self, FolderGone, FolderWatch};
 use cbdc_node::recent_blocks::RecentBlocks;
@@ -81,10 +82,8 @@ const CLOSING: Duration = Duration::from_secs(2);
 /// The reason why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot read the genesis {path}: {reason}")]
-    ReadGenesis { path: PathBuf, reason: String },
-    #[error("the genesis {path} is not acceptable: {error}")]
-    Genesis { path: PathBuf, error: GenesisError },
+    #[error(transparent)]
+    Genesis(#[from] GenesisFileError),
     #[error("`{key}` needs the full chain: expected it together with replica = \"full\", found it with \"partial\"")]
     NeedsFullReplica { key: &'static str },
     #[error(
@@ -259,7 +258,7 @@ pub type Starting = Pin<Box<dyn Future<Output = Result<Node, StartError>> + Send
 #[inline(never)]
 pub fn start(config: Config) -> Starting {
     Box::pin(async {
-        let genesis = Arc::new(read_genesis(&config)?);
+        let genesis = Arc::new(read_genesis(&config.genesis)?);
         descriptors::raise(&config.limits)?;
         let (owner, folder, of) = (owner(&config, &genesis), config.data_dir.clone(), genesis.clone());
         let folder_gone = folder_watch::watch(folder.clone(), owner.clone());
@@ -272,7 +271,7 @@ pub fn start(config: Config) -> Starting {
 #[inline(never)]
 pub fn start_on(config: Config, store: Arc<dyn Store>) -> Starting {
     Box::pin(async {
-        let genesis = Arc::new(read_genesis(&config)?);
+        let genesis = Arc::new(read_genesis(&config.genesis)?);
         owner(&config, &genesis).claim(&store, &genesis, &config.data_dir)?;
         start_with(config, genesis, store).await
     })
@@ -287,7 +286,7 @@ fn owner(config: &Config, genesis: &Genesis) -> Owner {
 /// # Errors
 /// The folder holds data already, or is prepared for another node.
 pub fn prepare_data_folder(config: &Config, admitted: bool) -> Result<(), StartError> {
-    let genesis = read_genesis(config)?;
+    let genesis = read_genesis(&config.genesis)?;
     Ok(owner(config, &genesis).prepare(&genesis, admitted, &config.data_dir)?)
 }
 
@@ -296,7 +295,7 @@ pub fn prepare_data_folder(config: &Config, admitted: bool) -> Result<(), StartE
 /// # Errors
 /// The data are another node's or another network's, or there are none.
 pub fn adopt_data_folder(config: &Config, admitted: bool) -> Result<(), StartError> {
-    let genesis = read_genesis(config)?;
+    let genesis = read_genesis(&config.genesis)?;
     Ok(owner(config, &genesis).adopt(&genesis, admitted, &config.data_dir)?)
 }
 
@@ -318,14 +317,6 @@ async fn start_with(config: Config, genesis: Arc<Genesis>, store: Arc<dyn Store>
     let address = listener.local_addr()?;
     let launch = Launch { config, store, genesis, identity, signing_key, bank, archive, checkpoints };
     launch.run(ledger, listener, address).await
-}
-
-fn read_genesis(config: &Config) -> Result<Genesis, StartError> {
-    let path = config.genesis.clone();
-    match cbdc_proto::bounded_file::read(&path) {
-        Ok(bytes) => Genesis::from_bytes(&bytes).map_err(|error| StartError::Genesis { path, error }),
-        Err(error) => Err(StartError::ReadGenesis { path, reason: error.to_string() }),
-    }
 }
 
 /// Refuses settings that need a full replica.

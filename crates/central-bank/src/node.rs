@@ -11,6 +11,7 @@ use std::sync::Arc;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{Genesis, Height, Ledger, MemberId, PublicKey, SignedHeader, SigningKey, Timestamp};
+use cbdc_node::data_folder::{GenesisFileError, read_genesis};
 use cbdc_node::descriptors::{self, TooFew};
 use cbdc_node::folder_watch::{self, FolderGone, FolderWatch};
 use cbdc_node::recent_blocks::RecentBlocks;
@@ -62,8 +63,8 @@ const REPLIES_RELOADED: u64 = 1_024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot read the genesis {path}: {reason}")]
-    Genesis { path: std::path::PathBuf, reason: String },
+    #[error(transparent)]
+    Genesis(#[from] GenesisFileError),
     #[error(transparent)]
     Descriptors(#[from] TooFew),
     #[error(transparent)]
@@ -198,7 +199,7 @@ fn owner(config: &Config, genesis: &Genesis) -> Owner {
 /// # Errors
 /// The folder holds data already, or is prepared for another node.
 pub fn prepare_data_folder(config: &Config, admitted: bool) -> Result<(), StartError> {
-    let genesis = read_genesis(config)?;
+    let genesis = read_genesis(&config.genesis)?;
     Ok(owner(config, &genesis).prepare(&genesis, admitted, &config.data_dir)?)
 }
 
@@ -207,20 +208,14 @@ pub fn prepare_data_folder(config: &Config, admitted: bool) -> Result<(), StartE
 /// # Errors
 /// The data are another node's or another network's, or there are none.
 pub fn adopt_data_folder(config: &Config, admitted: bool) -> Result<(), StartError> {
-    let genesis = read_genesis(config)?;
+    let genesis = read_genesis(&config.genesis)?;
     Ok(owner(config, &genesis).adopt(&genesis, admitted, &config.data_dir)?)
 }
 
 fn read_files(config: &Config) -> Result<(Genesis, NodeIdentity, SigningKey), StartError> {
-    let genesis = read_genesis(config)?;
+    let genesis = read_genesis(&config.genesis)?;
     let identity = NodeIdentity::load(&config.certificate, &config.private_key)?;
     Ok((genesis, identity, read_signing_key(&config.signing_key)?))
-}
-
-fn read_genesis(config: &Config) -> Result<Genesis, StartError> {
-    let wrong = |reason: String| StartError::Genesis { path: config.genesis.clone(), reason };
-    let bytes = cbdc_proto::bounded_file::read(&config.genesis).map_err(|error| wrong(error.to_string()))?;
-    Genesis::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
 }
 
 async fn start_with(

@@ -89,6 +89,26 @@ pub enum DataFolderError {
     Genesis(#[from] cbdc_ledger::genesis::GenesisError),
 }
 
+/// Why the genesis that a configuration names cannot be used.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
+#[derive(Debug, thiserror::Error)]
+pub enum GenesisFileError {
+    #[error("cannot read the genesis {}: {reason}", path.display())]
+    Read { path: PathBuf, reason: String },
+    #[error("the genesis {} is not acceptable: {error}", path.display())]
+    NotAcceptable { path: PathBuf, error: cbdc_ledger::genesis::GenesisError },
+}
+
+/// Reads the genesis file that a node's configuration names.
+///
+/// # Errors
+/// It cannot be read, or is no sound genesis.
+pub fn read_genesis(path: &Path) -> Result<Genesis, GenesisFileError> {
+    let bytes = cbdc_proto::bounded_file::read(path)
+        .map_err(|error| GenesisFileError::Read { path: path.to_owned(), reason: error.to_string() })?;
+    Genesis::from_bytes(&bytes).map_err(|error| GenesisFileError::NotAcceptable { path: path.to_owned(), error })
+}
+
 /// The member whose node a data folder belongs to, and its network.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Owner {

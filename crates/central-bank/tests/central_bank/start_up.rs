@@ -73,7 +73,8 @@ async fn a_genesis_that_cannot_be_used_is_named() {
     std::fs::write(&damaged, bytes).unwrap();
     for genesis in [missing, damaged] {
         let refused = refused(Config { genesis: genesis.clone(), ..good.clone() }).await;
-        assert!(matches!(&refused, StartError::Genesis { path, .. } if *path == genesis), "{refused}");
+        assert!(matches!(&refused, StartError::Genesis(_)), "{refused}");
+        assert!(refused.to_string().contains(&genesis.display().to_string()), "{refused}");
     }
 }
 
