@@ -142,7 +142,7 @@ fn code(error: &anyhow::Error) -> u8 {
         return 2;
     }
     match client_error(error) {
-        Some(ClientError::Usage(_) | ClientError::UnknownMember { .. }) => 2,
+        Some(ClientError::Usage(_) | ClientError::NotFound(_) | ClientError::UnknownMember { .. }) => 2,
         // The file or folder that the command line names.
         Some(ClientError::File { path, .. }) if !path.exists() => 2,
         Some(ClientError::Refused(_)) => 3,
@@ -184,7 +184,7 @@ mod tests {
         );
         assert_eq!(of(ClientError::Unreachable { address: String::new(), reason: String::new() }), 4);
         assert_eq!(of(ClientError::Unknown { why: String::new() }), 4);
-        assert_eq!(of(ClientError::NotFound(String::new())), 1);
+        assert_eq!(of(ClientError::NotFound(String::new())), 2);
         assert_eq!(of(ClientError::Usage(String::new())), 2);
         assert_eq!(code(&Usage(String::new()).into()), 2);
         let missing = std::io::Error::from(ErrorKind::NotFound);

@@ -106,6 +106,8 @@ impl Shape {
 
 impl Init {
     pub fn run(self, output: &Output) -> anyhow::Result<()> {
+        // A signal while the folder is made does not leave half of it: the command ends a moment later by itself.
+        let _signals = crate::shutdown::requested(false);
         let spec = self.shape.spec();
         let network =
             if self.force { Network::create_or_replace(&self.dir, &spec)? } else { Network::create(&self.dir, &spec)? };

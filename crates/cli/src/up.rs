@@ -65,13 +65,13 @@ enum Running {
 impl Up {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let begun = Instant::now();
+        // One listener from the start, so that no folder is left half made, and no signal is lost between two stages.
+        let mut stop = std::pin::pin!(crate::shutdown::requested(false));
         let (network, is_new) = self.network()?;
         match is_new {
             true => self.shape.caution(output),
             false => self.shape.note_unused(&network, output),
         }
-        // One listener from the start, so that no signal is lost between two stages.
-        let mut stop = std::pin::pin!(crate::shutdown::requested(false));
         let mut running = tokio::select! {
             started = self.start(&network) => started.map_err(|error| about_ports(&self.dir, is_new, error))?,
             _ = &mut stop => return Ok(()),

@@ -89,8 +89,8 @@ fn tally(proposal: &v1::GovernanceProposal) -> (usize, usize) {
     (count(true), count(false))
 }
 
-/// The status of a proposal in words: `enacted by 2 : 0`, `approved by 2 : 0, takes effect at …`, `open at 1 : 0, 2 votes
-/// approve it`.
+/// The status of a proposal in words: `enacted by 2 : 0`, `approved by 2 : 0, takes effect at …`, `open at 1 : 0, 2
+/// votes approve it`.
 fn standing(proposal: &v1::GovernanceProposal, threshold: u32) -> String {
     let (approving, opposing) = tally(proposal);
     match (is_open(proposal), proposal.approved) {

@@ -1,7 +1,7 @@
 //! The program as a newcomer uses it: a network that starts, pays, proves, stops and continues where it stopped.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -107,7 +107,15 @@ fn each_failure_has_the_exit_code_that_the_help_names() {
     let output = run(dir, &["bank", "deposits", "--bank", "9"]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && text.contains("bank 9") && text.contains("bank 3"), "{text}");
-    assert_eq!(code(dir, &["wallet", "pay", "alice", "nobody", "1"]), 1, "an unknown name");
+    for words in [
+        &["wallet", "pay", "alice", "nobody", "1"][..],
+        &["wallet", "pay", "nobody", "bob", "1"],
+        &["wallet", "show", "nobody"],
+        &["chain", "block", "999999"],
+        &["chain", "receipt", "999999", "0"],
+    ] {
+        assert_eq!(code(dir, words), 2, "{words:?} names what is not there");
+    }
     let refused = run(dir, &["wallet", "pay", "alice", "bob", "1000000", "--json"]);
     assert_eq!(refused.status.code(), Some(3));
     let refused: Value = serde_json::from_slice(&refused.stdout).unwrap();
@@ -117,6 +125,23 @@ fn each_failure_has_the_exit_code_that_the_help_names() {
     assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "1"]), 4, "nobody listens");
     assert!(!dir.join("net/wallets/alice.pending").exists(), "what was never sent is not kept");
     assert_eq!(code(dir, &["init", "net"]), 1, "a network is never overwritten unasked");
+}
+
+#[test]
+fn an_early_signal_leaves_no_half_made_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    for (at, after_ms) in [0_u64, 3, 6, 9, 12, 15, 20, 25, 30, 40, 50].into_iter().enumerate() {
+        let net = format!("net-{at}");
+        let mut made = cbdc(dir, &["init", &net]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(after_ms));
+        Command::new("kill").args(["-INT", &made.id().to_string()]).status().unwrap();
+        made.wait().unwrap();
+        let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let half_made: Vec<String> = names.filter(|name| name.starts_with('.')).collect();
+        assert_eq!(half_made, [""; 0], "after {after_ms} ms");
+        assert_eq!(dir.join(&net).exists(), dir.join(&net).join("genesis.bin").exists());
+    }
 }
 
 #[test]
