@@ -176,7 +176,7 @@ fn the_committee_and_the_court_decide() {
     let states: Vec<_> = endorsed["requests"].as_array().unwrap().iter().map(|request| &request["state"]).collect();
     assert_eq!(states, ["settled", "refused", "settled"], "{endorsed}");
     assert!(endorsed["requests"][1]["error"].as_str().unwrap().contains("refused with"), "{endorsed}");
-    assert_eq!(code(dir, &["policy", "endorse", "--request", &format!("2:{number}")]), 1, "it waits no more");
+    assert_eq!(code(dir, &["policy", "endorse", "--request", &format!("2:{number}")]), 2, "it waits no more");
     assert_eq!(object(dir, &["policy", "issue", "3", "--bank", "2"])["settled"], false);
     assert_eq!(object(dir, &["policy", "endorse", "--reject"])["requests"][0]["state"], "rejected");
     assert_eq!(object(dir, &["policy", "endorse"])["requests"].as_array().unwrap().len(), 0);
@@ -358,7 +358,7 @@ fn a_bank_reports_its_deposits_pays_reserves_and_closes_an_empty_wallet() {
     assert_eq!(code(dir, &[&accept[..], &["alice"]].concat()), 2, "no amount");
     assert_eq!(minor(&sheet()["banks"][0], "deposits_reported_minor"), 100_000);
     assert_eq!(object(dir, &["bank", "close-wallet", "alice"])["open"], false);
-    assert_eq!(code(dir, &["bank", "close-wallet", "alice"]), 1, "there is no such open wallet any more");
+    assert_eq!(code(dir, &["bank", "close-wallet", "alice"]), 2, "there is no such open wallet any more");
     assert_eq!(code(dir, &["wallet", "pay", "bob", "alice", "1"]), 3);
     up.stop();
 
@@ -454,7 +454,7 @@ fn mistakes_of_a_newcomer_are_told_as_what_they_are() {
     let hash = receipt["command_hash"].as_str().unwrap();
     let fetched = object(dir, &["chain", "receipt", &height, &index, "--hash", hash]);
     assert_eq!(fetched, object(dir, &["chain", "receipt", &height, &index]));
-    assert_eq!(code(dir, &["chain", "receipt", &height, &index, "--hash", &"ab".repeat(32)]), 1);
+    assert_eq!(code(dir, &["chain", "receipt", &height, &index, "--hash", &"ab".repeat(32)]), 2);
     assert_eq!(code(dir, &["chain", "receipt", &height, &index, "--hash", hash, "--node", "central-bank-1"]), 2);
     assert_eq!(code(dir, &["chain", "receipt", &height, &index, "--hash", "ab"]), 2);
     // The network runs already.
