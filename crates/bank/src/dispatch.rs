@@ -19,14 +19,12 @@ use tokio_util::sync::CancellationToken;
 use crate::deposit_service::DepositService;
 use crate::deposits::OrderedOutcome;
 use crate::outbox::OutboxKey;
-use crate::relay::{Relay, Relayed, Timeout};
+use crate::relay::{ANSWER_TIMEOUT, Relay, Relayed, Timeout};
 
 /// Commands in one submission.
 const BATCH: usize = 1_024;
 /// Submissions in flight at once.
 const SUBMISSIONS_MAX: usize = 16;
-/// The longest wait for an answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause before a command that found no capacity is sent again.
 const SOON: Duration = Duration::from_millis(200);
 /// The pause before a command is sent again whose outcome the chain should bring first.
@@ -74,7 +72,7 @@ impl Dispatcher {
     async fn submit(&self, due: Vec<(OutboxKey, Bytes)>) -> Submitted {
         let mut commands = BytesMut::with_capacity(due.iter().map(|(_, command)| command.len()).sum());
         due.iter().for_each(|(_, command)| commands.extend_from_slice(command));
-        let relayed = match self.relay.submit(commands.freeze(), due.len(), Timeout::Exactly(TIMEOUT)) {
+        let relayed = match self.relay.submit(commands.freeze(), due.len(), Timeout::Exactly(ANSWER_TIMEOUT)) {
             Ok(relayed) => Some(relayed.await),
             Err(_) => None,
         };

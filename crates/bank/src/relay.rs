@@ -108,8 +108,8 @@ pub enum Timeout {
     Exactly(Duration),
 }
 
-/// The usual longest wait, and that while the central bank cannot be reached.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The usual longest wait for an answer, and that while the central bank cannot be reached.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT_UNREACHABLE: Duration = Duration::from_secs(2);
 /// The interval at which a caller checks whether the central bank can be reached again.
 const REACHABLE_POLL: Duration = Duration::from_millis(100);

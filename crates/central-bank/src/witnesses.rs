@@ -25,14 +25,14 @@ use cbdc_ledger::membership_change::{FollowedMembership, MembershipChange};
 use cbdc_ledger::{BankId, Height, Ledger, MemberId, Outcome, Reason, SignedHeader, Timestamp};
 use cbdc_node::chain::Witness;
 use cbdc_node::evidence::{self, Unresolved};
-use cbdc_node::{Archive, LedgerHandle};
+use cbdc_node::{Archive, LedgerHandle, Membership};
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::status::of_outcome;
 use cbdc_proto::v1;
 use cbdc_storage::StoreError;
 use metrics::counter;
 use tokio::sync::watch;
-use tonic::Status;
+use tonic::{Request, Status};
 
 use crate::clock::{Clock, JUMP};
 use crate::metrics::SECURITY;
@@ -156,6 +156,21 @@ impl Witnesses {
             None => Ok(()),
             Some(lost) => Err(refusal(lost)),
         }
+    }
+
+    /// The member who asks, who must have one of `roles`, unless this node lacks blocks.
+    ///
+    /// # Errors
+    /// Those of [`Membership::require`]; `LOST_BLOCKS`.
+    pub fn require<T>(
+        &self,
+        membership: &Membership,
+        request: &Request<T>,
+        roles: &[Role],
+    ) -> Result<(Role, MemberId), Status> {
+        let member = membership.require(request, roles)?;
+        self.require_whole()?;
+        Ok(member)
     }
 
     /// Whether there is such a proof.

@@ -3,7 +3,6 @@
 //! `CBDC_LOG` chooses what is logged: a level, as in `CBDC_LOG=debug`, or levels by module, as in
 //! `CBDC_LOG=cbdc_bank=debug,info`. By default that is `info`, and only warnings of openraft, which tells every step.
 
-use std::env::VarError;
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::Mutex;
@@ -29,11 +28,7 @@ pub fn to_file(path: &Path) -> anyhow::Result<()> {
 }
 
 fn start(writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) -> anyhow::Result<()> {
-    let chosen = match std::env::var(VARIABLE) {
-        Ok(chosen) => Some(chosen),
-        Err(VarError::NotPresent) => None,
-        Err(VarError::NotUnicode(found)) => Some(found.to_string_lossy().into_owned()),
-    };
+    let chosen = std::env::var_os(VARIABLE).map(|chosen| chosen.to_string_lossy().into_owned());
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
     tracing_subscriber::registry().with(lines).with(filter(chosen.as_deref())?).init();
     Ok(())

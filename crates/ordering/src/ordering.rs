@@ -137,6 +137,15 @@ pub struct Ordering {
     stop: watch::Sender<()>,
 }
 
+/// How a member starts.
+struct Start {
+    config: OrderingConfig,
+    use_among: UseAmong,
+    /// What is known from hearing the leader; `None` if openraft's own elections are used.
+    hearing: Option<Arc<Hearing>>,
+    environment: Arc<dyn Environment>,
+}
+
 /// The parts of a member that orders together with others.
 struct Among {
     member: MemberId,
@@ -194,7 +203,12 @@ impl Ordering {
         let bounds = Bounds { min: watching.silence.0, max: watching.silence.1 };
         let hearing = Arc::new(Hearing::new(environment.clone(), bounds, watching.heartbeat));
         let (mut ordering, receiver) = Ordering::start_raft(
-            (config, UseAmong::Several, Some(hearing.clone()), environment.clone()),
+            Start {
+                config,
+                use_among: UseAmong::Several,
+                hearing: Some(hearing.clone()),
+                environment: environment.clone(),
+            },
             store,
             resume_after,
             peers.clone(),
@@ -256,16 +270,12 @@ impl Ordering {
         source: Arc<dyn SnapshotSource>,
     ) -> Result<(Ordering, CommittedReceiver), OrderingError> {
         let environment = Arc::new(SystemEnvironment);
-        Ordering::start_raft((config, use_among, None, environment), store, resume_after, network, source).await
+        let start = Start { config, use_among, hearing: None, environment };
+        Ordering::start_raft(start, store, resume_after, network, source).await
     }
 
     async fn start_raft(
-        (config, use_among, hearing, environment): (
-            OrderingConfig,
-            UseAmong,
-            Option<Arc<Hearing>>,
-            Arc<dyn Environment>,
-        ),
+        Start { config, use_among, hearing, environment }: Start,
         store: Arc<dyn Store>,
         resume_after: Option<Position>,
         network: impl RaftNetworkFactory<Types>,

@@ -64,7 +64,7 @@ impl Admission {
 
     /// Whether an account's next command, of any kind, has to wait.
     pub fn is_slowed(&self, account: AccountId) -> bool {
-        self.shares.is_acting() && self.shares.treatment(Instant::now(), account) == Treatment::Slowed
+        self.shares.treatment(Instant::now(), account) == Treatment::Slowed
     }
 
     /// Notes that a command of another bank's wallet is relayed. `None` if it has to wait.
@@ -73,10 +73,7 @@ impl Admission {
     }
 
     fn treatments(&self, records: &[u8]) -> Vec<Treatment> {
-        match self.shares.is_acting() {
-            true => self.shares.treatments(Instant::now(), PackedPayment::each(records).map(|record| record.payer())),
-            false => Vec::new(),
-        }
+        self.shares.treatments(Instant::now(), PackedPayment::each(records).map(|record| record.payer()))
     }
 
     /// Verifies signatures before relaying, if the bank is configured to.

@@ -18,8 +18,6 @@ use crate::deposit_service::DepositService;
 use crate::deposits::Deposit;
 use crate::relay::{CentralBankState, Relay};
 
-/// The longest wait for the outcome of a command.
-pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait for the replica after an outcome is known.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
 

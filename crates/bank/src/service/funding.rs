@@ -12,11 +12,12 @@ use cbdc_proto::status::{of_refusal, unavailable};
 use cbdc_proto::v1;
 use tonic::Status;
 
-use super::context::{BankContext, TIMEOUT, positive_amount};
+use super::context::{BankContext, positive_amount};
 use super::session::Caller;
 use crate::deposit_service::FundingState;
 use crate::deposits::{OrderedOutcome, RequestId};
 use crate::outbox::Release;
+use crate::relay::ANSWER_TIMEOUT;
 
 /// Serves fundings, for the wallet's holder alone.
 pub struct FundingService {
@@ -42,7 +43,7 @@ impl FundingService {
         let may_begin = self.context.relay.is_reachable();
         let released = match self.context.deposits.fund(id, account, amount, may_begin).await {
             Ok(FundingState::OrderedOutcome(ordered)) => Ok(Ok(Release::Ordered(ordered))),
-            Ok(FundingState::InTransit(released)) => tokio::time::timeout(TIMEOUT, released).await,
+            Ok(FundingState::InTransit(released)) => tokio::time::timeout(ANSWER_TIMEOUT, released).await,
             Err(refusal) => return Attempt::Done(Err(refused(&refusal))),
         };
         match released {

@@ -22,10 +22,10 @@ use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use tonic::Status;
 
-use super::context::{BankContext, TIMEOUT, only_answer};
+use super::context::{BankContext, only_answer};
 use crate::deposit_service::BegunRequest;
 use crate::deposits::RequestId;
-use crate::relay::{CentralBankEndpoint, Timeout};
+use crate::relay::{ANSWER_TIMEOUT, CentralBankEndpoint, Timeout};
 use crate::request_book::{Intent, Progress};
 
 /// The pause before the replica is asked again for what used a number.
@@ -127,7 +127,7 @@ impl OwnRequestSender {
         let Ok(channel) = self.central_bank_endpoint.channel() else { return Sent::Unknown };
         let message = v1::RequestIssuanceRequest { request };
         let mut client = SettlementClient::new(channel);
-        let answered = match tokio::time::timeout(TIMEOUT, client.request_issuance(message)).await {
+        let answered = match tokio::time::timeout(ANSWER_TIMEOUT, client.request_issuance(message)).await {
             Ok(answered) => answered.map_err(passed_on),
             Err(_) => return Sent::Unknown,
         };

@@ -23,12 +23,13 @@ use cbdc_node::views::probable_time;
 use cbdc_proto::packed::Answer;
 use tonic::Status;
 
-use super::context::{BankContext, TIMEOUT, status_unknown};
+use super::context::{BankContext, status_unknown};
 use super::payment_relay::PaymentRelay;
 use super::record_status::RefusedBy;
 use super::records::Records;
 use crate::deposit_service::TopUp;
 use crate::outbox::Release;
+use crate::relay::ANSWER_TIMEOUT;
 
 /// Pays with top-ups.
 pub struct TopUpService {
@@ -65,7 +66,7 @@ impl TopUpService {
                 return Attempt::Done(answer);
             }
         };
-        match tokio::time::timeout(TIMEOUT, released).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, released).await {
             Ok(Ok(Release::Ordered(ordered))) => {
                 let answer = Answer::ordered(ordered.height, ordered.index, ordered.outcome);
                 // The bank's own order, where it is refused, counts against the bank as the payer's record would.

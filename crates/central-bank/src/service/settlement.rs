@@ -35,11 +35,8 @@ pub struct SettlementService {
 }
 
 impl SettlementService {
-    /// The member who asks, who must have one of `roles`, unless this node lacks blocks.
     fn require<T>(&self, request: &Request<T>, roles: &[Role]) -> Result<(Role, MemberId), Status> {
-        let member = self.membership.require(request, roles)?;
-        self.witnesses.require_whole()?;
-        Ok(member)
+        self.witnesses.require(&self.membership, request, roles)
     }
 
     /// An account of the calling bank.

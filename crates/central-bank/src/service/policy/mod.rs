@@ -53,11 +53,8 @@ pub struct Surveys {
 }
 
 impl PolicyService {
-    /// The member who asks, who must have one of `roles`, unless this node lacks blocks.
     fn require<T>(&self, request: &Request<T>, roles: &[Role]) -> Result<(Role, MemberId), Status> {
-        let member = self.membership.require(request, roles)?;
-        self.witnesses.require_whole()?;
-        Ok(member)
+        self.witnesses.require(&self.membership, request, roles)
     }
 
     /// Reads the whole ledger without blocking an async thread.
