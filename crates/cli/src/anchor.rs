@@ -14,11 +14,9 @@ use crate::output::{Output, fields, table};
   cbdc anchor --update                  first asks every node for the membership changes since
   cbdc anchor --update --from bank-2    asks this node
 
-Genesis is trusted. The committee's changes of members and keys are followed from it, \
-each proved by a header that the keys
-before it signed, whoever serves the proofs. Other commands follow by themselves when they meet a \
-new key; what was followed
-is kept in membership.bin beside the genesis.")]
+Genesis is trusted. The committee's changes of members and keys are followed from it, each proved by a header that the
+keys before it signed, whoever serves the proofs. Other commands follow by themselves when they meet a new key; what
+was followed is kept in membership.bin beside the genesis.")]
 pub struct Anchor {
     /// Ask nodes for newer membership changes
     #[arg(long)]

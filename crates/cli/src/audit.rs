@@ -26,9 +26,8 @@ use crate::output::{Output, fields, money};
   cbdc audit --data network/bank-1/data --peer central-bank-1   does it end where the network does?
   cbdc audit --expect-head 5120:8a3c…             and whether it has a head that was published
 
-Checks every block against its parent, its signatures and those of its commands, \
-then applies it to a ledger of the auditor's
-own, which must give the same outcomes, roots, balance sheet and supply. Exit code 5 if anything differs.")]
+Checks every block against its parent, its signatures and those of its commands, then applies it to a ledger of the
+auditor's own, which must give the same outcomes, roots, balance sheet and supply. Exit code 5 if anything differs.")]
 pub struct Audit {
     /// The data folder of a stopped node, instead of a running network
     #[arg(long, value_name = "DIR", conflicts_with = "node")]

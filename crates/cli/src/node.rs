@@ -85,28 +85,27 @@ impl Node {
         crate::logging::to_stderr()?;
         match self.kind {
             Kind::CentralBank { options, recover_from } => {
-                const CONTEXT: [&str; 2] =
-                    ["the central bank's node cannot start", "the central bank's node stopped by itself"];
+                const NO_START: &str = "the central bank's node cannot start";
                 let mut config = cbdc_central_bank::Config::load(&options.config)?;
                 config.recover_from = recover_from;
                 let prepare = |admitted| cbdc_central_bank::prepare_data_folder(&config, admitted);
                 let adopt = |admitted| cbdc_central_bank::adopt_data_folder(&config, admitted);
-                options.data_folder(prepare, adopt).context(CONTEXT[0])?;
-                let mut node = cbdc_central_bank::start(config).await.context(CONTEXT[0])?;
+                options.data_folder(prepare, adopt).context(NO_START)?;
+                let mut node = cbdc_central_bank::start(config).await.context(NO_START)?;
                 let ended = options.until_stopped(node.stopped()).await;
                 node.shutdown().await;
-                ended.context(CONTEXT[1])
+                ended.context("the central bank's node stopped by itself")
             }
             Kind::Bank(options) => {
-                const CONTEXT: [&str; 2] = ["the bank's node cannot start", "the bank's node stopped by itself"];
+                const NO_START: &str = "the bank's node cannot start";
                 let config = cbdc_bank::Config::load(&options.config)?;
                 let prepare = |admitted| cbdc_bank::prepare_data_folder(&config, admitted);
                 let adopt = |admitted| cbdc_bank::adopt_data_folder(&config, admitted);
-                options.data_folder(prepare, adopt).context(CONTEXT[0])?;
-                let mut node = cbdc_bank::start(config).await.context(CONTEXT[0])?;
+                options.data_folder(prepare, adopt).context(NO_START)?;
+                let mut node = cbdc_bank::start(config).await.context(NO_START)?;
                 let ended = options.until_stopped(node.stopped()).await;
                 node.shutdown().await;
-                ended.context(CONTEXT[1])
+                ended.context("the bank's node stopped by itself")
             }
         }
     }

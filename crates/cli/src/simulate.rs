@@ -28,10 +28,9 @@ use crate::shutdown;
   cbdc simulate simulations/economy/digital-euro.toml --out results/full
   cbdc simulate simulations/economy/digital-euro.toml --explain
 
-Same scenario, same seed: same digest, on any machine and with any number of threads. The folder given with --out holds
-summary.json, report.html and the tables as Parquet and CSV; a second run replaces them. \
-Exit code 2 if the scenario has a
-mistake.")]
+Same scenario, same seed: same digest, on any machine and with any number of threads. The folder given with --out
+holds summary.json, report.html and the tables as Parquet and CSV; a second run replaces them. Exit code 2 if the
+scenario has a mistake.")]
 pub struct Simulate {
     /// The scenario's file
     scenario: PathBuf,

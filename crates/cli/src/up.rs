@@ -38,10 +38,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
   cbdc up euro --preset digital-euro    under published figures
   cbdc up mynet --force                 start again, without the old data
 
-An existing network is continued with its own number of banks and policy. Ctrl-C stops every node.
-If a preset links a class to deposits, as digital-euro does merchants, which may hold nothing, \
-the wallets of that class are
-linked to their own bank: what exceeds the holding limit goes to the deposit there.")]
+An existing network is continued with its own number of banks and policy. Ctrl-C stops every node. If a preset links a
+class to deposits, as digital-euro does merchants, which may hold nothing, the wallets of that class are linked to
+their own bank: what exceeds the holding limit goes to the deposit there.")]
 pub struct Up {
     /// The network's folder
     #[arg(env = "CBDC_NETWORK", default_value = "network")]

@@ -16,9 +16,8 @@ use crate::output::{Output, fields};
   cbdc bench core --wallets 10000 --batch 1000 --transfers 1000000 --json
   cbdc bench core --policy none --data /mnt/disk/core
 
-For comparison with ledgers that check no signatures. Transfers between random wallets are ordered, \
-each proposal with its own
-fsync, and applied, sealed and archived as a node does it. Exit code 5 if the books do not agree afterwards.")]
+For comparison with ledgers that check no signatures. Transfers between random wallets are ordered, each proposal with
+its own fsync, and applied, sealed and archived as a node does it. Exit code 5 if the books do not agree afterwards.")]
 pub struct Core {
     /// Funded wallets
     #[arg(

@@ -227,9 +227,8 @@ impl ProfitAndLoss {
   cbdc policy aggregates
   cbdc policy aggregates --json
 
-Looks at every wallet, which takes seconds on a large ledger. \
-With --json amounts are numbers of minor units; a sum beyond 64 bits is a
-string of its digits.")]
+Looks at every wallet, which takes seconds on a large ledger. With --json amounts are numbers of minor units; a sum
+beyond 64 bits is a string of its digits.")]
 pub struct Aggregates {
     #[command(flatten)]
     network: NetworkArgument,

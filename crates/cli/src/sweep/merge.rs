@@ -14,9 +14,8 @@ use crate::output::{Output, fields};
   cbdc sweep merge results/sweeps/holding-limit
   cbdc sweep merge results/sweeps/holding-limit --partial --json
 
-Writes macro, banks, households, payments, events and runs as Parquet, \
-summary.json and report.html: the same bytes from the
-same runs. Exit code 1, with the numbers of the missing runs, if any are missing and --partial is not given.")]
+Writes macro, banks, households, payments, events and runs as Parquet, summary.json and report.html: the same bytes
+from the same runs. Exit code 1, with the numbers of the missing runs, if any are missing and --partial is not given.")]
 pub struct Merge {
     /// The plan's folder
     folder: PathBuf,

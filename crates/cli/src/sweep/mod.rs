@@ -18,9 +18,8 @@ use crate::output::Output;
   cbdc sweep run results/sweeps/holding-limit
   cbdc sweep merge results/sweeps/holding-limit
 
-The results are the same bytes for any number of threads, parts and machines. \
-deploy/ has scripts for Slurm, Kubernetes and
-GNU parallel; docs/research/sweeps.md tells the rest.")]
+The results are the same bytes for any number of threads, parts and machines. deploy/ has scripts for Slurm,
+Kubernetes and GNU parallel; docs/research/sweeps.md tells the rest.")]
 pub struct Sweep {
     #[command(subcommand)]
     step: Step,

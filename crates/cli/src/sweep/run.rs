@@ -27,11 +27,9 @@ const LINE_EVERY: Duration = Duration::from_secs(60);
   cbdc sweep run results/sweeps/holding-limit --index 2 --count 8 --threads 4
   cbdc sweep run results/sweeps/holding-limit --json --quiet
 
-Index and count also come from SLURM_ARRAY_TASK_ID (or JOB_COMPLETION_INDEX) \
-and SLURM_ARRAY_TASK_COUNT; with neither, all runs
-are simulated. Runs that are done are skipped, and each is written completely or not at all: \
-after Ctrl-C or a kill the same
-command continues. Exit code 2 if the part does not exist.")]
+Index and count also come from SLURM_ARRAY_TASK_ID (or JOB_COMPLETION_INDEX) and SLURM_ARRAY_TASK_COUNT; with neither,
+all runs are simulated. Runs that are done are skipped, and each is written completely or not at all: after Ctrl-C or
+a kill the same command continues. Exit code 2 if the part does not exist.")]
 pub struct Run {
     /// The plan's folder
     folder: PathBuf,
