@@ -9,7 +9,7 @@
 //! certificate = "node.crt"                # PEM, carries the node key that membership names
 //! private_key = "node.key"                # PEM, mode 0600
 //! signing_key = "signing.key"             # 64 hexadecimal digits, mode 0600
-//! central_bank = "127.0.0.1:7000"
+//! central_bank = "127.0.0.1:7000"         # or all of its nodes: ["127.0.0.1:7000", "127.0.0.1:7001"]
 //! replica = "full"                        # "full", or "partial": headers and this bank's customers alone
 //! peers = ["127.0.0.1:7102"]              # banks to follow while the central bank cannot be reached
 //!
@@ -60,8 +60,9 @@ pub struct Config {
     pub private_key: PathBuf,
     /// The bank's signing key, 64 hexadecimal digits, readable by its owner only.
     pub signing_key: PathBuf,
-    /// The central bank's node, `host:port`.
-    pub central_bank: String,
+    /// The central bank's nodes, `host:port`: one address, or a list of them. The bank finds the one that leads.
+    #[serde(deserialize_with = "one_or_more")]
+    pub central_bank: Vec<String>,
     /// The kind of replica. A data folder holds one or the other.
     #[serde(default)]
     pub replica: ReplicaKind,
@@ -91,6 +92,23 @@ pub struct Config {
     /// wait for theirs.
     #[serde(default = "default_accept_after_ms", deserialize_with = "within::<_, _, 0, 60_000>")]
     pub accept_after_ms: u64,
+}
+
+/// Reads one address, or a list of at least one.
+fn one_or_more<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "an address, or a list of addresses")]
+    enum Addresses {
+        One(String),
+        Several(Vec<String>),
+    }
+    match Addresses::deserialize(from)? {
+        Addresses::One(address) => Ok(vec![address]),
+        Addresses::Several(addresses) if addresses.is_empty() => {
+            Err(serde::de::Error::custom("expected at least one address of the central bank, found none"))
+        }
+        Addresses::Several(addresses) => Ok(addresses),
+    }
 }
 
 fn default_checkpoint_every_blocks() -> u64 {
@@ -185,6 +203,22 @@ central_bank = "127.0.0.1:7000"
             std::fs::write(&file, text).unwrap();
             let message = Config::load(&file).unwrap_err().to_string();
             assert!(message.contains("expected a number from") && message.contains(found), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_central_bank_has_one_node_or_several() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bank.toml");
+        let with = |nodes: &str| {
+            std::fs::write(&file, MINIMAL.replace("\"127.0.0.1:7000\"", nodes)).unwrap();
+            Config::load(&file)
+        };
+        assert_eq!(with("\"a:1\"").unwrap().central_bank, ["a:1"]);
+        assert_eq!(with("[\"a:1\", \"b:2\"]").unwrap().central_bank, ["a:1", "b:2"]);
+        for (nodes, expected) in [("[]", "at least one address"), ("7", "an address, or a list of addresses")] {
+            let message = with(nodes).unwrap_err().to_string();
+            assert!(message.contains("bank.toml:9") && message.contains(expected), "{message}");
         }
     }
 

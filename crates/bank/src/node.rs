@@ -674,7 +674,7 @@ fn bounded(server: BankServer<BankService>) -> BankServer<BankService> {
 fn central_bank(config: &Config, identity: NodeIdentity, ledger: LedgerHandle) -> CentralBankEndpoint {
     let keys = Arc::new(RoleKeys::new(ledger, Role::CentralBank, None));
     let trust = move || ServerTrust::Followed(keys.clone());
-    CentralBankEndpoint { address: config.central_bank.clone(), identity, trust: Box::new(trust) }
+    CentralBankEndpoint { address: config.central_bank[0].clone(), identity, trust: Box::new(trust) }
 }
 
 /// Called by a failing part of the node: the node stops.

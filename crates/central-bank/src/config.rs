@@ -31,6 +31,8 @@ pub struct Config {
     pub signing_key: PathBuf,
     #[serde(default)]
     pub sequencer: SequencerConfig,
+    /// The nodes of the central bank that order together; this node orders alone if absent.
+    pub ordering: Option<OrderingSection>,
     /// Threads that verify signatures; 0 means one for each core.
     #[serde(default, deserialize_with = "within::<_, _, 0, 1_024>")]
     pub verification_threads: usize,
@@ -79,6 +81,29 @@ impl Default for SequencerConfig {
     fn default() -> Self {
         SequencerConfig { commands_max: 8_192, interval_ms: 1, queue_commands_max: 65_536, proposals_in_flight_max: 2 }
     }
+}
+
+/// The nodes of the central bank that order together.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderingSection {
+    /// All of them, this node included. Those of a new network begin its log with this list, which must be the same on
+    /// each; afterwards the members and their addresses are those in the log.
+    pub members: Vec<OrderingMember>,
+    /// Whether this node joins a network that orders already: it asks the others to be admitted.
+    #[serde(default)]
+    pub join: bool,
+}
+
+/// One of the nodes that order together.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderingMember {
+    /// The node's member number in the role central-bank.
+    #[serde(deserialize_with = "within::<_, _, 1, 65_535>")]
+    pub member: u16,
+    /// The address at which the others, banks and desks reach it, `host:port`.
+    pub address: String,
 }
 
 /// The operator in whose name requests are approved.

@@ -22,6 +22,9 @@ const FINAL: &str = "final";
 /// The metadata that names the end of a refusal that is not final.
 const MAY_SETTLE_UNTIL_MS: &str = "may_settle_until_ms";
 
+/// The metadata that gives the address of the central bank's leader.
+const LEADER: &str = "leader";
+
 /// Whether a refused record may still settle by another copy, as a status states it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Finality {
@@ -97,6 +100,23 @@ pub fn exhausted(limit_name: &str, limit: u64, amount: u64, later_may_help: bool
 /// The node cannot answer just now; trying later may help.
 pub fn unavailable(sentence: impl Into<String>) -> Status {
     of_reason(Reason::Unavailable, sentence)
+}
+
+/// This node of the central bank does not lead. `leader` is the leader's address, where it is known.
+pub fn not_leader(leader: Option<&str>) -> Status {
+    let sentence = match leader {
+        Some(address) => format!("this node of the central bank does not lead; the node at {address} does"),
+        None => "this node of the central bank does not lead, and no leader is known just now".to_owned(),
+    };
+    let named = leader.map(|address| (LEADER.to_owned(), address.to_owned()));
+    with_metadata(Code::Unavailable, sentence, &Outcome::refused(Reason::NotLeader, 0, 0), named)
+}
+
+/// Whether a status says that the node does not lead, and if so, the leader's address where it is known.
+pub fn leader_named_by(status: &Status) -> Option<Option<String>> {
+    let info = status.get_details_error_info()?;
+    let is_of_leader = info.domain == DOMAIN && info.reason == Reason::NotLeader.name();
+    is_of_leader.then(|| info.metadata.get(LEADER).cloned())
 }
 
 /// This node does not serve the call, nor will it later.

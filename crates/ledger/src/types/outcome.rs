@@ -225,6 +225,10 @@ reasons! {
         "The bank has started and not yet the chain as far as it is known to reach: it shows and moves no deposits \
          until it has; limit is the height to be reached, 0 while nobody has named it, amount the height that is \
          booked."
+    82 NotLeader            "NOT_LEADER"            BeforeOrdering later=true
+        "This node of the central bank orders nothing, since another one leads or none does: the status names the \
+         leader's address where it is known; whether the command was ordered before is not known, and sending the same \
+         record again is safe."
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true
         "The seat has made so many proposals today, or it or the committee has so many open, that no more are \
          accepted; limit is that number."
@@ -265,7 +269,7 @@ impl Reason {
     /// Whether this refusal leaves open what became of the record: a copy may have been ordered, and sending the same
     /// record again is safe.
     pub const fn leaves_status_open(self) -> bool {
-        matches!(self, Reason::Unavailable | Reason::ClockJump | Reason::LostBlocks)
+        matches!(self, Reason::Unavailable | Reason::ClockJump | Reason::LostBlocks | Reason::NotLeader)
     }
 
     /// Whether this refusal says that the sequence number is used up, by this record or another.
