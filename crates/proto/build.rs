@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    let files =
-        ["types", "bank", "settlement", "policy", "chain"].map(|name| root.join(format!("cbdc/v1/{name}.proto")));
+    let files = ["types", "bank", "settlement", "policy", "chain", "leadership"]
+        .map(|name| root.join(format!("cbdc/v1/{name}.proto")));
     println!("cargo:rerun-if-changed={}", root.display());
     let descriptors = protox::compile(files, [root.clone()])?;
     let descriptor_path = PathBuf::from(std::env::var("OUT_DIR")?).join("cbdc_descriptor.bin");
