@@ -29,6 +29,7 @@
 //! | [`bank_office`] | a bank's back office: deposits, holds for its payees, issuance, treasury |
 //! | [`governance`] | committee, operator, registrar, court: policy, votes, books, operations; members' reading |
 //! | [`chain`] | headers, blocks and receipts, each checked |
+//! | [`leadership`] | which node of the central bank leads; handing leadership over |
 //! | [`receipt`], [`position`] | proofs, and the position of a command in the chain |
 //! | [`sequence`], [`submission`] | the next unused sequence number; sending until the status is known |
 //! | [`in_flight_file`] | a program's data in flight, kept on disk until its answer was shown |
@@ -55,6 +56,7 @@ pub mod error;
 pub mod folder;
 pub mod governance;
 pub mod in_flight_file;
+pub mod leadership;
 pub mod payment_stream;
 pub mod position;
 mod random;
@@ -72,6 +74,7 @@ pub use error::{ClientError, Finality, Refusal};
 pub use folder::{NetworkFolder, NodeName, WalletFile};
 pub use governance::{GovernanceClient, MemberSigner};
 pub use in_flight_file::InFlightFile;
+pub use leadership::{HandOver, Leadership, NodePart, OrderingNode, hand_over};
 pub use payment_stream::{BatchAnswer, BatchAnswers, BatchSender};
 pub use position::BlockPosition;
 pub use random::{random_bytes, random_id};
