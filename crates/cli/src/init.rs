@@ -16,6 +16,7 @@ use crate::preset::cautions;
 #[command(after_help = "Examples:
   cbdc init mynet                             three banks on ports 7000 to 7003
   cbdc init mynet --banks 5 --base-port 8000
+  cbdc init mynet --central-banks 3           one node of three may be lost
   cbdc init mynet --no-limits                 a first policy without limits
   cbdc init mynet --preset digital-euro       a first policy of published figures
   cbdc init mynet --force                     replace an existing network, with all its data")]
@@ -44,7 +45,14 @@ pub struct Shape {
         value_parser = RangedU64ValueParser::<u16>::new().range(1..=99)
     )]
     pub banks: u16,
-    /// The central bank's port; bank N listens on this + N, metrics 100 above; 0 picks free ports
+    /// Nodes of the central bank: 1, or an odd number up to 7; with 3 one may be lost, with 5 two, and payments go on
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = central_banks)]
+    pub central_banks: u16,
+    /// Nodes of the central bank that must sign a block's header before it counts
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub header_signatures: u16,
+    /// The central bank's port; bank N listens on this + N, the central bank's node K from the second on, on this + 200
+    /// + K, metrics 100 above each; 0 picks free ports
     #[arg(long, value_name = "PORT", default_value_t = BASE_PORT)]
     pub base_port: u16,
     /// Start with a policy without limits
@@ -58,11 +66,25 @@ pub struct Shape {
     pub manual_operator: bool,
 }
 
+/// Reads the number of the central bank's nodes.
+fn central_banks(text: &str) -> Result<u16, String> {
+    let wrong = |expected: String| format!("expected {expected}");
+    let count = text.parse().map_err(|_| wrong("an odd number from 1 to 7".to_owned()))?;
+    NetworkSpec::check_central_banks(count).map_err(wrong)
+}
+
 impl Shape {
     pub fn spec(&self) -> NetworkSpec {
         let ports = if self.base_port == 0 { Ports::Free } else { Ports::From(self.base_port) };
         let automatic_operator = !self.manual_operator;
-        let spec = NetworkSpec { banks: self.banks, ports, automatic_operator, ..NetworkSpec::default() };
+        let spec = NetworkSpec {
+            banks: self.banks,
+            central_banks: self.central_banks,
+            header_signatures: self.header_signatures,
+            ports,
+            automatic_operator,
+            ..NetworkSpec::default()
+        };
         match self.preset() {
             Some(preset) => NetworkSpec {
                 currency: preset.currency.clone(),
@@ -85,15 +107,25 @@ impl Shape {
         let mut note = |is_given: bool, option: String| unused.extend(is_given.then_some(option));
         let banks = network.banks().count();
         note(self.banks != BANKS && usize::from(self.banks) != banks, format!("--banks {}", self.banks));
+        let central_banks = network.central_banks().count();
+        let asked_for = self.central_banks;
+        note(asked_for != 1 && usize::from(asked_for) != central_banks, format!("--central-banks {asked_for}"));
+        let signatures = self.header_signatures;
+        let are_others = signatures != 1 && signatures != network.anchor().genesis().header_signatures;
+        note(are_others, format!("--header-signatures {signatures}"));
         note(self.base_port != BASE_PORT && self.base_port != 0, format!("--base-port {}", self.base_port));
         note(self.no_limits, "--no-limits".to_owned());
         note(self.preset.is_some(), format!("--preset {}", self.preset.as_deref().unwrap_or_default()));
         note(self.manual_operator, "--manual-operator".to_owned());
         if !unused.is_empty() {
             let unused = unused.join(", ");
+            let central_bank = match central_banks {
+                1 => "one node of the central bank".to_owned(),
+                nodes => format!("{nodes} nodes of the central bank"),
+            };
             output.note(&format!(
-                "note: {unused}: for a new network only; this one goes on as it is, with {banks} banks (--force begins \
-                another)"
+                "note: {unused}: for a new network only; this one goes on as it is, with {central_bank} and {banks} \
+                banks (--force begins another)"
             ));
         }
     }

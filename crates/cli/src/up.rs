@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cbdc_client::bank_office::IssuanceAnswer;
-use cbdc_client::{Amount, BankId, Class, ClientError, IssuanceKind, WalletFile, random_id};
+use cbdc_client::{Amount, BankId, Class, ClientError, IssuanceKind, NodeName, Role, WalletFile, random_id};
 use cbdc_devnet::{InProcess, Network, NetworkError, Processes};
 use clap::Args;
 use serde_json::{Value, json};
@@ -35,10 +35,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
   cbdc up                               in ./network, created if it is new
   cbdc up mynet --banks 5 --base-port 8000
   cbdc up mynet --processes             every node its own process
+  cbdc up mynet --central-banks 3       one of three central-bank nodes may be lost
   cbdc up euro --preset digital-euro    under published figures
   cbdc up mynet --force                 start again, without the old data
 
-An existing network is continued with its own number of banks and policy. Ctrl-C stops every node. If a preset links a
+An existing network is continued with its own number of nodes and policy. Ctrl-C stops every node. If one node of
+several of the central bank ends by itself, the others go on for as long as they are a majority. If a preset links a
 class to deposits, as digital-euro does merchants, which may hold nothing, the wallets of that class are linked to
 their own bank: what exceeds the holding limit goes to the deposit there.")]
 pub struct Up {
@@ -85,7 +87,7 @@ impl Up {
                 if let Some(why) = central_bank_failure(&network).await {
                     output.note(&format!("\nThe central bank does not serve: {why}"));
                 }
-                running.until_stopped(&network, stop, output).await
+                running.until_stopped(stop, output).await
             }
             Ok(false) => Ok(()),
             Err(error) => Err(error),
@@ -218,25 +220,44 @@ fn next_steps(dir: &Path) -> String {
 }
 
 impl Running {
-    /// Runs until a stop is requested or a node ends by itself.
+    /// Runs until a stop is requested, or a node ends by itself without which the network cannot go on.
     async fn until_stopped(
         &mut self,
-        network: &Network,
         stop: impl Future<Output = &'static str>,
         output: &Output,
     ) -> anyhow::Result<()> {
-        let failure = async {
-            match self {
-                Running::InProcess(nodes) => nodes.stopped(network.central_bank()).await,
-                Running::Processes(processes) => watch(processes).await,
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let (node, error) = tokio::select! {
+                ended = self.stopped() => ended,
+                why = &mut stop => {
+                    output.note(&format!("\n{why}: stopping"));
+                    return Ok(());
+                }
+            };
+            let (left, of) = self.central_banks();
+            if node.role() != Role::CentralBank || 2 * left <= of {
+                return Err(error.into());
             }
-        };
-        tokio::select! {
-            error = failure => Err(error.into()),
-            why = stop => {
-                output.note(&format!("\n{why}: stopping"));
-                Ok(())
-            }
+            output.note(&format!(
+                "\nnote: {error}\n{left} of {of} nodes of the central bank are left, a majority: payments go on"
+            ));
+        }
+    }
+
+    /// Waits until a node ends by itself.
+    async fn stopped(&mut self) -> (NodeName, NetworkError) {
+        match self {
+            Running::InProcess(nodes) => nodes.stopped().await,
+            Running::Processes(processes) => watch(processes).await,
+        }
+    }
+
+    /// The number of the central bank's nodes that run, and of all that it has.
+    fn central_banks(&self) -> (usize, usize) {
+        match self {
+            Running::InProcess(nodes) => nodes.central_banks(),
+            Running::Processes(processes) => processes.central_banks(),
         }
     }
 
@@ -249,11 +270,11 @@ impl Running {
     }
 }
 
-async fn watch(processes: &mut Processes) -> NetworkError {
+async fn watch(processes: &mut Processes) -> (NodeName, NetworkError) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        if let Err(error) = processes.check_alive() {
-            return error;
+        if let Some(ended) = processes.ended() {
+            return ended;
         }
     }
 }
@@ -320,7 +341,7 @@ async fn issue_first(network: &Network, bank: BankId) -> anyhow::Result<()> {
         return Ok(());
     }
     // The operator endorses by hand; here this program does so.
-    let governance = network.acting(cbdc_client::Role::Operator).await?;
+    let governance = network.acting(Role::Operator).await?;
     for request in governance.waiting_requests().await?.into_iter().filter(|request| request.record.bank == bank) {
         governance.endorse(request).await?.settled()?;
     }

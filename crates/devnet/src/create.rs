@@ -11,6 +11,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use cbdc_client::random_bytes;
@@ -27,7 +28,7 @@ use rcgen::{
 };
 
 use super::error::NetworkError;
-use super::ports::{NodePorts, choose};
+use super::ports::{NetworkPorts, NodePorts, choose};
 use super::spec::NetworkSpec;
 
 /// The treatment of an existing folder.
@@ -128,13 +129,18 @@ fn build(dir: &Path, spec: &NetworkSpec) -> Result<(), NetworkError> {
     genesis.validate()?;
     write(&dir.join(cbdc_client::NetworkFolder::GENESIS), &genesis.to_bytes())?;
     write(&dir.join("genesis.toml"), readable(&genesis).as_bytes())?;
-    write_configs(dir, spec, &choose(spec.ports, spec.banks + 1)?)?;
+    write_configs(dir, spec, &choose(spec.ports, spec.central_banks, spec.banks)?)?;
     prepare_data_folders(dir, &genesis)
 }
 
 /// Every member's role, number and name.
 fn seats(spec: &NetworkSpec) -> Vec<(Role, u16, String)> {
-    let mut seats = vec![(Role::CentralBank, 1, "Central Bank".to_owned())];
+    let central_bank = |node: u16| match spec.central_banks {
+        1 => "Central Bank".to_owned(),
+        _ => format!("Central Bank, node {node}"),
+    };
+    let mut seats: Vec<_> =
+        (1..=spec.central_banks).map(|node| (Role::CentralBank, node, central_bank(node))).collect();
     seats.extend((1..=spec.banks).map(|bank| (Role::Bank, bank, format!("Bank {bank}"))));
     seats.extend(
         (1..=NetworkSpec::COMMITTEE_SEATS).map(|seat| (Role::Committee, seat, format!("Committee seat {seat}"))),
@@ -195,7 +201,7 @@ fn genesis(spec: &NetworkSpec, members: Vec<Member>) -> Result<Genesis, NetworkE
         day_offset_minutes: 0,
         created_at: wall_clock(),
         validity_ms_max: spec.validity_ms_max,
-        header_signatures: 1,
+        header_signatures: spec.header_signatures,
         threshold: spec.threshold,
         members,
         books,
@@ -238,9 +244,11 @@ fn readable(genesis: &Genesis) -> String {
     text
 }
 
-fn write_configs(dir: &Path, spec: &NetworkSpec, ports: &[NodePorts]) -> Result<(), NetworkError> {
-    let central_bank = dir.join("central-bank-1").join("config.toml");
-    write(&central_bank, central_bank_config(spec, ports[0]).as_bytes())?;
+fn write_configs(dir: &Path, spec: &NetworkSpec, ports: &NetworkPorts) -> Result<(), NetworkError> {
+    for node in 1..=spec.central_banks {
+        let config = central_bank_config(spec, node, ports);
+        write(&dir.join(format!("central-bank-{node}")).join("config.toml"), config.as_bytes())?;
+    }
     for bank in 1..=spec.banks {
         let config = bank_config(spec, bank, ports);
         write(&dir.join(format!("bank-{bank}")).join("config.toml"), config.as_bytes())?;
@@ -267,9 +275,21 @@ fn common(ports: NodePorts) -> String {
     )
 }
 
-fn central_bank_config(spec: &NetworkSpec, ports: NodePorts) -> String {
-    let mut text =
-        format!("# The central bank's node. Paths are relative to this file.\nmember = 1\n{}", common(ports));
+/// The addresses at which nodes reach the central bank's, in order.
+fn central_bank_addresses(spec: &NetworkSpec, ports: &NetworkPorts) -> Vec<SocketAddr> {
+    match spec.reached_at.as_slice() {
+        [] => ports.central_banks.iter().map(|node| node.listen).collect(),
+        proxies => proxies.to_vec(),
+    }
+}
+
+fn central_bank_config(spec: &NetworkSpec, node: u16, ports: &NetworkPorts) -> String {
+    let title = match spec.central_banks {
+        1 => "The central bank's node.",
+        _ => "A node of the central bank.",
+    };
+    let own = common(ports.central_banks[usize::from(node) - 1]);
+    let mut text = format!("# {title} Paths are relative to this file.\nmember = {node}\n{own}");
     if let Some(threads) = spec.verification_threads {
         text.push_str(&format!("verification_threads = {threads}\n"));
     }
@@ -290,6 +310,15 @@ fn central_bank_config(spec: &NetworkSpec, ports: NodePorts) -> String {
             text.push_str(&format!("{key} = {value}\n"));
         }
     }
+    if spec.central_banks > 1 {
+        text.push_str(
+            "\n# The central bank's nodes, which order together: the same list at each.\n[ordering]\nmembers = [\n",
+        );
+        for (member, address) in (1..).zip(central_bank_addresses(spec, ports)) {
+            text.push_str(&format!("    {{ member = {member}, address = \"{address}\" }},\n"));
+        }
+        text.push_str("]\n");
+    }
     if spec.automatic_operator {
         text.push_str(
             "\n# The operator agrees to banks' requests automatically, within the committee's limits.\n[operator]\n",
@@ -299,13 +328,19 @@ fn central_bank_config(spec: &NetworkSpec, ports: NodePorts) -> String {
     text
 }
 
-fn bank_config(spec: &NetworkSpec, bank: u16, ports: &[NodePorts]) -> String {
-    let own = ports[usize::from(bank)];
+fn bank_config(spec: &NetworkSpec, bank: u16, ports: &NetworkPorts) -> String {
+    let own = ports.banks[usize::from(bank) - 1];
     let mut text =
         format!("# A commercial bank's node. Paths are relative to this file.\nbank = {bank}\n{}", common(own));
-    text.push_str(&format!("central_bank = \"{}\"\n", ports[0].listen));
-    let full = usize::from(spec.full_replicas).min(ports.len() - 1);
-    let peers = ports[1..=full].iter().filter(|peer| **peer != own).map(|peer| format!("\"{}\"", peer.listen));
+    match central_bank_addresses(spec, ports).as_slice() {
+        [only] => text.push_str(&format!("central_bank = \"{only}\"\n")),
+        nodes => {
+            let nodes: Vec<String> = nodes.iter().map(|node| format!("\"{node}\"")).collect();
+            text.push_str(&format!("central_bank = [{}]\n", nodes.join(", ")));
+        }
+    }
+    let full = usize::from(spec.full_replicas).min(ports.banks.len());
+    let peers = ports.banks[..full].iter().filter(|peer| **peer != own).map(|peer| format!("\"{}\"", peer.listen));
     let peers: Vec<String> = peers.collect();
     if bank > spec.full_replicas {
         text.push_str("replica = \"partial\"\n");

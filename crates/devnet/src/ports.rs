@@ -18,14 +18,43 @@ pub(super) struct NodePorts {
     pub metrics: SocketAddr,
 }
 
-/// Ports of `nodes` nodes, the central bank's first.
-pub(super) fn choose(ports: Ports, nodes: u16) -> Result<Vec<NodePorts>, NetworkError> {
+/// Offset of the gRPC ports of the central bank's second node and those after it, without their number: above those of
+/// all banks and their metrics.
+const FURTHER_CENTRAL_BANKS_ABOVE: u16 = 200;
+
+/// The ports of all nodes.
+pub(super) struct NetworkPorts {
+    /// In order, from the central bank's node 1.
+    pub central_banks: Vec<NodePorts>,
+    /// In order, from bank 1.
+    pub banks: Vec<NodePorts>,
+}
+
+/// Chooses the ports of a network with so many nodes of the central bank and so many banks.
+pub(super) fn choose(ports: Ports, central_banks: u16, banks: u16) -> Result<NetworkPorts, NetworkError> {
     match ports {
-        Ports::From(base) => Ok((0..nodes)
-            .map(|node| NodePorts { listen: loopback(base + node), metrics: loopback(base + METRICS_ABOVE + node) })
-            .collect()),
-        Ports::Free => free(usize::from(nodes)).map_err(NetworkError::Ports),
+        Ports::From(base) => {
+            let at = |offset: u16| NodePorts {
+                listen: loopback(base + offset),
+                metrics: loopback(base + offset + METRICS_ABOVE),
+            };
+            let central_banks = (1..=central_banks).map(|node| at(central_bank_offset(node))).collect();
+            Ok(NetworkPorts { central_banks, banks: (1..=banks).map(at).collect() })
+        }
+        Ports::Free => {
+            let free = |count| free(usize::from(count)).map_err(NetworkError::Ports);
+            Ok(NetworkPorts { central_banks: free(central_banks)?, banks: free(banks)? })
+        }
     }
+}
+
+fn central_bank_offset(node: u16) -> u16 {
+    if node == 1 { 0 } else { FURTHER_CENTRAL_BANKS_ABOVE + node }
+}
+
+/// The offset of the highest port above the base.
+pub(super) fn highest_above_base(central_banks: u16, banks: u16) -> u16 {
+    METRICS_ABOVE + banks.max(central_bank_offset(central_banks))
 }
 
 /// Ports below the range of ephemeral ports, so that no outgoing connection occupies one.
@@ -74,14 +103,29 @@ mod tests {
 
     #[test]
     fn free_ports_are_all_different() {
-        let ports = choose(Ports::Free, 30).unwrap();
-        let distinct: BTreeSet<u16> = ports.iter().flat_map(|node| [node.listen.port(), node.metrics.port()]).collect();
-        assert_eq!((ports.len(), distinct.len()), (30, 60));
+        let ports = choose(Ports::Free, 3, 27).unwrap();
+        assert_eq!((ports.central_banks.len(), ports.banks.len(), all(&ports).len()), (3, 27, 60));
     }
 
     #[test]
     fn banks_follow_the_central_bank_and_metrics_lie_a_hundred_above() {
-        let ports = choose(Ports::From(7000), 4).unwrap();
-        assert_eq!((ports[0].listen.port(), ports[3].listen.port(), ports[3].metrics.port()), (7000, 7003, 7103));
+        let ports = choose(Ports::From(7000), 1, 3).unwrap();
+        let (central_bank, last) = (ports.central_banks[0], ports.banks[2]);
+        assert_eq!((central_bank.listen.port(), last.listen.port(), last.metrics.port()), (7000, 7003, 7103));
+        assert_eq!(all(&ports).last(), Some(&(7000 + highest_above_base(1, 3))));
+    }
+
+    #[test]
+    fn further_nodes_of_the_central_bank_collide_with_nothing() {
+        let ports = choose(Ports::From(7000), 7, 99).unwrap();
+        let found: Vec<u16> = ports.central_banks[..3].iter().map(|node| node.listen.port()).collect();
+        assert_eq!((found, ports.central_banks[2].metrics.port()), (vec![7000, 7202, 7203], 7303));
+        assert_eq!(all(&ports).len(), 2 * (7 + 99));
+        assert_eq!(all(&ports).last(), Some(&(7000 + highest_above_base(7, 99))));
+    }
+
+    fn all(ports: &NetworkPorts) -> BTreeSet<u16> {
+        let nodes = ports.central_banks.iter().chain(&ports.banks);
+        nodes.flat_map(|node| [node.listen.port(), node.metrics.port()]).collect()
     }
 }

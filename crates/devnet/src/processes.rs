@@ -98,22 +98,34 @@ impl Processes {
         self.wait_ready(node).await
     }
 
-    /// The first node that has ended by itself, if any, with its exit status and the end of its log.
-    pub fn check_alive(&mut self) -> Result<(), NetworkError> {
-        for (node, child) in &mut self.children {
-            if let Ok(Some(status)) = child.try_wait() {
-                return Err(died(&self.network, *node, status));
-            }
-        }
-        Ok(())
+    /// A node that has ended by itself since the last call, if any, with its exit status and the end of its log.
+    pub fn ended(&mut self) -> Option<(NodeName, NetworkError)> {
+        let is_over = |(node, child): (&NodeName, &mut Child)| Some((*node, child.try_wait().ok()??));
+        let (node, status) = self.children.iter_mut().find_map(is_over)?;
+        self.children.remove(&node);
+        Some((node, died(&self.network, node, status)))
     }
 
-    /// Stops every node gracefully: the banks first, together, then the central bank.
+    /// Fails if a node has ended by itself since the last call.
+    pub fn check_alive(&mut self) -> Result<(), NetworkError> {
+        self.ended().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// The number of the central bank's nodes that run, and of all that it has.
+    pub fn central_banks(&self) -> (usize, usize) {
+        let run = self.children.keys().filter(|node| node.role() == Role::CentralBank).count();
+        (run, self.network.central_banks().count())
+    }
+
+    /// Stops every node gracefully: the banks first, together, then the central bank's followers, then its leader.
     pub async fn stop(mut self) -> Result<(), NetworkError> {
+        let leader = self.network.leader().await;
         let children = std::mem::take(&mut self.children);
         let (banks, central_banks): (Vec<_>, Vec<_>) =
             children.into_iter().partition(|(node, _)| node.role() == Role::Bank);
-        for group in [banks, central_banks] {
+        let (leaders, followers): (Vec<_>, Vec<_>) =
+            central_banks.into_iter().partition(|(node, _)| Some(*node) == leader);
+        for group in [banks, followers, leaders] {
             let stopped =
                 futures::future::join_all(group.into_iter().map(|(node, child)| stop_child(node, child))).await;
             stopped.into_iter().collect::<Result<Vec<()>, _>>()?;

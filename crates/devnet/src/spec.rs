@@ -1,14 +1,18 @@
 //! The specification of a network.
 
+use std::net::SocketAddr;
+
 use cbdc_ledger::policy::Parameters;
 use cbdc_ledger::{Amount, Class};
 
 use super::error::NetworkError;
+use super::ports;
 
 /// The ports of the nodes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ports {
-    /// The central bank on this port, bank `n` on this + `n`, metrics 100 above.
+    /// The central bank on this port, bank `n` on this + `n`, the central bank's node `k` from the second on, on this +
+    /// 200 + `k`; metrics 100 above.
     From(u16),
     /// Ports that are free when the folder is made: for tests and measurements.
     Free,
@@ -28,6 +32,13 @@ pub struct SequencerSpec {
 pub struct NetworkSpec {
     /// 1 to 99.
     pub banks: u16,
+    /// The central bank's nodes, which order together: 1, or another odd number up to 7.
+    pub central_banks: u16,
+    /// The number of the central bank's nodes whose signatures a header needs.
+    pub header_signatures: u16,
+    /// The addresses at which nodes reach the central bank's nodes, if not where these listen: proxies' of the caller.
+    /// One for each node, in order, or none.
+    pub reached_at: Vec<SocketAddr>,
     pub ports: Ports,
     /// Three capital letters; `XTS` is ISO 4217's code for testing.
     pub currency: String,
@@ -61,16 +72,48 @@ pub struct NetworkSpec {
 impl NetworkSpec {
     pub const COMMITTEE_SEATS: u16 = 3;
     pub const BANKS_MAX: u16 = 99;
+    pub const CENTRAL_BANKS_MAX: u16 = 7;
+
+    /// Checks a number of the central bank's nodes.
+    ///
+    /// # Errors
+    /// What was expected, and why.
+    pub fn check_central_banks(count: u64) -> Result<u16, String> {
+        let max = NetworkSpec::CENTRAL_BANKS_MAX;
+        match u16::try_from(count) {
+            Ok(count) if (1..=max).contains(&count) && count % 2 == 1 => Ok(count),
+            Ok(count) if (1..=max).contains(&count) => Err(format!(
+                "an odd number of the central bank's nodes from 1 to {max}: a majority must be up, so {count} tolerate \
+                 no more failures than {}",
+                count - 1
+            )),
+            _ => Err(format!("an odd number of the central bank's nodes from 1 to {max}")),
+        }
+    }
 
     fn check(&self) -> Result<(), NetworkError> {
         let wrong = |expected: String, found: String| Err(NetworkError::Spec { expected, found });
         if self.banks == 0 || self.banks > NetworkSpec::BANKS_MAX {
             return wrong(format!("1 to {} banks", NetworkSpec::BANKS_MAX), self.banks.to_string());
         }
+        if let Err(expected) = NetworkSpec::check_central_banks(u64::from(self.central_banks)) {
+            return wrong(expected, self.central_banks.to_string());
+        }
+        if !(1..=self.central_banks).contains(&self.header_signatures) {
+            let expected = match self.central_banks {
+                1 => "1 signature a header, as there is one node of the central bank".to_owned(),
+                nodes => format!("1 to {nodes} signatures a header, as there are {nodes} nodes of the central bank"),
+            };
+            return wrong(expected, self.header_signatures.to_string());
+        }
+        if ![0, usize::from(self.central_banks)].contains(&self.reached_at.len()) {
+            let expected = format!("no addresses of proxies, or {}", self.central_banks);
+            return wrong(expected, self.reached_at.len().to_string());
+        }
         if let Ports::From(base) = self.ports {
-            let last = u32::from(base) + 100 + u32::from(self.banks);
-            if base == 0 || last > u32::from(u16::MAX) {
-                return wrong(format!("a base port from 1 to {}", u16::MAX - 100 - self.banks), base.to_string());
+            let above = ports::highest_above_base(self.central_banks, self.banks);
+            if base == 0 || u32::from(base) + u32::from(above) > u32::from(u16::MAX) {
+                return wrong(format!("a base port from 1 to {}", u16::MAX - above), base.to_string());
             }
         }
         if self.currency.len() != 3 {
@@ -95,7 +138,8 @@ impl NetworkSpec {
 }
 
 impl Default for NetworkSpec {
-    /// Three banks on ports 7000 to 7003, 100 million of reserves each, and a first policy with every kind of limit.
+    /// One node of the central bank and three banks on ports 7000 to 7003, 100 million of reserves each, and a first
+    /// policy with every kind of limit.
     fn default() -> Self {
         let major = |amount: u64| Some(Amount::from_minor(amount * 100));
         let mut policy =
@@ -108,6 +152,9 @@ impl Default for NetworkSpec {
         household.day_limit = major(5_000);
         NetworkSpec {
             banks: 3,
+            central_banks: 1,
+            header_signatures: 1,
+            reached_at: Vec::new(),
             ports: Ports::From(7000),
             currency: "XTS".to_owned(),
             currency_exponent: 2,

@@ -84,6 +84,13 @@ fn a_spec_that_cannot_be_is_refused_with_what_was_expected() {
         NetworkSpec { currency: "euro".to_owned(), ..spec() },
         NetworkSpec { currency: "eur".to_owned(), ..spec() },
         NetworkSpec { threshold: 4, ..spec() },
+        NetworkSpec { central_banks: 0, ..spec() },
+        NetworkSpec { central_banks: 2, ..spec() },
+        NetworkSpec { central_banks: 9, ..spec() },
+        NetworkSpec { header_signatures: 0, ..spec() },
+        NetworkSpec { central_banks: 3, header_signatures: 4, ..spec() },
+        NetworkSpec { central_banks: 3, reached_at: vec![([127, 0, 0, 1], 7000).into()], ..spec() },
+        NetworkSpec { central_banks: 3, ports: Ports::From(65_300), ..spec() },
     ] {
         let error = Network::create(&dir, &wrong).unwrap_err().to_string();
         assert!(error.contains("expected") || error.contains("must"), "{error}");
@@ -102,6 +109,64 @@ fn banks_follow_the_base_port_and_know_each_other() {
     let config = std::fs::read_to_string(network.config_path(bank)).unwrap();
     assert!(config.contains(r#"peers = ["127.0.0.1:7001", "127.0.0.1:7003"]"#), "{config}");
     assert!(network.address(NodeName::Bank(BankId(4))).unwrap_err().to_string().contains("bank-3"));
+}
+
+fn central_bank(network: &Network, node: u16) -> cbdc_central_bank::Config {
+    cbdc_central_bank::Config::load(&network.config_path(NodeName::CentralBank(MemberId(node)))).unwrap()
+}
+
+#[test]
+fn three_nodes_of_the_central_bank_order_together_and_banks_know_them_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = NetworkSpec { central_banks: 3, header_signatures: 2, ports: Ports::From(7000), ..spec() };
+    let network = Network::create(&folder.path().join("net"), &spec).unwrap();
+    let genesis = network.anchor().genesis();
+    let seats = genesis.members.iter().filter(|member| member.role == Role::CentralBank);
+    assert_eq!(seats.map(|member| member.id.0).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(genesis.header_signatures, 2);
+
+    let addresses = ["127.0.0.1:7000", "127.0.0.1:7202", "127.0.0.1:7203"];
+    for node in 1..=3 {
+        let config = central_bank(&network, node);
+        let ordering = config.ordering.unwrap();
+        let members: Vec<_> = ordering.members.iter().map(|member| (member.member, member.address.as_str())).collect();
+        assert_eq!(members, [(1, addresses[0]), (2, addresses[1]), (3, addresses[2])]);
+        assert!(!ordering.join && config.operator.is_some() && config.data_dir.join("NODE").is_file());
+        assert_eq!((config.member, config.listen.to_string().as_str()), (node, addresses[usize::from(node) - 1]));
+    }
+    let bank = cbdc_bank::Config::load(&network.config_path(NodeName::Bank(BankId(2)))).unwrap();
+    assert_eq!(bank.central_bank, addresses);
+}
+
+#[test]
+fn a_single_node_of_the_central_bank_orders_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = Network::create(&folder.path().join("net"), &spec()).unwrap();
+    assert!(central_bank(&network, 1).ordering.is_none());
+    let config = std::fs::read_to_string(network.config_path(NodeName::Bank(BankId(1)))).unwrap();
+    assert!(config.contains("\ncentral_bank = \"127.0.0.1:"), "{config}");
+}
+
+#[test]
+fn nodes_reach_the_central_bank_through_the_callers_proxies() {
+    let folder = tempfile::tempdir().unwrap();
+    let reached_at: Vec<_> = (1..=3).map(|node| std::net::SocketAddr::from(([127, 0, 0, 1], 9000 + node))).collect();
+    let spec = NetworkSpec { central_banks: 3, reached_at: reached_at.clone(), ..spec() };
+    let network = Network::create(&folder.path().join("net"), &spec).unwrap();
+    let shown: Vec<String> = reached_at.iter().map(ToString::to_string).collect();
+    let config = central_bank(&network, 2);
+    assert_eq!(config.ordering.unwrap().members.into_iter().map(|node| node.address).collect::<Vec<_>>(), shown);
+    assert!(!reached_at.contains(&config.listen));
+    let bank = cbdc_bank::Config::load(&network.config_path(NodeName::Bank(BankId(1)))).unwrap();
+    assert_eq!(bank.central_bank, shown);
+}
+
+#[test]
+fn an_even_number_of_nodes_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let even = NetworkSpec { central_banks: 4, ..spec() };
+    let error = Network::create(&folder.path().join("net"), &even).unwrap_err().to_string();
+    assert!(error.contains("no more failures than 3") && error.ends_with("found 4"), "{error}");
 }
 
 #[test]

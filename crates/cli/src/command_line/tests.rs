@@ -144,6 +144,9 @@ fn wrong_command_lines_are_refused() {
         "cbdc sweep run",
         "cbdc sweep run folder --threads 0",
         "cbdc up --banks 0",
+        "cbdc init net --central-banks 2",
+        "cbdc up --central-banks 9",
+        "cbdc up --central-banks three",
         "cbdc up --preset digital-yuan",
         "cbdc --verbose",
     ] {

@@ -154,10 +154,14 @@ impl NetworkFolder {
         })
     }
 
-    /// The node of the central bank to which a client connects.
+    /// Every node of the central bank, by number.
+    pub fn central_banks(&self) -> impl Iterator<Item = NodeName> {
+        self.nodes().filter(|name| name.role() == Role::CentralBank)
+    }
+
+    /// The first node of the central bank. It may be away, or follow another one.
     pub fn central_bank(&self) -> NodeName {
-        let first = self.nodes.keys().find(|name| name.role() == Role::CentralBank);
-        *first.expect("membership always has a node of the central bank")
+        self.central_banks().next().expect("membership always has a node of the central bank")
     }
 
     /// The address at which a node serves gRPC, `host:port`.
