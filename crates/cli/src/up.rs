@@ -221,11 +221,7 @@ fn next_steps(dir: &Path) -> String {
 
 impl Running {
     /// Runs until a stop is requested, or a node ends by itself without which the network cannot go on.
-    async fn until_stopped(
-        &mut self,
-        stop: impl Future<Output = &'static str>,
-        output: &Output,
-    ) -> anyhow::Result<()> {
+    async fn until_stopped(&mut self, stop: impl Future<Output = &'static str>, output: &Output) -> anyhow::Result<()> {
         let mut stop = std::pin::pin!(stop);
         loop {
             let (node, error) = tokio::select! {

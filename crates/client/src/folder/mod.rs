@@ -14,6 +14,7 @@
 //! measurements. `cbdc init` and `cbdc up` create one.
 
 mod acting;
+mod leading;
 mod nodes;
 mod wallet_file;
 
