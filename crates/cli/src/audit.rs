@@ -68,7 +68,11 @@ impl Audit {
             }
             None => {
                 let network = self.network.open()?;
-                let connection = network.connect_reader(self.node.unwrap_or_else(|| network.central_bank())).await?;
+                let node = match self.node {
+                    Some(node) => node,
+                    None => network.reading_node().await?,
+                };
+                let connection = network.connect_reader(node).await?;
                 connection.is_ready().await?;
                 audit_live(connection.channel(), genesis, expected, |height, newest| show(&bar, height, newest)).await
             }

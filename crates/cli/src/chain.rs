@@ -1,4 +1,6 @@
-//! `cbdc chain`: headers, blocks and receipts, each checked as it is read.
+//! `cbdc chain`: headers, blocks and receipts, each checked as it is read; the central bank's nodes that order.
+
+mod members;
 
 use cbdc_client::{BlockPosition, ChainBlock, Height, NodeName, VerifiedReceipt};
 use cbdc_ledger::command::ReleaseKind;
@@ -16,7 +18,9 @@ use crate::output::{Output, fields, money, table};
   cbdc chain head
   cbdc chain head --node bank-2        from a bank's replica
   cbdc chain block 17
-  cbdc chain follow")]
+  cbdc chain follow
+  cbdc chain members                   who leads, and how far the others are
+  cbdc chain hand-over                 before the leader's machine is worked on")]
 pub struct Chain {
     #[command(subcommand)]
     command: Reading,
@@ -59,11 +63,17 @@ enum Reading {
         #[command(flatten)]
         source: ServingNode,
     },
+    /// The central bank's nodes: which leads, how far the others are, and which cannot be reached
+    #[command(after_help = members::MEMBERS_HELP)]
+    Members(NetworkArgument),
+    /// Hand leadership over to another node of the central bank, as an operator: nothing is refused meanwhile
+    #[command(after_help = members::HAND_OVER_HELP)]
+    HandOver(members::HandOver),
 }
 
 #[derive(Args, Debug)]
 struct ServingNode {
-    /// The node that serves: central-bank-1, bank-1, …
+    /// The node that serves: central-bank-1, bank-1, …; by default a node of the central bank that answers
     #[arg(long, value_name = "NODE")]
     node: Option<NodeName>,
     #[command(flatten)]
@@ -73,7 +83,11 @@ struct ServingNode {
 impl ServingNode {
     async fn open(&self) -> anyhow::Result<(cbdc_devnet::Network, cbdc_client::Chain)> {
         let network = self.network.open()?;
-        let chain = network.chain(self.node.unwrap_or_else(|| network.central_bank())).await?;
+        let node = match self.node {
+            Some(node) => node,
+            None => network.reading_node().await?,
+        };
+        let chain = network.chain(node).await?;
         Ok((network, chain))
     }
 
@@ -125,6 +139,8 @@ impl Chain {
                 Ok(())
             }
             Reading::Follow { from, source } => follow(&source, from, output).await,
+            Reading::Members(network) => members::show(&network, output).await,
+            Reading::HandOver(hand_over) => hand_over.run(output).await,
         }
     }
 }

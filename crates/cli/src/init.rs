@@ -172,7 +172,10 @@ pub fn nodes(network: &Network) -> anyhow::Result<Vec<Value>> {
 
 pub fn nodes_table(nodes: &[Value]) -> String {
     let text = |node: &Value, key: &str| node[key].as_str().unwrap_or("-").to_owned();
-    let rows: Vec<Vec<String>> =
-        nodes.iter().map(|node| ["node", "grpc", "metrics"].map(|key| text(node, key)).to_vec()).collect();
-    table(&["node", "gRPC", "metrics"], &rows)
+    let has_parts = nodes.iter().any(|node| node["part"].is_string());
+    let columns = [("node", "node"), ("grpc", "gRPC"), ("metrics", "metrics"), ("part", "part")];
+    let columns = &columns[..if has_parts { 4 } else { 3 }];
+    let headings: Vec<&str> = columns.iter().map(|(_, heading)| *heading).collect();
+    let row = |node: &Value| columns.iter().map(|(key, _)| text(node, key)).collect();
+    table(&headings, &nodes.iter().map(row).collect::<Vec<_>>())
 }

@@ -115,7 +115,15 @@ impl Up {
     }
 
     async fn welcome(&self, network: &Network, is_new: bool, took: Duration, output: &Output) -> anyhow::Result<()> {
-        let nodes = nodes(network)?;
+        let mut nodes = nodes(network)?;
+        let central_banks = network.central_banks().count();
+        if central_banks > 1 {
+            let leader = network.leader().await.map(|leader| leader.to_string());
+            for node in &mut nodes[..central_banks] {
+                let leads = node["node"].as_str() == leader.as_deref();
+                node["part"] = if leads { "leader" } else { "follower" }.into();
+            }
+        }
         let wallets = balances(network).await?;
         let linked = linked_banks(network, &wallets).await;
         let wallet_objects: Vec<Value> = wallets
@@ -277,7 +285,7 @@ async fn watch(processes: &mut Processes) -> (NodeName, NetworkError) {
 
 /// Why the central bank answers nothing, if it does not: it has lost blocks, for one.
 async fn central_bank_failure(network: &Network) -> Option<ClientError> {
-    let asked = async { network.chain(network.central_bank()).await?.check_serves().await };
+    let asked = async { network.chain(network.reading_node().await?).await?.check_serves().await };
     asked.await.err()
 }
 

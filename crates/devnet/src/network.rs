@@ -36,7 +36,9 @@ impl Network {
     /// Follows membership from the central bank, so that members admitted since can be reached. One that cannot tell
     /// it now, because it has lost blocks for one, leaves what was known.
     pub(crate) async fn follow_membership(&self) {
-        if let Ok(connection) = self.connect_reader(self.central_bank()).await {
+        if let Ok(node) = self.reading_node().await
+            && let Ok(connection) = self.connect_reader(node).await
+        {
             drop(self.anchor().follow_from(&connection).await);
         }
     }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use cbdc_ledger::MemberId;
+use cbdc_ledger::member::Role;
 use tokio::task::JoinSet;
 
 use super::{NetworkFolder, NodeName};
+use crate::connection::Connection;
 use crate::error::{ClientError, no_answer};
-use crate::leadership::Leadership;
+use crate::leadership::{HandOver, Leadership, hand_over};
 
 /// The time that a node has to say who leads.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
@@ -49,6 +52,44 @@ impl NetworkFolder {
         let known = known.iter().filter_map(|(_, known)| known.as_ref().ok());
         let leaders = known.filter_map(|known| Some((known.term, known.leads(), known.leader?)));
         leaders.max().map(|(_, _, leader)| NodeName::CentralBank(leader))
+    }
+
+    /// Hands leadership over to `successor`, or to the node that follows most closely, for an operator whose keys are in
+    /// this folder.
+    ///
+    /// # Errors
+    /// [`ClientError::Usage`] if there is only one node, or the successor is none; [`ClientError::NobodyActs`] without an
+    /// operator's keys; otherwise those of [`hand_over`].
+    pub async fn hand_over(&self, successor: Option<MemberId>) -> Result<HandOver, ClientError> {
+        let nodes: Vec<NodeName> = self.central_banks().collect();
+        let names = nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if let Some(other) = successor.map(NodeName::CentralBank).filter(|other| !nodes.contains(other)) {
+            return Err(ClientError::Usage(format!("expected one of {names}, found {other}")));
+        }
+        if nodes.len() == 1 {
+            let only = "the central bank has one node: there is none to hand leadership over to";
+            return Err(ClientError::Usage(only.to_owned()));
+        }
+        let Some(leader) = self.leader().await else {
+            let reason = format!("none of {names} knows a leader; see `cbdc chain members`");
+            return Err(ClientError::NoAnswer { address: self.address(nodes[0])?.to_owned(), reason });
+        };
+        hand_over(&self.operator_at(leader).await?, successor).await
+    }
+
+    /// A connection of the first operator in this folder that the node admits.
+    async fn operator_at(&self, node: NodeName) -> Result<Connection, ClientError> {
+        let mut failure = None;
+        for id in self.at_hand(Role::Operator) {
+            let connection = self.connect_member(Role::Operator, id, node)?;
+            match Leadership::of(&connection).await {
+                Ok(_) => return Ok(connection),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| {
+            ClientError::NobodyActs(format!("there are no keys of an operator in {}", self.dir().display()))
+        }))
     }
 
     /// A node of the central bank for reading: the first that answers, if there are several.
