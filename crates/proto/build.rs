@@ -12,7 +12,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(descriptor_path, prost_encode(&descriptors))?;
     tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
     // Not in the descriptor set: reflection shows the public contract only.
-    let internal = protox::compile([root.join("cbdc/internal/v1/ordering.proto")], [root])?;
+    let internal = protox::compile(
+        ["ordering", "sealing"].map(|name| root.join(format!("cbdc/internal/v1/{name}.proto"))),
+        [root.clone()],
+    )?;
     tonic_prost_build::configure().bytes(".").compile_fds(internal)?;
     Ok(())
 }

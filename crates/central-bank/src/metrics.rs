@@ -19,6 +19,14 @@ pub const SECURITY: &str = "cbdc_security_events_total";
 pub const MEMBER: &str = "cbdc_member_commands_total";
 pub const SLOWED: &str = "cbdc_member_slowed";
 
+/// 1 on the node that leads.
+pub const IS_LEADER: &str = "cbdc_central_bank_is_leader";
+pub const TERM: &str = "cbdc_central_bank_term";
+pub const LEADERSHIPS: &str = "cbdc_central_bank_leaderships_total";
+pub const WITHOUT_LEADER: &str = "cbdc_central_bank_without_leader_seconds";
+/// On the leader, by node.
+pub const LAG: &str = "cbdc_central_bank_lag_entries";
+
 pub fn describe() {
     describe_counter!(COMMANDS, Unit::Count, "Commands answered, by reason");
     describe_counter!(VERIFY_CPU, Unit::Nanoseconds, "CPU time spent verifying signatures");
@@ -35,5 +43,10 @@ pub fn describe() {
     describe_counter!(SECURITY, Unit::Count, "Security events by kind");
     describe_counter!(MEMBER, Unit::Count, "Commands answered, by the member that submitted them and by result");
     describe_gauge!(SLOWED, "Whether too many of a member's commands were refused within the last seconds");
+    describe_gauge!(IS_LEADER, "Whether this node leads: commands go to it");
+    describe_gauge!(TERM, Unit::Count, "The term of leadership");
+    describe_counter!(LEADERSHIPS, Unit::Count, "Terms that this node has led in");
+    describe_gauge!(WITHOUT_LEADER, Unit::Seconds, "Time without a leader at the last change, as this node saw it");
+    describe_gauge!(LAG, Unit::Count, "Entries of the log that another node lacks, as the leader knows it");
     counter!(VERIFY_CPU).absolute(0);
 }

@@ -22,7 +22,9 @@ use cbdc_node::{
     Archive, ArchiveError, Budget, ChainService, Checkpoints, DataFolderError, FilteredBlocks, LedgerHandle,
     Membership, Owner, ProposalSource,
 };
+use cbdc_ordering::members::{Members, MembersServer};
 use cbdc_ordering::{CommittedReceiver, Ordering, OrderingConfig, OrderingError, Position};
+use cbdc_proto::internal::sealing_server::SealingServer;
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity};
 use cbdc_proto::v1;
@@ -36,16 +38,25 @@ use tonic::service::Routes;
 
 use crate::batch::Batch;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, OrderingMember};
 use crate::intake::Intake;
 use crate::issuance_queue::{IssuanceQueue, OperatorKey};
+use crate::leading::{Leading, Standing};
+use crate::publication::{Publication, Publisher};
 use crate::recovery::Recovery;
 use crate::rejections::Rejections;
+use crate::replicas::admission::{Admission, AskToJoin, TakeVotes};
+use crate::replicas::checkpoints::VerifiedCheckpoints;
+use crate::replicas::exchange::{Comparison, FollowSeals, OtherHeader, SealingService};
+use crate::replicas::seals::Seals;
+use crate::replicas::succession::Succession;
+use crate::replicas::{self, Connections};
 use crate::reply_cache::ReplyCache;
 use crate::sequencer::Sequencer;
+use crate::service::leadership::LeadershipService;
 use crate::service::policy::{PolicyService, Surveys};
 use crate::service::settlement::SettlementService;
-use crate::settlement::{Settlement, SettlementError, key_in_force};
+use crate::settlement::{Among, Settlement, SettlementError, signers};
 use crate::shares::Source;
 use crate::shares::conduct::Conduct;
 use crate::shares::work_queue::WorkQueue;
@@ -85,6 +96,17 @@ pub enum StartError {
         expected: String,
         found: String,
     },
+    #[error("the section [ordering] of the configuration: expected {expected}, found {found}")]
+    OrderingSection { expected: String, found: String },
+    #[error(
+        "--recover-from is for a node that orders alone: this one gets lost blocks from the others (section [ordering])"
+    )]
+    RecoverAmong,
+    #[error(
+        "a header counts once {required} nodes of the central bank have signed it (membership at height {height}), and \
+        this node orders alone: list the others in the section [ordering] of the configuration"
+    )]
+    TooFewToSign { required: u16, height: Height },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -125,6 +147,8 @@ pub enum NodeError {
     Serve(#[from] ServeError),
     #[error(transparent)]
     FolderGone(#[from] FolderGone),
+    #[error(transparent)]
+    OtherHeader(#[from] OtherHeader),
     #[error("settlement ended unexpectedly; see the log")]
     Settled,
     #[error("the server failed: {0}; see the log")]
@@ -144,6 +168,10 @@ pub struct Node {
     budget: Budget,
     store: Arc<dyn Store>,
     work: Arc<WorkQueue<Batch>>,
+    /// The header of the leader that differs from this node's, once there is one.
+    differs: watch::Receiver<Option<OtherHeader>>,
+    /// `None` for a node that orders alone.
+    succession: Option<Arc<Succession>>,
 }
 
 /// The store and the clock of a node; tests use a failing disk or a jumping clock.
@@ -229,6 +257,7 @@ async fn start_with(
     metrics::describe();
     let Environment { store, wall_clock } = environment;
     let address = listener.local_addr().map_err(StartError::Thread)?;
+    check_ordering(&config)?;
     let (ledger, manifest) = cbdc_node::recovery::load(&store, genesis, Some(&key.public_key()))?;
     let own_key = key.public_key();
     if let Some(address) = config.metrics_listen {
@@ -238,8 +267,11 @@ async fn start_with(
 
     let resume_after =
         manifest.map(|manifest| Position { term: manifest.position.term, index: manifest.position.index });
-    let (ordering, committed) = Ordering::start(OrderingConfig::default(), store.clone(), resume_after).await?;
-    let mut parts = Parts::assemble(&config, ledger, key, store.clone(), Arc::new(ordering), wall_clock)?;
+    let membership = Membership::of(&ledger);
+    let started = start_ordering(&config, &ledger, &identity, &membership, &store, resume_after).await?;
+    let StartedOrdering { ordering, committed, replicas } = started;
+    let mut parts = Parts::assemble(&config, ledger, key, store.clone(), Arc::new(ordering), membership, wall_clock)?;
+    parts.replicas = replicas;
     parts.applied.send_replace(resume_after);
     parts.reload_reply_cache()?;
     let (settled, pipeline) = parts.start_threads(&config, committed)?;
@@ -252,14 +284,16 @@ async fn start_with(
     // Keys, clock and sequencing start from the ledger as it is now, not from the checkpoint or from what was
     // recovered.
     parts.ledger.read(|ledger| check_keys(ledger, &config, &identity, &own_key))?;
+    parts.ledger.read(|ledger| check_header_signatures(ledger, &config))?;
     parts.ledger.read(|ledger| parts.clock.resume_after((ledger.height(), ledger.tip().time)));
     parts.witnesses.recall()?;
     // The thread of the sequencer's timer starts here: a node that cannot have it does not start.
     async_io::Timer::after(std::time::Duration::from_micros(1)).await;
     tokio::spawn(pipeline.sequencer.run(pipeline.verified));
 
-    let (routes, health) = with_health_and_reflection(parts.routes()).await?;
     let (stop, budget) = (CancellationToken::new(), Budget::new(&config.limits));
+    let (routes, succession) = parts.routes(&config, &stop);
+    let (routes, health) = with_health_and_reflection(routes).await?;
     tokio::spawn(report_conduct(parts.work.clone(), stop.clone()));
     let clients = ClientAuthentication::Required(Arc::new(parts.membership.clone()));
     let server = tokio::spawn({
@@ -271,7 +305,9 @@ async fn start_with(
     }
     health.set_service(SETTLEMENT, false).await;
     health.set(true).await;
-    tokio::spawn(report_health(health.clone(), parts.clock.clone(), parts.witnesses.clone(), stop.clone()));
+    let reported =
+        Reported { clock: parts.clock.clone(), witnesses: parts.witnesses.clone(), leading: parts.leading.clone() };
+    tokio::spawn(report_health(health.clone(), reported, stop.clone()));
     let height = parts.ledger.read(Ledger::height);
     tracing::info!(%address, %height, network = %parts.network, "the central bank is serving");
     Ok(Node {
@@ -286,12 +322,94 @@ async fn start_with(
         budget,
         store,
         work: parts.work,
+        differs: parts.differs.subscribe(),
+        succession,
     })
+}
+
+/// Ordering as it was started, alone or with others.
+struct StartedOrdering {
+    ordering: Ordering,
+    committed: CommittedReceiver,
+    replicas: Option<Replicas>,
+}
+
+/// The parts of a node that orders with others.
+struct Replicas {
+    server: MembersServer,
+    connections: Arc<Connections>,
+    checkpoints: Arc<VerifiedCheckpoints>,
+    seals: Arc<Seals>,
+    term_began: watch::Sender<Option<u64>>,
+}
+
+async fn start_ordering(
+    config: &Config,
+    ledger: &Ledger,
+    identity: &NodeIdentity,
+    membership: &Membership,
+    store: &Arc<dyn Store>,
+    resume_after: Option<Position>,
+) -> Result<StartedOrdering, StartError> {
+    let Some(section) = &config.ordering else {
+        let started = Ordering::start(OrderingConfig::default(), store.clone(), resume_after).await?;
+        return Ok(StartedOrdering { ordering: started.0, committed: started.1, replicas: None });
+    };
+    let genesis = Arc::new(ledger.genesis().clone());
+    let checkpoints = Arc::new(VerifiedCheckpoints::new(store.clone(), genesis));
+    let connections = Arc::new(Connections { identity: identity.clone(), membership: membership.clone() });
+    let members = Members::new(connections.clone(), connections.clone(), config.data_dir.clone());
+    let ordering_config = replicas::ordering_config(MemberId(config.member), section);
+    let (ordering, committed, server) =
+        Ordering::start_among(ordering_config, members, store.clone(), resume_after, checkpoints.clone()).await?;
+    let seals = Arc::new(Seals::new(ledger.height()));
+    let replicas = Replicas { server, connections, checkpoints, seals, term_began: watch::channel(None).0 };
+    Ok(StartedOrdering { ordering, committed, replicas: Some(replicas) })
+}
+
+/// Checks the section `[ordering]`.
+fn check_ordering(config: &Config) -> Result<(), StartError> {
+    let Some(section) = &config.ordering else { return Ok(()) };
+    let wrong =
+        |expected: &str, found: String| Err(StartError::OrderingSection { expected: expected.to_owned(), found });
+    let mut numbers: Vec<u16> = section.members.iter().map(|member| member.member).collect();
+    let count = numbers.len();
+    numbers.sort_unstable();
+    numbers.dedup();
+    if numbers.len() < count {
+        return wrong("each node once", "a member number twice".to_owned());
+    }
+    if !numbers.contains(&config.member) {
+        return wrong(&format!("this node, member {}, among them", config.member), format!("{numbers:?}"));
+    }
+    for OrderingMember { member, address } in &section.members {
+        let is_address = address.parse::<http::uri::Authority>().is_ok_and(|address| address.port().is_some());
+        if !is_address {
+            return wrong("an address such as 10.0.0.1:7000", format!("`{address}` for member {member}"));
+        }
+    }
+    if config.recover_from.is_some() {
+        return Err(StartError::RecoverAmong);
+    }
+    Ok(())
+}
+
+/// Refuses to order alone where a header needs several signatures.
+fn check_header_signatures(ledger: &Ledger, config: &Config) -> Result<(), StartError> {
+    let required = ledger.members().header_signatures();
+    match config.ordering {
+        None if required > 1 => Err(StartError::TooFewToSign { required, height: ledger.height() }),
+        _ => Ok(()),
+    }
 }
 
 fn check_keys(ledger: &Ledger, config: &Config, identity: &NodeIdentity, key: &PublicKey) -> Result<(), StartError> {
     let (height, member) = (ledger.height(), MemberId(config.member));
-    let seat = ledger.members().active(Role::CentralBank, member).ok_or(StartError::NotAMember { member, height })?;
+    let Some(seat) = ledger.members().active(Role::CentralBank, member) else {
+        // A node that joins learns from the others that it was admitted.
+        let joins = config.ordering.as_ref().is_some_and(|section| section.join);
+        return if joins { Ok(()) } else { Err(StartError::NotAMember { member, height }) };
+    };
     let other = |what, path: &std::path::Path, expected: String, found: String| {
         Err(StartError::OtherKey { what, path: path.to_owned(), member, height, expected, found })
     };
@@ -319,22 +437,27 @@ async fn report_conduct(work: Arc<WorkQueue<Batch>>, stop: CancellationToken) {
     }
 }
 
+/// The parts that health is made of.
+struct Reported {
+    clock: Arc<Clock>,
+    witnesses: Arc<Witnesses>,
+    leading: Arc<Leading>,
+}
+
 /// Reports the node as not serving while it may not seal blocks, and its settlement also while it waits for the banks
-/// after its start.
-async fn report_health(health: Health, clock: Arc<Clock>, witnesses: Arc<Witnesses>, stop: CancellationToken) {
+/// after its start, or does not lead.
+async fn report_health(health: Health, reported: Reported, stop: CancellationToken) {
+    let Reported { clock, witnesses, leading } = reported;
     let mut every = tokio::time::interval(std::time::Duration::from_millis(250));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut was_serving, mut was_settling) = (true, false);
-    let mut waited = witnesses.watch_waited();
+    let (mut waited, mut standing) = (witnesses.watch_waited(), leading.watch());
     loop {
         let still_waits = !*waited.borrow_and_update();
-        tokio::select! {
-            _ = every.tick() => {}
-            _ = waited.changed(), if still_waits => {}
-            () = stop.cancelled() => return,
-        }
-        let is_serving = !witnesses.has_lost_blocks() && clock.stamp().is_ok();
-        let is_settling = is_serving && *waited.borrow();
+        let leads = !matches!(*standing.borrow_and_update(), Standing::Follows(_));
+        // A follower seals nothing, whatever its clock says.
+        let is_serving = !witnesses.has_lost_blocks() && (!leads || clock.stamp().is_ok());
+        let is_settling = is_serving && leads && *waited.borrow();
         if is_serving != was_serving {
             health.set(is_serving).await;
             was_serving = is_serving;
@@ -342,6 +465,12 @@ async fn report_health(health: Health, clock: Arc<Clock>, witnesses: Arc<Witness
         if is_settling != was_settling {
             health.set_service(SETTLEMENT, is_settling).await;
             was_settling = is_settling;
+        }
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = waited.changed(), if still_waits => {}
+            _ = standing.changed() => {}
+            () = stop.cancelled() => return,
         }
     }
 }
@@ -372,6 +501,10 @@ struct Parts {
     applied: watch::Sender<Option<Position>>,
     clock: Arc<Clock>,
     witnesses: Arc<Witnesses>,
+    leading: Arc<Leading>,
+    differs: watch::Sender<Option<OtherHeader>>,
+    /// `None` for a node that orders alone.
+    replicas: Option<Replicas>,
     /// The block that is being recovered.
     recovered: watch::Sender<Option<SignedHeader>>,
     intake: Intake,
@@ -396,11 +529,11 @@ impl Parts {
         key: SigningKey,
         store: Arc<dyn Store>,
         ordering: Arc<Ordering>,
+        membership: Membership,
         wall_clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> Result<Parts, StartError> {
         let (network, genesis) = (ledger.network(), Arc::new(ledger.genesis().clone()));
         let directory = Arc::new(KeyDirectory::of(&ledger));
-        let membership = Membership::of(&ledger);
         let clock =
             Arc::new(Clock::with_wall((ledger.height(), ledger.tip().time), config.clock_gap_max(), wall_clock));
         let filtered_blocks = FilteredBlocks::new(ledger.banks());
@@ -421,7 +554,9 @@ impl Parts {
         let issuance_queue =
             IssuanceQueue::open(network, operator, shared_ledger, shared_intake, rejections, replies, store.clone())?;
         let archive = Arc::new(Archive::new(store, Arc::new(LogProposals(ordering.clone()))));
-        let witnesses = Arc::new(Witnesses::new(ledger.clone(), archive.clone(), clock.clone()));
+        let leading = Arc::new(Leading::new(config.ordering.is_none()));
+        let witnesses =
+            Arc::new(Witnesses::new(ledger.clone(), archive.clone(), clock.clone(), config.ordering.is_some()));
         Ok(Parts {
             network,
             member: MemberId(config.member),
@@ -438,6 +573,9 @@ impl Parts {
             applied: watch::channel(None).0,
             clock,
             witnesses,
+            leading,
+            differs: watch::channel(None).0,
+            replicas: None,
             recovered: watch::channel(None).0,
             intake,
             work,
@@ -485,8 +623,26 @@ impl Parts {
             permits: Arc::new(Semaphore::new(config.sequencer.proposals_in_flight_max.max(1))),
             checkpoint_wanted: checkpoint_wanted.clone(),
             witnesses: self.witnesses.clone(),
+            leading: self.leading.clone(),
             wait_for_banks: std::time::Duration::from_millis(config.wait_for_banks_ms),
         };
+        let publisher = Publisher {
+            network: self.network,
+            ledger: self.ledger.clone(),
+            archive: self.archive.clone(),
+            recent: self.recent.clone(),
+            filtered_blocks: self.filtered_blocks.clone(),
+            repetitions: repetition::start(self.reply_cache.clone()).map_err(StartError::Thread)?,
+        };
+        let publication = match &self.replicas {
+            None => Publication::alone(publisher),
+            Some(replicas) => Publication::among(publisher, replicas.seals.clone()).map_err(StartError::Thread)?,
+        };
+        let among = self.replicas.as_ref().map(|replicas| Among {
+            comparison: self.comparison(replicas),
+            checkpoints: replicas.checkpoints.clone(),
+            term_began: replicas.term_began.clone(),
+        });
         let settlement = Settlement {
             network: self.network,
             member: self.member,
@@ -495,8 +651,8 @@ impl Parts {
             directory: self.directory.clone(),
             membership: self.membership.clone(),
             archive: self.archive.clone(),
-            recent: self.recent.clone(),
             filtered_blocks: self.filtered_blocks.clone(),
+            publication,
             reply_cache: self.reply_cache.clone(),
             ordering: self.ordering.clone(),
             checkpoints: Checkpoints::new(
@@ -506,17 +662,22 @@ impl Parts {
             ),
             applied: self.applied.clone(),
             in_flight,
-            repetitions: repetition::start(self.reply_cache.clone()).map_err(StartError::Thread)?,
             runtime: tokio::runtime::Handle::current(),
             checkpoint_wanted,
             replayed_until: self.ordering.last_position().map_or(0, |last| last.index),
-            key_in_force: self.ledger.read(|ledger| key_in_force(ledger, self.member)),
+            signers: self.ledger.read(signers),
+            among,
             recovered: self.recovered.subscribe(),
         };
         let (ended, settled) = oneshot::channel();
         let run = move || drop(ended.send(settlement.run(committed)));
         std::thread::Builder::new().name("settlement".to_owned()).spawn(run).map_err(StartError::Thread)?;
         Ok((settled, Pipeline { sequencer, verified: verified_batches }))
+    }
+
+    fn comparison(&self, replicas: &Replicas) -> Comparison {
+        let (seals, leading, differs) = (replicas.seals.clone(), self.leading.clone(), self.differs.clone());
+        Comparison { seals, leading, differs }
     }
 
     /// Waits until everything that was in the log at the start is applied.
@@ -533,13 +694,15 @@ impl Parts {
         }
     }
 
-    fn routes(&self) -> Routes {
+    /// The services, and the tasks of a node that orders with others.
+    fn routes(&mut self, config: &Config, stop: &CancellationToken) -> (Routes, Option<Arc<Succession>>) {
         let settlement = SettlementService {
             intake: self.intake.clone(),
             membership: self.membership.clone(),
             issuance_queue: self.issuance_queue.clone(),
             ledger: self.ledger.clone(),
             witnesses: self.witnesses.clone(),
+            leading: self.leading.clone(),
         };
         let policy = PolicyService {
             intake: self.intake.clone(),
@@ -548,6 +711,7 @@ impl Parts {
             issuance_queue: self.issuance_queue.clone(),
             clock: self.clock.clone(),
             witnesses: self.witnesses.clone(),
+            leading: self.leading.clone(),
             archive: self.archive.clone(),
             surveys: Surveys::default(),
         };
@@ -563,7 +727,73 @@ impl Parts {
         let settlement =
             v1::settlement_server::SettlementServer::new(settlement).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let chain = v1::chain_server::ChainServer::new(chain).max_encoding_message_size(MESSAGE_BYTES_MAX);
-        Routes::new(settlement).add_service(v1::policy_server::PolicyServer::new(policy)).add_service(chain)
+        let routes =
+            Routes::new(settlement).add_service(v1::policy_server::PolicyServer::new(policy)).add_service(chain);
+        let (routes, succession) = match self.replicas.take() {
+            None => (routes, None),
+            Some(replicas) => {
+                let (routes, succession) = self.start_replicas(routes, replicas, config, stop);
+                (routes, Some(succession))
+            }
+        };
+        let leadership = LeadershipService {
+            member: self.member,
+            membership: self.membership.clone(),
+            ordering: self.ordering.clone(),
+            ledger: self.ledger.clone(),
+            leading: self.leading.clone(),
+            succession: succession.clone(),
+        };
+        (routes.add_service(v1::leadership_server::LeadershipServer::new(leadership)), succession)
+    }
+
+    /// Starts the tasks of a node that orders with others, and adds the services between the nodes.
+    fn start_replicas(
+        &self,
+        routes: Routes,
+        replicas: Replicas,
+        config: &Config,
+        stop: &CancellationToken,
+    ) -> (Routes, Arc<Succession>) {
+        let comparison = self.comparison(&replicas);
+        let Replicas { server, connections, seals, term_began, .. } = replicas;
+        let (member, ordering, ledger) = (self.member, self.ordering.clone(), self.ledger.clone());
+        let succession = Arc::new(Succession {
+            member,
+            ordering: ordering.clone(),
+            leading: self.leading.clone(),
+            clock: self.clock.clone(),
+            ledger: ledger.clone(),
+            work: self.work.clone(),
+            term_began: term_began.subscribe(),
+            stop: stop.clone(),
+        });
+        tokio::spawn(succession.clone().follow());
+        let follow_seals = FollowSeals {
+            member,
+            ordering: ordering.clone(),
+            connections: connections.clone(),
+            comparison,
+            ledger: ledger.clone(),
+            stop: stop.clone(),
+        };
+        tokio::spawn(follow_seals.run());
+        let take_votes =
+            TakeVotes { member, succession: succession.clone(), ledger: ledger.clone(), stop: stop.clone() };
+        tokio::spawn(take_votes.run());
+        if let Some(section) = config.ordering.as_ref().filter(|section| section.join) {
+            let ask = AskToJoin {
+                member,
+                members: section.members.clone(),
+                connections: connections.clone(),
+                ordering: ordering.clone(),
+                stop: stop.clone(),
+            };
+            tokio::spawn(ask.run());
+        }
+        let admission = Admission { ordering, ledger: ledger.clone(), leading: self.leading.clone() };
+        let sealing = SealingService { connections, seals, archive: self.archive.clone(), ledger, admission };
+        (routes.add_service(server).add_service(SealingServer::new(sealing)), succession)
     }
 }
 
@@ -600,6 +830,12 @@ impl Node {
                 self.stop.cancel();
                 Err(gone.into())
             }
+            differs = self.differs.wait_for(Option::is_some) => {
+                let found = differs.ok().and_then(|found| found.clone());
+                self.health.set(false).await;
+                self.stop.cancel();
+                Err(found.map_or(NodeError::Settled, NodeError::from))
+            }
             served = &mut self.server => match served {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(error.into()),
@@ -611,7 +847,11 @@ impl Node {
     /// Stops the node in an orderly way: no new requests, open streams end, durable commands are settled and answered,
     /// the store is closed.
     pub async fn shutdown(self) {
-        let Node { stop, settled, server, ordering, health, ledger, store, .. } = self;
+        let Node { stop, settled, server, ordering, health, ledger, store, succession, differs, .. } = self;
+        // Nobody waits for an election if the leader leaves in order.
+        if let Some(succession) = succession.filter(|_| differs.borrow().is_none()) {
+            succession.leave().await;
+        }
         health.set(false).await;
         ledger.close();
         stop.cancel();

@@ -12,6 +12,7 @@
 //!    The same holds where a bank has shown that this node has lost blocks ([`crate::witnesses`]); those commands are
 //!    answered `LOST_BLOCKS`.
 //! 3. It is announced to settlement and proposed. The next one is filled while this one is on its way.
+//!    A node that does not lead proposes nothing; whatever it still has is answered as unknown.
 //! 4. When the ledger itself has something due, or settlement wants a checkpoint block, a block proposal is cut even
 //!    without commands.
 
@@ -31,6 +32,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::batch::{Permit, Verified};
 use crate::clock::Clock;
 use crate::config::SequencerConfig;
+use crate::leading::Leading;
 use crate::metrics;
 use crate::verified_queue::Receiver;
 use crate::witnesses::Witnesses;
@@ -81,6 +83,7 @@ pub struct Sequencer {
     /// Set by settlement when a checkpoint is due: the next block proposal asks for a checkpoint block.
     pub checkpoint_wanted: Arc<AtomicBool>,
     pub witnesses: Arc<Witnesses>,
+    pub leading: Arc<Leading>,
     /// The longest wait for the banks' testimony after a start.
     pub wait_for_banks: Duration,
 }
@@ -189,7 +192,7 @@ impl Sequencer {
     }
 
     fn is_something_due(&self) -> bool {
-        if self.witnesses.has_lost_blocks() {
+        if self.witnesses.has_lost_blocks() || !self.leading.leads() {
             return false;
         }
         if self.checkpoint_wanted.load(MemoryOrdering::Acquire) {
@@ -201,6 +204,10 @@ impl Sequencer {
 
     /// Stamps and proposes; `permit` is given back when the block proposal is durable. `Err` when ordering has stopped.
     async fn cut(&self, mut open: Open, permit: Option<OwnedSemaphorePermit>) -> Result<(), ()> {
+        if !self.leading.leads() {
+            // Dropping it answers its callers as unknown: they send it to the leader.
+            return Ok(());
+        }
         if self.witnesses.has_lost_blocks() {
             open.answer_all(Outcome::refused(Reason::LostBlocks, 0, 0));
             return Ok(());
@@ -231,7 +238,7 @@ impl Sequencer {
             Ok(pending) => {
                 tokio::spawn(async move {
                     if let Err(error) = pending.await {
-                        tracing::error!(%error, "a proposal was not acknowledged");
+                        tracing::warn!(%error, "it is not known whether a proposal was ordered");
                         drop(waiting.take());
                     }
                     drop(permit);

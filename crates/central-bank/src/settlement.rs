@@ -9,8 +9,8 @@
 //! whether it is in force today is checked where the log ends.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use ::metrics::{counter, gauge, histogram};
@@ -19,22 +19,20 @@ use cbdc_ledger::filtered_block::filtered_blocks;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::membership_change::MembershipChange;
 use cbdc_ledger::{
-    BankId, Block, Header, Height, Ledger, MemberId, NetworkId, Outcome, PublicKey, Reason, SignedHeader, SigningKey,
-    VerifiedProposal,
+    Block, Header, Height, Ledger, MemberId, NetworkId, PublicKey, SignedHeader, SigningKey, VerifiedProposal,
 };
-use cbdc_node::chain::block_to_message;
 use cbdc_node::checkpoints::CheckpointStep;
-use cbdc_node::recent_blocks::RecentBlocks;
-use cbdc_node::recovery::CheckpointSigner;
-use cbdc_node::{Archive, ArchiveError, BlockParts, Checkpoints, FilteredBlocks, LedgerHandle, Membership};
-use cbdc_ordering::{Committed, CommittedReceiver, OrderingError, Position};
-use cbdc_proto::convert::outcomes_to_bytes;
-use cbdc_proto::packed::Answer;
-use cbdc_storage::{Durability, StoreError, WriteBatch};
+use cbdc_node::recovery::{CheckpointSigner, RecoveryError};
+use cbdc_node::{Archive, ArchiveError, Checkpoints, FilteredBlocks, LedgerHandle, Membership};
+use cbdc_ordering::{Committed, CommittedReceiver, Delivered, OrderingError, Position};
+use cbdc_storage::{CheckpointManifest, Durability, StoreError, WriteBatch};
 use tokio::sync::{mpsc, watch};
 
 use crate::metrics;
-use crate::repetition::Repeated;
+use crate::publication::{Publication, Sealed, Signers};
+use crate::replicas::checkpoints::VerifiedCheckpoints;
+use crate::replicas::exchange::{Comparison, OtherHeader};
+use crate::replicas::seals::Seal;
 use crate::reply_cache::ReplyCache;
 use crate::sequencer::InFlight;
 
@@ -63,6 +61,10 @@ pub enum SettlementError {
     )]
     NotSigned { member: MemberId, height: Height, expected: String, found: String },
     #[error(transparent)]
+    OtherHeader(#[from] OtherHeader),
+    #[error("the checkpoint from the leader at height {height} cannot be taken over: {error}")]
+    Checkpoint { height: Height, error: RecoveryError },
+    #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -76,8 +78,8 @@ pub struct Settlement {
     pub directory: Arc<KeyDirectory>,
     pub membership: Membership,
     pub archive: Arc<Archive>,
-    pub recent: RecentBlocks,
     pub filtered_blocks: FilteredBlocks,
+    pub publication: Publication,
     pub reply_cache: ReplyCache,
     pub ordering: Arc<cbdc_ordering::Ordering>,
     pub checkpoints: Checkpoints,
@@ -85,17 +87,26 @@ pub struct Settlement {
     pub applied: watch::Sender<Option<Position>>,
     /// Block proposals with waiting callers, as the sequencer announced them.
     pub in_flight: mpsc::UnboundedReceiver<InFlight>,
-    /// The thread that answers commands that were ordered twice.
-    pub repetitions: std::sync::mpsc::Sender<Repeated>,
     pub runtime: tokio::runtime::Handle,
     /// Tells the sequencer that a checkpoint is due.
     pub checkpoint_wanted: Arc<AtomicBool>,
     /// The last log entry that the node had when it started.
     pub replayed_until: u64,
-    /// The key that members name for this node, as of the newest block; none once it is dismissed.
-    pub key_in_force: Option<PublicKey>,
+    /// Whose signatures count, as of the newest block. This node's key is there unless it was dismissed, or is not
+    /// admitted yet.
+    pub signers: Arc<Signers>,
+    /// What this node has to do with others that order with it; `None` if it orders alone.
+    pub among: Option<Among>,
     /// The block that is being recovered, with the signatures that it was sealed with.
     pub recovered: watch::Receiver<Option<SignedHeader>>,
+}
+
+/// The parts of settlement on one of several nodes.
+pub struct Among {
+    pub comparison: Comparison,
+    pub checkpoints: Arc<VerifiedCheckpoints>,
+    /// The term of this node's leadership whose first entry was reached: all before it is applied.
+    pub term_began: watch::Sender<Option<u64>>,
 }
 
 impl Settlement {
@@ -103,7 +114,18 @@ impl Settlement {
     pub fn run(mut self, mut committed: CommittedReceiver) -> Result<(), SettlementError> {
         let mut waiting = VecDeque::new();
         let mut syncs = self.archive.store().sync_count();
-        while let Some(next) = committed.blocking_recv()? {
+        while let Some(delivered) = committed.blocking_recv_delivered()? {
+            let next = match delivered {
+                Delivered::Proposal(next) => next,
+                Delivered::TermBegan { position, is_leader } => {
+                    self.begin_term(position, is_leader);
+                    continue;
+                }
+                Delivered::Checkpoint(manifest) => {
+                    self.take_over(&manifest)?;
+                    continue;
+                }
+            };
             while let Ok(in_flight) = self.in_flight.try_recv() {
                 waiting.push_back(in_flight);
             }
@@ -116,9 +138,37 @@ impl Settlement {
             match self.checkpoints.step(&header, || self.ledger.read(Ledger::wallet_count)) {
                 CheckpointStep::Wait => {}
                 CheckpointStep::Ask => self.checkpoint_wanted.store(true, Ordering::Release),
-                CheckpointStep::Write => self.checkpoint(next.position),
+                CheckpointStep::Write => self.checkpoint(next.position, header.height),
             }
         }
+        Ok(())
+    }
+
+    /// Notes that everything of earlier terms is applied, if this node leads in the new one.
+    fn begin_term(&self, position: Position, is_leader: bool) {
+        if let Some(among) = self.among.as_ref().filter(|_| is_leader) {
+            among.term_began.send_replace(Some(position.term));
+        }
+    }
+
+    /// Takes over the ledger of a checkpoint that was installed in place of what this node lacked.
+    fn take_over(&mut self, manifest: &CheckpointManifest) -> Result<(), SettlementError> {
+        let Some(among) = &self.among else {
+            return Err(OrderingError::CheckpointInstalled { height: manifest.height }.into());
+        };
+        let height = Height(manifest.height);
+        let ledger = among.checkpoints.ledger_of(manifest);
+        let ledger = ledger.map_err(|error| SettlementError::Checkpoint { height, error })?;
+        self.directory.replace(&ledger);
+        self.membership.follow(&ledger);
+        self.filtered_blocks.clear();
+        self.publication.forget_recent();
+        self.signers = signers(&ledger);
+        self.checkpoints.restart_at(height);
+        self.ledger.replace(ledger);
+        self.applied.send_replace(Some(manifest.position));
+        self.ledger.announce(height);
+        tracing::info!(%height, "went on from a checkpoint of the leader; earlier blocks are not kept here");
         Ok(())
     }
 
@@ -144,38 +194,49 @@ impl Settlement {
         // Only this thread changes the ledger, so it may read now, alongside others.
         let filtered_blocks =
             self.ledger.read(|ledger| filtered_blocks(ledger, &wanted, &parent, verified.proposal(), &block));
-        let header = self.publish(committed, &parent, &block, filtered_blocks)?;
-        if let Some(in_flight) = in_flight {
+        let (header, outcomes) = (block.header, block.outcomes.len());
+        let changes_members = block.changes.members;
+        if let Some(in_flight) = &in_flight {
             histogram!(metrics::STAGE, "stage" => "order").record((began - in_flight.proposed_at).as_secs_f64());
-            self.answer(in_flight, &block);
         }
+        let sealed = self.seal(committed, &parent, block, in_flight)?;
+        self.publication.publish(Sealed { filtered_blocks, ..sealed })?;
         counter!(metrics::BLOCK_PROPOSALS).increment(1);
         gauge!(metrics::HEIGHT).set(header.height.0 as f64);
         gauge!(metrics::SUPPLY).set(header.cbdc.minor() as f64);
         histogram!(metrics::STAGE, "stage" => "settle").record(began.elapsed().as_secs_f64());
-        if block.changes.members {
-            self.follow_own_key(index, header.height)?;
+        if changes_members {
+            self.follow_signers(index, header.height)?;
         }
-        self.checkpoints.note(header.height, block.outcomes.len());
+        self.checkpoints.note(header.height, outcomes);
         Ok(header)
     }
 
-    /// Notes the key that members now name for this node. One that signs no further block ends the node, unless later
-    /// blocks are in its log: those may name another.
-    fn follow_own_key(&mut self, index: u64, height: Height) -> Result<(), SettlementError> {
-        self.key_in_force = self.ledger.read(|ledger| key_in_force(ledger, self.member));
+    /// The key that members name for this node.
+    fn key_in_force(&self) -> Option<PublicKey> {
+        self.signers.keys.get(&self.member).copied()
+    }
+
+    /// Notes whose signatures now count. A node that signs no further block ends, unless later blocks are in its log:
+    /// those may name another key.
+    fn follow_signers(&mut self, index: u64, height: Height) -> Result<(), SettlementError> {
+        let before = self.key_in_force();
+        self.signers = self.ledger.read(signers);
         let goes_on = index <= self.replayed_until || self.recovered.borrow().is_some();
-        if goes_on || self.key_in_force == Some(self.key.public_key()) {
+        // A node that joins was none of them before either.
+        let joins = before.is_none() && self.key_in_force().is_none() && self.among.is_some();
+        if goes_on || joins || self.key_in_force() == Some(self.key.public_key()) {
             return Ok(());
         }
         let member = self.member;
-        match self.key_in_force {
+        match self.key_in_force() {
             Some(expected) => Err(SettlementError::KeyReplaced { member, height, expected: expected.to_string() }),
             None => Err(SettlementError::Dismissed { member, height }),
         }
     }
 
-    /// Signs a header with this node's key, if that is the one in force. One that is recovered is signed already.
+    /// Signs a header with this node's key, if that is the one in force. One that is recovered is signed already. Where
+    /// several nodes order, others sign what this one may not.
     fn sign(&self, header: Header) -> Result<SignedHeader, SettlementError> {
         if let Some(recovered) = &*self.recovered.borrow()
             && recovered.header == header
@@ -183,101 +244,82 @@ impl Settlement {
             return Ok(recovered.clone());
         }
         let (member, height, own) = (self.member, header.height, self.key.public_key());
-        if self.key_in_force == Some(own) {
+        if self.key_in_force() == Some(own) {
             return Ok(SignedHeader::sign(header, self.network, member, &self.key));
         }
-        let expected = self.key_in_force.map_or_else(|| "none".to_owned(), |key| key.to_string());
+        if self.among.is_some() {
+            return Ok(SignedHeader { header, signatures: Vec::new() });
+        }
+        let expected = self.key_in_force().map_or_else(|| "none".to_owned(), |key| key.to_string());
         Err(SettlementError::NotSigned { member, height, expected, found: own.to_string() })
     }
 
-    /// Signs the block unless it is in the archive, archives it, and publishes it to followers.
-    fn publish(
+    /// Signs the block unless it is in the archive, archives it, and shows its header to the other nodes.
+    fn seal(
         &self,
         committed: &Committed,
         parent: &Header,
-        block: &Block,
-        filtered_blocks: Vec<(BankId, Vec<u8>)>,
-    ) -> Result<Header, SettlementError> {
+        block: Block,
+        in_flight: Option<InFlight>,
+    ) -> Result<Sealed, SettlementError> {
         let (header, height) = (block.header, block.header.height);
-        let signed = match self.archive.header(height)? {
-            Some((archived, _)) if archived.header == header => {
-                // Archives of earlier versions have no proof of it yet.
-                if block.changes.members {
-                    let mut batch = WriteBatch::new();
-                    self.put_membership_change(&mut batch, &archived, block);
-                    self.archive.store().write(batch, Durability::Buffered)?;
-                }
-                archived
-            }
+        let (signed, is_archived) = match self.archive.header(height)? {
+            Some((archived, _)) if archived.header == header => (archived, true),
             Some((archived, _)) => {
                 let (expected, found) = (archived.header.hash(), header.hash());
                 let [expected, found] = [expected, found].map(|hash| cbdc_ledger::encoding::hex(&hash));
                 return Err(SettlementError::Diverged { height, expected, found });
             }
-            None => {
-                let signed = self.sign(header)?;
-                let mut batch = WriteBatch::new();
-                Archive::put(&mut batch, &signed, committed.position.index, &block.outcomes);
-                self.put_membership_change(&mut batch, &signed, block);
-                // A header that is lost is signed again by the next start, which may have another key then.
-                let durability = if block.changes.members { Durability::Synced } else { Durability::Buffered };
-                self.archive.store().write(batch, durability)?;
-                signed
-            }
+            None => (self.sign(header)?, false),
         };
-        self.filtered_blocks.push(&signed, filtered_blocks);
-        let parts = BlockParts {
+        let membership_change = match block.changes.members {
+            true => self.ledger.read(|ledger| MembershipChange::of(signed.clone(), ledger)),
+            false => None,
+        };
+        let mut batch = WriteBatch::new();
+        if !is_archived {
+            Archive::put(&mut batch, &signed, committed.position.index, &block.outcomes);
+        }
+        // Archives of earlier versions have no proof of it yet.
+        membership_change.iter().for_each(|change| Archive::put_membership_change(&mut batch, change));
+        if !batch.is_empty() {
+            // A header that is lost is signed again by the next start, which may have another key then.
+            let is_last = !is_archived && block.changes.members;
+            let durability = if is_last { Durability::Synced } else { Durability::Buffered };
+            self.archive.store().write(batch, durability)?;
+        }
+        if let Some(among) = &self.among {
+            among.comparison.push_own(Seal::of(&signed))?;
+        }
+        let sections = match header.state_root != parent.state_root {
+            true => self.ledger.read(|ledger| ledger.sections().to_bytes()).into(),
+            false => bytes::Bytes::new(),
+        };
+        Ok(Sealed {
             header: signed,
             log_index: committed.position.index,
             proposal: committed.proposal.clone(),
-            outcomes: outcomes_to_bytes(&block.outcomes).into(),
-        };
-        let mut message = block_to_message(&parts);
-        if header.state_root != parent.state_root {
-            message.sections = self.ledger.read(|ledger| ledger.sections().to_bytes()).into();
-        }
-        self.recent.push(height, message);
-        self.ledger.announce(height);
-        Ok(header)
-    }
-
-    fn put_membership_change(&self, batch: &mut WriteBatch, header: &SignedHeader, block: &Block) {
-        if block.changes.members {
-            let change = self.ledger.read(|ledger| MembershipChange::of(header.clone(), ledger));
-            change.iter().for_each(|change| Archive::put_membership_change(batch, change));
-        }
-    }
-
-    fn answer(&self, in_flight: InFlight, block: &Block) {
-        let height = block.header.height;
-        let mut repeated = Vec::new();
-        for segment in in_flight.waiting.take() {
-            let first = segment.first as usize;
-            let outcomes = &block.outcomes[first..first + segment.count];
-            if segment.permit.is_whole() && outcomes.iter().all(|outcome| *outcome == Outcome::settled()) {
-                segment.permit.answer_settled(height, segment.first);
-            } else if outcomes.iter().any(|outcome| outcome.reason == Reason::SequenceUsed) {
-                // A sequence number was ordered twice while both copies were in flight: the first outcome is the
-                // answer.
-                repeated.push((segment, outcomes.to_vec()));
-            } else {
-                let answer = |(outcome, index): (&Outcome, u32)| Answer::ordered(height, index, *outcome);
-                let answers: Vec<Answer> = outcomes.iter().zip(segment.first..).map(answer).collect();
-                segment.permit.answer_rest(answers.into_iter());
-            }
-        }
-        if !repeated.is_empty() {
-            // Only a stopping node lacks this thread; what is dropped is answered as unknown.
-            drop(self.repetitions.send(Repeated { height, proposal: in_flight.proposal, segments: repeated }));
-        }
+            outcomes: block.outcomes,
+            filtered_blocks: Vec::new(),
+            sections,
+            membership_change,
+            in_flight,
+            signers: self.signers.clone(),
+        })
     }
 
     /// Takes a snapshot of the ledger, and writes the checkpoint on another thread.
-    fn checkpoint(&mut self, position: Position) {
+    fn checkpoint(&mut self, position: Position, height: Height) {
         let snapshot = self.ledger.snapshot();
+        let (ledger, writing) = (self.ledger.clone(), self.among.as_ref().map(|among| among.checkpoints.writing()));
         let (store, ordering, runtime) = (self.archive.store().clone(), self.ordering.clone(), self.runtime.clone());
         let signer = CheckpointSigner { role: Role::CentralBank, member: self.member, key: self.key.clone() };
         self.checkpoints.begin(move || {
+            // A start from the checkpoint needs the headers up to it with all signatures.
+            if !ledger.wait_until_announced(height) {
+                return;
+            }
+            let _one_at_a_time = writing.as_ref().map(|writing| writing.lock().unwrap_or_else(PoisonError::into_inner));
             let began = Instant::now();
             match cbdc_node::recovery::write(&store, &snapshot, position, &signer) {
                 Ok(manifest) => {
@@ -296,9 +338,12 @@ impl Settlement {
     }
 }
 
-/// The key that members name for a node of the central bank.
-pub fn key_in_force(ledger: &Ledger, member: MemberId) -> Option<PublicKey> {
-    ledger.members().active(Role::CentralBank, member).map(|seat| seat.member.signing_key)
+/// Whose signatures of headers count, by a ledger's members.
+pub fn signers(ledger: &Ledger) -> Arc<Signers> {
+    let members = ledger.members();
+    let nodes = members.active_in(Role::CentralBank);
+    let keys = nodes.map(|seat| (seat.member.id, seat.member.signing_key)).collect();
+    Arc::new(Signers { required: members.header_signatures(), keys })
 }
 
 /// The waiting callers of a committed block proposal. Proposals that were announced before it and did not arrive were

@@ -12,6 +12,9 @@
 //!
 //! A node that starts on a chain waits for the banks first: it seals nothing until the node of each active bank has
 //! testified, or [`wait_for_banks_ms`](crate::Config::wait_for_banks_ms) has passed.
+//!
+//! A node that orders with others waits for nobody, and does not mind newer blocks than its own: it may lag, and a
+//! majority has whatever was settled. Another header at a height that it has is a fork all the same.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -123,13 +126,15 @@ pub struct Witnesses {
     lost: watch::Sender<Option<Lost>>,
     /// Whether the wait for the banks after the start is over.
     has_waited: watch::Sender<bool>,
+    /// Whether other nodes order with this one: then newer blocks than its own are no sign of a loss.
+    has_replicas: bool,
 }
 
 impl Witnesses {
-    pub fn new(ledger: LedgerHandle, archive: Arc<Archive>, clock: Arc<Clock>) -> Witnesses {
+    pub fn new(ledger: LedgerHandle, archive: Arc<Archive>, clock: Arc<Clock>, has_replicas: bool) -> Witnesses {
         let (testimonies, heard, lost) = (Mutex::default(), watch::channel(()).0, watch::channel(None).0);
         let has_waited = watch::channel(false).0;
-        Witnesses { ledger, archive, clock, testimonies, heard, lost, has_waited }
+        Witnesses { ledger, archive, clock, testimonies, heard, lost, has_waited, has_replicas }
     }
 
     /// The proof that this node has lost blocks, if there is one: it may seal none then.
@@ -216,7 +221,8 @@ impl Witnesses {
     }
 
     async fn hear_within(&self, longest: Duration) {
-        if self.ledger.read(Ledger::height) == Height(0) || self.has_lost_blocks() {
+        let waits_for_nobody = self.has_replicas || self.ledger.read(Ledger::height) == Height(0);
+        if waits_for_nobody || self.has_lost_blocks() {
             return;
         }
         let mut heard = self.heard.subscribe();
@@ -296,7 +302,7 @@ impl Witnesses {
         let (height, hash) = (known.header.height, known.header.hash());
         let (own_height, own_hash) = self.ledger.read(|ledger| (ledger.height(), ledger.tip_hash()));
         if height > own_height {
-            return Ok(Some((own_height, own_hash)));
+            return Ok((!self.has_replicas).then_some((own_height, own_hash)));
         }
         let own = self.archive.header(height).map_err(|error| Status::data_loss(error.to_string()))?;
         Ok(own.map(|(own, _)| (height, own.header.hash())).filter(|(_, own)| *own != hash))

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | a customer's stream of payments | a batch of 8,192 payments | 16 KiB |
 //! | a bank's stream of commands | a batch of commands, 8 MiB | 16 KiB |
+//! | the ordered log and checkpoints, between the central bank's nodes | 64 MiB | 16 KiB |
 //! | a member's single command | 1 MiB: a proposal with many actions | 256 KiB |
 //! | pages, receipts, aggregates | 64 KiB | 256 KiB: a page and what it is made from |
 //! | blocks and checkpoints | 64 KiB | 2 MiB: a full block, or a chunk |
@@ -20,6 +21,8 @@ const MIB: usize = 1024 * KIB;
 
 /// The bytes of the commands in one batch.
 pub const BATCH_BYTES_MAX: usize = 8 * MIB;
+/// A message between the nodes of the central bank that order together: several block proposals.
+const MEMBERS_MESSAGE_BYTES_MAX: usize = 64 * MIB;
 /// The most bytes of a batch's message apart from its commands.
 const BATCH_HEAD_BYTES: usize = 64;
 /// The memory of a stream that rests: its state and the buffers of its codec.
@@ -72,6 +75,9 @@ impl Call {
             | "/cbdc.v1.Chain/Follow"
             | "/cbdc.v1.Chain/FollowFilteredBlocks"
             | "/cbdc.v1.Chain/GetCheckpoint" => Call::unary(64 * KIB, 2 * MIB),
+            "/cbdc.internal.v1.Ordering/Append" | "/cbdc.internal.v1.Ordering/InstallSnapshot" => {
+                Call::stream(MEMBERS_MESSAGE_BYTES_MAX)
+            }
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" => Call::stream(64 * KIB),
             _ => Call::PLAIN,
         }

@@ -64,6 +64,11 @@ impl Checkpoints {
         Checkpoints { every_blocks, last, height, commands_since, asked_at: None, is_writing: Arc::default() }
     }
 
+    /// Goes on from a checkpoint that came from another node.
+    pub fn restart_at(&mut self, height: Height) {
+        (self.last, self.height, self.commands_since, self.asked_at) = (height, height, 0, None);
+    }
+
     /// Records the block at a height and its number of commands.
     pub fn note(&mut self, height: Height, commands: usize) {
         self.height = height;

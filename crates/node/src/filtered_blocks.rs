@@ -82,6 +82,11 @@ impl FilteredBlocks {
         }
     }
 
+    /// Forgets all of them: the next block does not follow on the last.
+    pub fn clear(&self) {
+        self.readers().values_mut().for_each(|reader| reader.ring.clear());
+    }
+
     pub(crate) fn get(&self, bank: BankId, height: Height) -> Option<v1::FilteredBlock> {
         self.readers().get(&bank)?.ring.get(height)
     }

@@ -38,6 +38,18 @@ impl Membership {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
 
+    /// The node key of a member, if it is active and has one.
+    pub fn node_key(&self, role: Role, id: MemberId) -> Option<PublicKey> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().find(|(_, member)| **member == (role, id)).map(|(key, _)| *key)
+    }
+
+    /// The node keys of the active members in a role.
+    pub fn node_keys(&self, role: Role) -> Vec<PublicKey> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().filter(|(_, (of, _))| *of == role).map(|(key, _)| *key).collect()
+    }
+
     /// The member at the other end of a request, which must have one of `roles`.
     pub fn require<T>(&self, request: &Request<T>, roles: &[Role]) -> Result<(Role, MemberId), Status> {
         self.require_peer(&Peer::of(request), roles)

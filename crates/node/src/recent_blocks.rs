@@ -41,6 +41,12 @@ impl<M: Clone> Ring<M> {
         self.entries.get(at).map(|(_, message, _)| message.clone())
     }
 
+    /// Forgets all of them: the next message does not follow on the last.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.entries.len() >= RECENT_BLOCKS
     }
@@ -55,6 +61,11 @@ impl RecentBlocks {
     pub fn push(&self, height: Height, block: v1::Block) {
         let bytes = block.proposal.len() + block.outcomes.len();
         self.0.write().unwrap_or_else(PoisonError::into_inner).push(height, block, bytes, RECENT_BYTES);
+    }
+
+    /// Forgets all of them: the next block does not follow on the last.
+    pub fn clear(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(crate) fn get(&self, height: Height) -> Option<v1::Block> {

@@ -10,7 +10,6 @@
 //! In the latter case the checkpoint is trusted as the log is: the replay ends with members that name the node's
 //! present key.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use cbdc_ledger::checkpoint::{CheckpointError, LedgerSnapshot, Loader};
@@ -98,28 +97,36 @@ pub fn load_checkpoint(
     let Some(manifest) = checkpoints.manifest(height)? else {
         return Err(RecoveryError::Signature { height: Height(height), what: "it has no manifest".to_owned() });
     };
-    let height = Height(height);
+    let mut chunks = (0..manifest.chunk_count).map(|chunk| checkpoints.read_chunk(manifest.height, chunk));
+    let ledger = read_checkpoint(&manifest, &mut chunks, genesis, own_key)?;
+    let height = ledger.height();
+    tracing::info!(%height, wallets = ledger.wallet_count(), "started from a checkpoint");
+    Ok((ledger, Some(manifest)))
+}
+
+/// The ledger of a checkpoint, which may come from another node.
+///
+/// # Errors
+/// As [`load_checkpoint`].
+pub fn read_checkpoint(
+    manifest: &CheckpointManifest,
+    chunks: &mut dyn Iterator<Item = Result<bytes::Bytes, StoreError>>,
+    genesis: &Genesis,
+    own_key: Option<&PublicKey>,
+) -> Result<Ledger, RecoveryError> {
+    let height = Height(manifest.height);
+    let damaged = |error| RecoveryError::Checkpoint { height, error };
     let mut loader = Loader::default();
-    let mut failed = None;
-    checkpoints.read_chunks(&manifest, &mut |chunk: bytes::Bytes| match loader.chunk(&chunk) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
-            failed = Some(error);
-            ControlFlow::Break(())
-        }
-    })?;
-    let loaded = match failed {
-        Some(error) => Err(error),
-        None => loader.finish(manifest.root),
-    };
-    let ledger = loaded.map_err(|error| RecoveryError::Checkpoint { height, error })?;
+    for chunk in chunks {
+        loader.chunk(&chunk?).map_err(damaged)?;
+    }
+    let ledger = loader.finish(manifest.root).map_err(damaged)?;
     if ledger.network() != genesis.network() {
         let (expected, found) = (genesis.network().to_string(), ledger.network().to_string());
         return Err(RecoveryError::OtherNetwork { expected, found });
     }
-    check_signature(&ledger, &manifest, own_key)?;
-    tracing::info!(%height, wallets = ledger.wallet_count(), "started from a checkpoint");
-    Ok((ledger, Some(manifest)))
+    check_signature(&ledger, manifest, own_key)?;
+    Ok(ledger)
 }
 
 /// Refuses a checkpoint that is not signed correctly, or that is of a block whose header does not cover the whole
@@ -145,8 +152,8 @@ fn check_signature(
     }
     if own_key.is_some() {
         tracing::warn!(
-            height = %ledger.height(),
-            "the checkpoint is signed with a key of this node that was replaced since"
+            height = %ledger.height(), %role, %member,
+            "the checkpoint is not signed with this node's present key, but with one that was in force at its height"
         );
     }
     Ok(())

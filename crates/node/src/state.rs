@@ -4,12 +4,16 @@
 //! exclusively. It is never held across an await.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use cbdc_ledger::checkpoint::LedgerSnapshot;
 use cbdc_ledger::filtered_block::{AppliedBlock, FilteredBlockError};
 use cbdc_ledger::{Block, Header, Height, Ledger, VerifiedProposal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// The interval at which a thread looks whether a block was announced.
+const ANNOUNCED_POLL: Duration = Duration::from_millis(2);
 
 #[derive(Clone)]
 pub struct LedgerHandle {
@@ -57,6 +61,11 @@ impl LedgerHandle {
         self.ledger.write().unwrap_or_else(PoisonError::into_inner).snapshot()
     }
 
+    /// Takes another ledger's place, which was verified. Only the thread that settles calls this.
+    pub fn replace(&self, ledger: Ledger) {
+        *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = ledger;
+    }
+
     /// Announces to followers that a block can be read from the archive.
     pub fn announce(&self, height: Height) {
         self.height.send_replace(height);
@@ -65,6 +74,17 @@ impl LedgerHandle {
     /// The height of the last announced block, with notification of changes.
     pub fn announced(&self) -> watch::Receiver<Height> {
         self.height.subscribe()
+    }
+
+    /// Waits, on a thread of its own, until a block was announced; false if the node stops before.
+    pub fn wait_until_announced(&self, height: Height) -> bool {
+        while *self.height.borrow() < height {
+            if self.closed.is_cancelled() {
+                return false;
+            }
+            std::thread::sleep(ANNOUNCED_POLL);
+        }
+        true
     }
 
     /// Closes the streams that follow the chain when the node stops, so that they do not delay it.

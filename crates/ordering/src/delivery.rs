@@ -38,6 +38,13 @@ pub enum Delivered {
     /// A checkpoint from the leader, which is now the newest in the store. It replaces the caller's state: the
     /// proposals between what was delivered before and its position are not delivered.
     Checkpoint(CheckpointManifest),
+    /// A leader's first entry: everything of the terms before it was delivered.
+    TermBegan {
+        /// The entry's position.
+        position: Position,
+        /// Whether this member leads in that term. False for what is delivered again after a start.
+        is_leader: bool,
+    },
 }
 
 /// The committed proposals, in order.
@@ -54,7 +61,12 @@ impl CommittedReceiver {
     /// The reason why this member stopped, unless it was on purpose. Proposals received before are committed all the
     /// same. [`OrderingError::CheckpointInstalled`] at a checkpoint, which only [`Self::recv_delivered`] hands out.
     pub async fn recv(&mut self) -> Result<Option<Committed>, OrderingError> {
-        self.recv_delivered().await.and_then(proposal)
+        loop {
+            match self.recv_delivered().await? {
+                Some(Delivered::TermBegan { .. }) => {}
+                delivered => return proposal(delivered),
+            }
+        }
     }
 
     /// [`Self::recv`] for a thread of its own, such as settlement's.
@@ -62,7 +74,12 @@ impl CommittedReceiver {
     /// # Panics
     /// If called from an async task.
     pub fn blocking_recv(&mut self) -> Result<Option<Committed>, OrderingError> {
-        self.blocking_recv_delivered().and_then(proposal)
+        loop {
+            match self.blocking_recv_delivered()? {
+                Some(Delivered::TermBegan { .. }) => {}
+                delivered => return proposal(delivered),
+            }
+        }
     }
 
     /// The next committed proposal or checkpoint; `None` when ordering was shut down.
@@ -96,7 +113,7 @@ fn proposal(delivered: Option<Delivered>) -> Result<Option<Committed>, OrderingE
     match delivered {
         Some(Delivered::Proposal(committed)) => Ok(Some(committed)),
         Some(Delivered::Checkpoint(manifest)) => Err(OrderingError::CheckpointInstalled { height: manifest.height }),
-        None => Ok(None),
+        Some(Delivered::TermBegan { .. }) | None => Ok(None),
     }
 }
 
@@ -196,6 +213,7 @@ async fn send_one(sender: &mpsc::Sender<Delivered>, entry: Entry, is_leader: boo
         EntryPayload::Normal(Proposal { bytes: proposal, .. }) => {
             sender.send(Delivered::Proposal(Committed { position, proposal, is_leader })).await.is_ok()
         }
-        EntryPayload::Blank | EntryPayload::Membership(_) => true,
+        EntryPayload::Blank => sender.send(Delivered::TermBegan { position, is_leader }).await.is_ok(),
+        EntryPayload::Membership(_) => true,
     }
 }

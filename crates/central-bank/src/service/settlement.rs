@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::batch::Reply;
 use crate::intake::{Intake, decode_commands};
 use crate::issuance_queue::IssuanceQueue;
+use crate::leading::Leading;
 use crate::witnesses::Witnesses;
 
 /// Batches of one stream that may be in flight; beyond that, the stream is not read.
@@ -32,6 +33,7 @@ pub struct SettlementService {
     pub issuance_queue: IssuanceQueue,
     pub ledger: LedgerHandle,
     pub witnesses: Arc<Witnesses>,
+    pub leading: Arc<Leading>,
 }
 
 impl SettlementService {
@@ -61,6 +63,7 @@ impl v1::settlement_server::Settlement for SettlementService {
 
     async fn submit(&self, request: Request<Streaming<v1::CommandBatch>>) -> Result<Response<Replies>, Status> {
         let member = self.require(&request, &SUBMITTER_ROLES)?;
+        self.leading.require().await?;
         let peer = Peer::of(&request);
         let batches = request.into_inner();
         let (sender, replies) = mpsc::unbounded_channel();
@@ -71,6 +74,7 @@ impl v1::settlement_server::Settlement for SettlementService {
             intake: self.intake.clone(),
             membership: self.membership.clone(),
             witnesses: self.witnesses.clone(),
+            leading: self.leading.clone(),
             replies: sender,
             in_flight: Arc::new(Semaphore::new(BATCHES_IN_FLIGHT_MAX)),
         };
@@ -87,6 +91,7 @@ impl v1::settlement_server::Settlement for SettlementService {
         request: Request<v1::SubmitCommandRequest>,
     ) -> Result<Response<v1::Outcome>, Status> {
         let member = self.require(&request, &SUBMITTER_ROLES)?;
+        self.leading.require().await?;
         submit_unary(&self.intake, member, &request.into_inner().command).await
     }
 
@@ -95,6 +100,7 @@ impl v1::settlement_server::Settlement for SettlementService {
         request: Request<v1::RequestIssuanceRequest>,
     ) -> Result<Response<v1::RequestIssuanceResponse>, Status> {
         let (_, bank) = self.require(&request, &[Role::Bank])?;
+        self.leading.require().await?;
         let signed = Signed::<IssuanceRequest>::from_bytes(&request.into_inner().request)
             .map_err(|error| invalid("request", error))?;
         if signed.record.bank.0 != bank.0 {
@@ -194,23 +200,35 @@ struct CommandStream {
     intake: Intake,
     membership: Membership,
     witnesses: Arc<Witnesses>,
+    leading: Arc<Leading>,
     replies: mpsc::UnboundedSender<Result<Sent, Status>>,
     in_flight: Arc<Semaphore>,
 }
 
 impl CommandStream {
     async fn run(self, mut batches: Streaming<v1::CommandBatch>) {
-        let witnesses = self.witnesses.clone();
-        let lost = witnesses.until_lost();
-        tokio::pin!(lost);
+        let (witnesses, leading) = (self.witnesses.clone(), self.leading.clone());
+        let ends = async {
+            tokio::select! {
+                status = witnesses.until_lost() => status,
+                status = leading.until_deposed() => status,
+            }
+        };
+        tokio::pin!(ends);
         loop {
             let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return };
+            // While leadership is handed over, nothing is read.
+            let next = async {
+                leading.until_it_takes().await;
+                batches.message().await
+            };
             let batch = tokio::select! {
-                batch = batches.message() => batch,
-                status = &mut lost => {
+                biased;
+                status = &mut ends => {
                     drop(permit);
                     return self.end_with(status).await;
                 }
+                batch = next => batch,
                 () = self.replies.closed() => return,
             };
             // A stream that ends or breaks ends the loop; batches in flight are still answered, if anybody listens.

@@ -57,6 +57,11 @@ impl<B: Work> WorkQueue<B> {
         self.commands_max
     }
 
+    /// Whether no command is in flight.
+    pub fn is_idle(&self) -> bool {
+        self.lock().capacity.used() == 0
+    }
+
     /// Waits for capacity for `count` commands of a source. `None` if that takes too long or too many are waiting.
     pub async fn acquire(self: &Arc<Self>, source: Source, count: usize) -> Option<CapacityPermit<B>> {
         let waits = {

@@ -61,6 +61,19 @@ impl KeySlot {
 }
 
 impl KeySnapshot {
+    fn of(ledger: &Ledger) -> KeySnapshot {
+        let mut snapshot = KeySnapshot { banks: BTreeMap::new(), members: member_keys(ledger) };
+        for bank in ledger.banks() {
+            let mut wallets = CowVec::default();
+            ledger.wallets_of(bank).for_each(|(account, _)| {
+                wallets.push(holder_key(ledger, account));
+            });
+            wallets.share();
+            snapshot.banks.insert(bank, wallets);
+        }
+        snapshot
+    }
+
     /// Decompresses the signers' keys that were not used before, all together. [`KeySnapshot::find`] refuses bytes that
     /// are not a key.
     pub fn make_ready(&self, signers: impl Iterator<Item = Signer>) {
@@ -116,16 +129,13 @@ impl KeySnapshot {
 impl KeyDirectory {
     /// The keys of a ledger's present state.
     pub fn of(ledger: &Ledger) -> KeyDirectory {
-        let mut snapshot = KeySnapshot { banks: BTreeMap::new(), members: member_keys(ledger) };
-        for bank in ledger.banks() {
-            let mut wallets = CowVec::default();
-            ledger.wallets_of(bank).for_each(|(account, _)| {
-                wallets.push(holder_key(ledger, account));
-            });
-            wallets.share();
-            snapshot.banks.insert(bank, wallets);
-        }
-        KeyDirectory { current: RwLock::new(Arc::new(snapshot)) }
+        KeyDirectory { current: RwLock::new(Arc::new(KeySnapshot::of(ledger))) }
+    }
+
+    /// Takes over the keys of another ledger, in place of all that was followed.
+    pub fn replace(&self, ledger: &Ledger) {
+        let next = Arc::new(KeySnapshot::of(ledger));
+        *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = next;
     }
 
     /// The keys in force now.

@@ -63,6 +63,12 @@ impl MembershipChange {
         self.header.header.height
     }
 
+    /// The same change, proved by the same header with other signatures.
+    #[must_use]
+    pub fn with_signatures_of(self, header: &SignedHeader) -> MembershipChange {
+        MembershipChange { header: header.clone(), ..self }
+    }
+
     /// The signed header, the digests of the sections, and the members.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(4096);

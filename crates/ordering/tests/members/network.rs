@@ -544,6 +544,7 @@ pub fn position(delivered: &Delivered) -> Position {
     match delivered {
         Delivered::Proposal(committed) => committed.position,
         Delivered::Checkpoint(manifest) => manifest.position,
+        Delivered::TermBegan { position, .. } => *position,
     }
 }
 

@@ -28,6 +28,7 @@ use self::shared_survey::SharedSurvey;
 use crate::clock::Clock;
 use crate::intake::Intake;
 use crate::issuance_queue::IssuanceQueue;
+use crate::leading::Leading;
 use crate::service::settlement::submit_unary;
 use crate::witnesses::{Testimony, Witnesses};
 
@@ -41,6 +42,7 @@ pub struct PolicyService {
     pub issuance_queue: IssuanceQueue,
     pub clock: Arc<Clock>,
     pub witnesses: Arc<Witnesses>,
+    pub leading: Arc<Leading>,
     pub archive: Arc<Archive>,
     pub surveys: Surveys,
 }
@@ -100,6 +102,7 @@ fn stopping() -> Status {
 impl v1::policy_server::Policy for PolicyService {
     async fn submit(&self, request: Request<v1::SubmitPolicyCommandRequest>) -> Result<Response<v1::Outcome>, Status> {
         let member = self.require(&request, &SUBMITTERS)?;
+        self.leading.require().await?;
         submit_unary(&self.intake, member, &request.into_inner().command).await
     }
 
@@ -203,6 +206,7 @@ impl v1::policy_server::Policy for PolicyService {
         request: Request<v1::ListIssuanceRequestsRequest>,
     ) -> Result<Response<v1::ListIssuanceRequestsResponse>, Status> {
         self.require(&request, &[Role::Operator])?;
+        self.leading.require().await?;
         let requests = self.issuance_queue.waiting().iter().map(|signed| signed.to_bytes().into()).collect();
         Ok(Response::new(v1::ListIssuanceRequestsResponse { requests }))
     }
@@ -212,6 +216,7 @@ impl v1::policy_server::Policy for PolicyService {
         request: Request<v1::RejectIssuanceRequestRequest>,
     ) -> Result<Response<v1::RejectIssuanceRequestResponse>, Status> {
         let (_, operator) = self.require(&request, &[Role::Operator])?;
+        self.leading.require().await?;
         let v1::RejectIssuanceRequestRequest { bank, sequence } = request.into_inner();
         let bank = BankId(number_u16("bank", bank)?);
         match self.issuance_queue.reject(bank, sequence).await {

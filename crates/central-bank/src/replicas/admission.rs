@@ -1,0 +1,171 @@
+//! Nodes that join and leave, as the committee decides.
+//!
+//! The committee's proposals change the members of the network; which of them order is in the ordered log. Two things
+//! keep the second in step with the first:
+//!
+//! - A node that the committee has admitted asks the leader, again and again until it votes, to let it order
+//!   ([`AskToJoin`]). The leader agrees to whoever is an active member in the role central-bank.
+//! - The leader takes the vote of whoever is no active member any more ([`TakeVotes`]). If that is the leader itself,
+//!   it hands over first.
+//!
+//! Changes are made one at a time, each by agreement of those before it ([`cbdc_ordering::Ordering::admit`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cbdc_ledger::MemberId;
+use cbdc_ledger::member::Role;
+use cbdc_node::LedgerHandle;
+use cbdc_ordering::{MembershipError, Ordering};
+use cbdc_proto::internal as wire;
+use cbdc_proto::internal::sealing_client::SealingClient;
+use cbdc_proto::status::{invalid, leader_named_by, not_authorised, unavailable};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::connections::Connections;
+use super::member_id;
+use super::succession::Succession;
+use crate::config::OrderingMember;
+use crate::leading::Leading;
+
+/// The time that the leader gives a new node to catch up, before the node asks again.
+const CATCH_UP_MAX: Duration = Duration::from_secs(30);
+/// The pause of a node that joins between two requests.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// The interval at which the leader compares who votes with who is a member.
+const COMPARE_EVERY: Duration = Duration::from_secs(1);
+
+/// Lets nodes order, on the leader.
+#[derive(Clone)]
+pub struct Admission {
+    pub ordering: Arc<Ordering>,
+    pub ledger: LedgerHandle,
+    pub leading: Arc<Leading>,
+}
+
+impl Admission {
+    /// Lets a node order that the committee has admitted. Answers when it votes.
+    ///
+    /// # Errors
+    /// `NOT_LEADER`; `NOT_AUTHORISED` for a node that is no active member; `UNAVAILABLE` while it has not caught up.
+    pub async fn admit(&self, member: MemberId, address: String) -> Result<(), Status> {
+        self.leading.require().await?;
+        if address.parse::<http::uri::Authority>().is_ok_and(|address| address.port().is_some()) {
+            self.check_is_member(member)?;
+        } else {
+            return Err(invalid("address", format!("expected host:port, found `{address}`")));
+        }
+        let admitted = self.ordering.admit(u64::from(member.0), address.clone(), CATCH_UP_MAX).await;
+        match admitted {
+            Ok(()) => {
+                tracing::info!(%member, address, "a node of the central bank orders with the others now");
+                Ok(())
+            }
+            Err(MembershipError::NotLeader { .. }) => self.leading.require().await,
+            Err(error) => Err(unavailable(error.to_string())),
+        }
+    }
+
+    fn check_is_member(&self, member: MemberId) -> Result<(), Status> {
+        let is_active = self.ledger.read(|ledger| ledger.members().active(Role::CentralBank, member).is_some());
+        if is_active {
+            return Ok(());
+        }
+        Err(not_authorised(format!("central-bank {member} is not an active member: the committee admits it first")))
+    }
+}
+
+/// Asks to order, until this node votes.
+pub struct AskToJoin {
+    pub member: MemberId,
+    pub members: Vec<OrderingMember>,
+    pub connections: Arc<Connections>,
+    pub ordering: Arc<Ordering>,
+    pub stop: CancellationToken,
+}
+
+impl AskToJoin {
+    /// Runs until this node votes, or stops.
+    pub async fn run(self) {
+        let own = self.members.iter().find(|member| member.member == self.member.0);
+        let Some(own) = own.map(|member| member.address.clone()) else { return };
+        let mut others = self.members.iter().filter(|member| member.member != self.member.0).cycle();
+        let mut hint: Option<String> = None;
+        let mut last_said = String::new();
+        while !self.votes() {
+            let Some(next) = others.next() else { return };
+            let address = hint.take().unwrap_or_else(|| next.address.clone());
+            match self.ask(&address, &own).await {
+                Ok(()) => {}
+                Err(status) => {
+                    hint = leader_named_by(&status).flatten();
+                    let said = format!("{address}: {}", status.message());
+                    if said != last_said && hint.is_none() {
+                        tracing::info!(%address, said = %status.message(), "this node does not order yet");
+                        last_said = said;
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(ASK_AGAIN) => {}
+                () = self.stop.cancelled() => return,
+            }
+        }
+        tracing::info!("this node orders with the others");
+    }
+
+    fn votes(&self) -> bool {
+        let own = u64::from(self.member.0);
+        self.ordering.members().iter().any(|state| state.member == own && state.votes)
+    }
+
+    async fn ask(&self, address: &str, own: &str) -> Result<(), Status> {
+        // The address may be the leader's, whose number is not known here.
+        let channel = self.connections.to_any(address).map_err(Status::unavailable)?;
+        let mut client = SealingClient::new(channel);
+        let asked = client.join(wire::JoinRequest { address: own.to_owned() });
+        let answered = tokio::time::timeout(CATCH_UP_MAX + Duration::from_secs(5), asked).await;
+        answered.map_err(|_| Status::deadline_exceeded("no answer"))?.map(drop)
+    }
+}
+
+/// Takes the vote of nodes that are no active members any more.
+pub struct TakeVotes {
+    pub member: MemberId,
+    pub succession: Arc<Succession>,
+    pub ledger: LedgerHandle,
+    pub stop: CancellationToken,
+}
+
+impl TakeVotes {
+    /// Runs until the node stops.
+    pub async fn run(self) {
+        let mut every = tokio::time::interval(COMPARE_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                () = self.stop.cancelled() => return,
+            }
+            if !self.succession.leading.leads() {
+                continue;
+            }
+            let ordering = &self.succession.ordering;
+            let orders = ordering.members().into_iter().filter_map(|state| member_id(state.member));
+            let gone: Vec<MemberId> = self.ledger.read(|ledger| {
+                orders.filter(|member| ledger.members().active(Role::CentralBank, *member).is_none()).collect()
+            });
+            for member in gone {
+                let done = match member == self.member {
+                    true => self.succession.hand_over(None).await.map(drop).map_err(|error| error.to_string()),
+                    false => ordering.dismiss(u64::from(member.0)).await.map_err(|error| error.to_string()),
+                };
+                match done {
+                    Ok(()) => tracing::info!(%member, "a node that was dismissed orders no more"),
+                    Err(error) => tracing::warn!(%member, error, "a node that was dismissed still votes"),
+                }
+            }
+        }
+    }
+}

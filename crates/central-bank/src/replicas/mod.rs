@@ -1,0 +1,47 @@
+//! Replicas: the nodes of the central bank that order together.
+//!
+//! Each applies what is ordered, and seals and signs each block; only the leader takes commands and answers them.
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`connections`] | connections between the nodes, and who may call |
+//! | [`seals`] | the headers and signatures that the nodes have computed |
+//! | [`exchange`] | showing them to each other, and noticing another header than the leader's |
+//! | [`checkpoints`] | checkpoints from the leader, for a node that is far behind |
+//! | [`succession`] | following the leadership, handing it over |
+//! | [`admission`] | nodes that join and leave, as the committee decides |
+
+pub mod admission;
+pub mod checkpoints;
+pub mod connections;
+pub mod exchange;
+pub mod seals;
+pub mod succession;
+
+use std::collections::BTreeMap;
+
+use cbdc_ledger::MemberId;
+use cbdc_ordering::OrderingConfig;
+
+use crate::config::OrderingSection;
+pub use connections::Connections;
+
+/// Log entries before the newest checkpoint that a follower may still be sent instead of the checkpoint. The log is
+/// kept in any case, and a node that gets it has every block.
+const ENTRIES_KEPT_FOR_FOLLOWERS: u64 = 100_000;
+
+/// The configuration of ordering for one of several nodes.
+pub(crate) fn ordering_config(member: MemberId, section: &OrderingSection) -> OrderingConfig {
+    let listed = || section.members.iter().map(|member| (u64::from(member.member), member.address.clone()));
+    OrderingConfig {
+        member: u64::from(member.0),
+        members: if section.join { BTreeMap::new() } else { listed().collect() },
+        entries_kept_for_followers: ENTRIES_KEPT_FOR_FOLLOWERS,
+        ..OrderingConfig::default()
+    }
+}
+
+/// A member's number, as ordering has it, in the role central-bank.
+pub(crate) fn member_id(member: cbdc_ordering::MemberId) -> Option<MemberId> {
+    u16::try_from(member).ok().map(MemberId)
+}
