@@ -475,6 +475,18 @@ async fn report_health(health: Health, reported: Reported, stop: CancellationTok
     }
 }
 
+/// Waits for a header of the leader that differs from this node's; for ever, if nobody compares.
+async fn other_header(differs: &mut watch::Receiver<Option<OtherHeader>>) -> OtherHeader {
+    loop {
+        if let Some(found) = &*differs.borrow_and_update() {
+            return found.clone();
+        }
+        if differs.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Reports when settlement ends, and why.
 type Settled = oneshot::Receiver<Result<(), SettlementError>>;
 
@@ -830,11 +842,10 @@ impl Node {
                 self.stop.cancel();
                 Err(gone.into())
             }
-            differs = self.differs.wait_for(Option::is_some) => {
-                let found = differs.ok().and_then(|found| found.clone());
+            found = other_header(&mut self.differs) => {
                 self.health.set(false).await;
                 self.stop.cancel();
-                Err(found.map_or(NodeError::Settled, NodeError::from))
+                Err(found.into())
             }
             served = &mut self.server => match served {
                 Ok(Ok(())) => Ok(()),
