@@ -87,12 +87,18 @@ impl Publication {
         Publication { publisher, waiting: None }
     }
 
-    /// Publication for one of several nodes. Starts the thread on which blocks wait; it ends when this is dropped.
+    /// Publication for one of several nodes. Starts the thread on which blocks wait; it ends when this is dropped. To
+    /// be called within a tokio runtime.
     pub fn among(publisher: Publisher, seals: Arc<Seals>) -> std::io::Result<Publication> {
         let (blocks, incoming) = mpsc::channel();
         let (count, (fail, failed)) = (Arc::new(AtomicUsize::new(0)), watch::channel(None));
-        let mut waits =
-            Waits { publisher: publisher.clone(), seals: seals.clone(), count: count.clone(), blocks: VecDeque::new() };
+        let mut waits = Waits {
+            publisher: publisher.clone(),
+            seals: seals.clone(),
+            count: count.clone(),
+            blocks: VecDeque::new(),
+            runtime: tokio::runtime::Handle::current(),
+        };
         let run = move || {
             if let Err(error) = waits.run(&incoming) {
                 tracing::error!(%error, "blocks cannot be published");
@@ -163,6 +169,7 @@ struct Waits {
     seals: Arc<Seals>,
     count: Arc<AtomicUsize>,
     blocks: VecDeque<Sealed>,
+    runtime: tokio::runtime::Handle,
 }
 
 impl Waits {
@@ -193,8 +200,8 @@ impl Waits {
                     // Their callers are answered as unknown; the next start finds the blocks in the log.
                     return Ok(());
                 }
-                let changed = tokio::time::timeout(LOOK_EVERY, heard.changed());
-                drop(futures::executor::block_on(changed));
+                let changed = async { tokio::time::timeout(LOOK_EVERY, heard.changed()).await };
+                drop(self.runtime.block_on(changed));
             }
         }
     }

@@ -4,6 +4,7 @@ mod authority;
 mod chain;
 mod policy;
 mod replaced_keys;
+mod replicas;
 mod robustness;
 mod running;
 mod start_up;

@@ -41,6 +41,19 @@ pub fn holder_key(bank: u16, number: u8) -> SigningKey {
     SigningKey::from_seed([number + 100 * (bank as u8 - 1); 32])
 }
 
+/// The command by which a bank of a network opens its `number`th wallet.
+pub fn opening_of(network: &Network, bank: u16, number: u8) -> Command {
+    let key = holder_key(bank, number);
+    let mut holder = HolderId([number; 16]);
+    holder.0[0] = bank as u8;
+    let registrar = network.first_registrar().unwrap();
+    let registration = registrar.register(BankId(bank), holder, Class::HOUSEHOLD, key.public_key());
+    let head = Head { flags: 0, key_version: 0, sequence: number.into(), valid_until: now().plus_ms(60_000) };
+    let record = registration.opening(head, &key).unwrap();
+    let key = network.signing_key(Role::Bank, MemberId(bank)).unwrap();
+    record.sign(network.anchor().network(), &key).into()
+}
+
 impl Running {
     pub async fn start() -> Running {
         Running::start_with(|_| {}).await
@@ -82,15 +95,7 @@ impl Running {
 
     /// The command by which a bank opens its `number`th wallet.
     pub fn opening_at(&self, bank: u16, number: u8) -> Command {
-        let key = holder_key(bank, number);
-        let mut holder = HolderId([number; 16]);
-        holder.0[0] = bank as u8;
-        let registrar = self.network.first_registrar().unwrap();
-        let registration = registrar.register(BankId(bank), holder, Class::HOUSEHOLD, key.public_key());
-        let head = Head { flags: 0, key_version: 0, sequence: number.into(), valid_until: now().plus_ms(60_000) };
-        let record = registration.opening(head, &key).unwrap();
-        let key = self.network.signing_key(Role::Bank, MemberId(bank)).unwrap();
-        record.sign(self.network.anchor().network(), &key).into()
+        opening_of(&self.network, bank, number)
     }
 
     /// Submits a command as bank 1; its outcome must settle.

@@ -1,0 +1,229 @@
+//! Three nodes of the central bank on loopback: one leads, and the others take over.
+
+use std::time::{Duration, Instant};
+
+use cbdc_central_bank::{Config, Node, start};
+use cbdc_client::NodeName;
+use cbdc_devnet::{Network, NetworkSpec, Ports};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{Command, MemberId, Reason};
+use cbdc_proto::status::{leader_named_by, refusal_of};
+use cbdc_proto::transport::{ServerTrust, connect};
+use cbdc_proto::v1;
+use cbdc_proto::v1::chain_client::ChainClient;
+use cbdc_proto::v1::leadership_client::LeadershipClient;
+use cbdc_proto::v1::settlement_client::SettlementClient;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use crate::running::opening_of;
+
+/// The longest time that anything takes here.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The nodes of one network; `None` for one that does not run.
+struct Replicas {
+    network: Network,
+    nodes: Vec<(NodeName, Option<Node>)>,
+    _folder: tempfile::TempDir,
+}
+
+impl Replicas {
+    async fn start(spec: NetworkSpec) -> Replicas {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = NetworkSpec { ports: Ports::Free, banks: 2, ..spec };
+        let network = Network::create(&folder.path().join("net"), &spec).unwrap();
+        let names: Vec<NodeName> = network.central_banks().collect();
+        let started = names.iter().map(|name| start(config(&network, *name)));
+        let started = futures::future::join_all(started).await;
+        let nodes = names.into_iter().zip(started.into_iter().map(|node| Some(node.unwrap()))).collect();
+        Replicas { network, nodes, _folder: folder }
+    }
+
+    async fn three() -> Replicas {
+        Replicas::start(NetworkSpec { central_banks: 3, ..NetworkSpec::default() }).await
+    }
+
+    fn channel(&self, node: usize, role: Role, id: u16) -> Channel {
+        let identity = self.network.identity(role, MemberId(id)).unwrap();
+        let name = self.nodes[node].0;
+        let trust: ServerTrust = self.network.anchor().trust(name.role(), name.id()).unwrap();
+        connect(self.network.address(name).unwrap(), Some(&identity), &trust).unwrap()
+    }
+
+    async fn leadership(&self, node: usize) -> Result<v1::GetLeadershipResponse, Status> {
+        let mut client = LeadershipClient::new(self.channel(node, Role::Bank, 1));
+        client.get_leadership(v1::GetLeadershipRequest {}).await.map(tonic::Response::into_inner)
+    }
+
+    /// The node that leads and takes commands.
+    async fn leader(&self) -> usize {
+        let began = Instant::now();
+        loop {
+            for node in self.running() {
+                let known = self.leadership(node).await;
+                if known.is_ok_and(|known| known.leader == Some(known.member)) {
+                    return node;
+                }
+            }
+            assert!(began.elapsed() < TIMEOUT, "a node leads in time");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn running(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].1.is_some()).collect()
+    }
+
+    async fn submit(&self, node: usize, command: &Command) -> Result<v1::Outcome, Status> {
+        let mut client = SettlementClient::new(self.channel(node, Role::Bank, 1));
+        let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
+        client.submit_command(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Submits a command until it settles, wherever that is possible. Returns the outcome.
+    async fn settle(&self, command: &Command) -> v1::Outcome {
+        let began = Instant::now();
+        loop {
+            for node in self.running() {
+                match self.submit(node, command).await {
+                    Ok(outcome) => {
+                        assert!(outcome.settled, "{outcome:?}");
+                        return outcome;
+                    }
+                    Err(status) => {
+                        let refusal = refusal_of(&status).map(|refusal| refusal.reason);
+                        assert!(refusal.is_none_or(Reason::leaves_status_open), "{status:?}");
+                    }
+                }
+            }
+            assert!(began.elapsed() < TIMEOUT, "it settles in time");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The header of each running node at a height, once it has it.
+    async fn headers(&self, height: u64) -> Vec<v1::SignedHeader> {
+        let mut headers = Vec::new();
+        for node in self.running() {
+            let mut client = ChainClient::new(self.channel(node, Role::Auditor, 1));
+            let began = Instant::now();
+            headers.push(loop {
+                let request = v1::GetHeaderRequest { height: Some(height) };
+                match client.get_header(request).await {
+                    Ok(header) => break header.into_inner(),
+                    Err(status) => assert!(began.elapsed() < TIMEOUT, "{status:?}"),
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            });
+        }
+        headers
+    }
+
+    async fn stop(&mut self, node: usize) {
+        self.nodes[node].1.take().unwrap().shutdown().await;
+    }
+
+    async fn start_again(&mut self, node: usize) {
+        let name = self.nodes[node].0;
+        self.nodes[node].1 = Some(start(config(&self.network, name)).await.unwrap());
+    }
+
+    async fn end(mut self) {
+        for node in self.running() {
+            self.stop(node).await;
+        }
+    }
+}
+
+fn config(network: &Network, node: NodeName) -> Config {
+    Config::load(&network.config_path(node)).unwrap()
+}
+
+/// Every running node has the same header at the height of `outcome`, with as many signatures.
+async fn check_same(replicas: &Replicas, outcome: &v1::Outcome, signatures: usize) {
+    let headers = replicas.headers(outcome.height).await;
+    for header in &headers {
+        assert_eq!(header.header, headers[0].header);
+        assert!(header.signatures.len() >= signatures, "{} signatures", header.signatures.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_says_who_leads_and_every_node_has_the_same_chain() {
+    let replicas = Replicas::three().await;
+    let leader = replicas.leader().await;
+    let outcome = replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    check_same(&replicas, &outcome, 1).await;
+    for follower in replicas.running().into_iter().filter(|node| *node != leader) {
+        let refused = replicas.submit(follower, &opening_of(&replicas.network, 1, 2)).await.unwrap_err();
+        let leader = replicas.network.address(replicas.nodes[leader].0).unwrap().to_owned();
+        assert_eq!(leader_named_by(&refused), Some(Some(leader)), "{refused:?}");
+        let known = replicas.leadership(follower).await.unwrap();
+        assert_eq!((known.nodes.len(), known.height), (3, outcome.height));
+    }
+    replicas.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_settled_is_there_after_each_node_in_turn_was_away() {
+    let mut replicas = Replicas::three().await;
+    let mut outcomes = vec![replicas.settle(&opening_of(&replicas.network, 1, 1)).await];
+    for number in 2..5 {
+        let leader = replicas.leader().await;
+        replicas.stop(leader).await;
+        let command = opening_of(&replicas.network, 1, number);
+        outcomes.push(replicas.settle(&command).await);
+        replicas.start_again(leader).await;
+        // The same command again has its first outcome, on whichever node leads now.
+        let again = replicas.settle(&command).await;
+        assert_eq!(again, *outcomes.last().unwrap());
+    }
+    for outcome in &outcomes {
+        check_same(&replicas, outcome, 1).await;
+    }
+    replicas.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leadership_is_handed_over_by_command_and_nothing_is_refused_meanwhile() {
+    let replicas = Replicas::three().await;
+    replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    let successor = loop {
+        let first = replicas.leader().await;
+        let successor = replicas.running().into_iter().find(|node| *node != first).unwrap();
+        let wanted = u32::from(replicas.nodes[successor].0.id().0);
+        let mut operator = LeadershipClient::new(replicas.channel(first, Role::Operator, 1));
+        match operator.hand_over(v1::HandOverRequest { successor: Some(wanted) }).await {
+            Ok(done) => {
+                assert_eq!(done.into_inner().leader, wanted);
+                break successor;
+            }
+            // On a busy machine leadership may have moved meanwhile.
+            Err(status) => assert!(leader_named_by(&status).is_some(), "{status:?}"),
+        }
+    };
+    let outcome = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
+    check_same(&replicas, &outcome, 1).await;
+    // A bank may not ask for it.
+    let mut bank = LeadershipClient::new(replicas.channel(successor, Role::Bank, 1));
+    let refused = bank.hand_over(v1::HandOverRequest { successor: None }).await.unwrap_err();
+    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::NotAuthorised);
+    replicas.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_counts_once_as_many_nodes_have_signed_it_as_membership_says() {
+    let spec = NetworkSpec { central_banks: 3, header_signatures: 2, ..NetworkSpec::default() };
+    let mut replicas = Replicas::start(spec).await;
+    replicas.leader().await;
+    let outcome = replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    check_same(&replicas, &outcome, 2).await;
+    // Two of three are enough, and what they sealed has two signatures everywhere after a restart.
+    let leader = replicas.leader().await;
+    replicas.stop(leader).await;
+    let outcome = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
+    replicas.start_again(leader).await;
+    check_same(&replicas, &outcome, 2).await;
+    replicas.end().await;
+}
