@@ -89,6 +89,18 @@ impl Processes {
         stop_child(node, child).await
     }
 
+    /// Pauses a node as SIGSTOP does: it does nothing, and its connections stay open.
+    pub async fn pause(&mut self, node: NodeName) -> Result<(), NetworkError> {
+        signal(self.pid(node).ok_or(NetworkError::NotRunning { node })?, "-STOP").await;
+        Ok(())
+    }
+
+    /// Lets a paused node go on.
+    pub async fn resume(&mut self, node: NodeName) -> Result<(), NetworkError> {
+        signal(self.pid(node).ok_or(NetworkError::NotRunning { node })?, "-CONT").await;
+        Ok(())
+    }
+
     /// Starts a node that was killed or has ended, or stops a running one gracefully first; waits until it is ready.
     pub async fn restart(&mut self, node: NodeName) -> Result<(), NetworkError> {
         if let Some(child) = self.children.remove(&node) {
@@ -206,7 +218,9 @@ fn tail(log: &Path) -> String {
 async fn stop_child(node: NodeName, mut child: Child) -> Result<(), NetworkError> {
     let failed = |error: std::io::Error| NetworkError::Node { node, reason: format!("cannot be stopped: {error}") };
     if let Some(pid) = child.id() {
-        terminate(pid).await;
+        signal(pid, "-TERM").await;
+        // A paused process takes the signal when it goes on.
+        signal(pid, "-CONT").await;
     }
     // Without kill(1), the closed pipe has the same effect.
     drop(child.stdin.take());
@@ -216,9 +230,9 @@ async fn stop_child(node: NodeName, mut child: Child) -> Result<(), NetworkError
     }
 }
 
-/// Sends SIGTERM to one process through kill(1): the standard library can only send SIGKILL.
-async fn terminate(pid: u32) {
-    let kill = Command::new("kill").args(["-TERM", &pid.to_string()]).stderr(Stdio::null()).status();
+/// Sends a signal to one process through kill(1): the standard library can only send SIGKILL.
+async fn signal(pid: u32, name: &str) {
+    let kill = Command::new("kill").args([name, &pid.to_string()]).stderr(Stdio::null()).status();
     kill.await.ok();
 }
 

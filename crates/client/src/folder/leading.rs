@@ -54,12 +54,12 @@ impl NetworkFolder {
         leaders.max().map(|(_, _, leader)| NodeName::CentralBank(leader))
     }
 
-    /// Hands leadership over to `successor`, or to the node that follows most closely, for an operator whose keys are in
-    /// this folder.
+    /// Hands leadership over to `successor`, or to the node that follows most closely, for an operator whose keys are
+    /// in this folder.
     ///
     /// # Errors
-    /// [`ClientError::Usage`] if there is only one node, or the successor is none; [`ClientError::NobodyActs`] without an
-    /// operator's keys; otherwise those of [`hand_over`].
+    /// [`ClientError::Usage`] if there is only one node, or the successor is none; [`ClientError::NobodyActs`] without
+    /// an operator's keys; otherwise those of [`hand_over`].
     pub async fn hand_over(&self, successor: Option<MemberId>) -> Result<HandOver, ClientError> {
         let nodes: Vec<NodeName> = self.central_banks().collect();
         let names = nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

@@ -8,6 +8,7 @@ pub mod amounts;
 pub mod core_speed;
 pub mod cpu;
 pub mod disk;
+pub mod gaps;
 pub mod latency;
 pub mod machine;
 pub mod stalls;

@@ -4,7 +4,7 @@ pub use cbdc_report::format::{count, figure, given, percent, rounded, share};
 
 use cbdc_ledger::Timestamp;
 
-use crate::result::{Currency, IdleStalls, RunResult};
+use crate::result::{Currency, IdleStalls, RunResult, SettlingGap, Shape};
 
 /// An amount in the currency's major unit: 123456 as `1,234.56`; negative amounts with a true minus sign.
 pub fn money(minor: i64, currency: &Currency) -> String {
@@ -145,6 +145,32 @@ fn list(words: &[&str]) -> String {
         [] => String::new(),
         [only] => (*only).to_owned(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// The network in a few words.
+pub fn network(shape: &Shape) -> String {
+    let central_bank = match shape.central_banks {
+        0 | 1 => "1 central bank".to_owned(),
+        nodes if shape.header_signatures > 1 => {
+            format!("central bank of {nodes} nodes ({} sign each header)", shape.header_signatures)
+        }
+        nodes => format!("central bank of {nodes} nodes"),
+    };
+    format!("{central_bank} and {} banks", shape.banks)
+}
+
+/// The gap in settling after an event.
+pub fn gap(gap: &SettlingGap) -> String {
+    gap.gap_ms.map_or_else(|| "nothing settled after it".to_owned(), |ms| format!("{} ms", figure(ms)))
+}
+
+/// The leader before and after an event; empty if none is known.
+pub fn leaders(gap: &SettlingGap) -> String {
+    match (&gap.leader_before, &gap.leader_after) {
+        (Some(before), Some(after)) if before == after => before.clone(),
+        (Some(before), Some(after)) => format!("{before}, then {after}"),
+        (only, None) | (None, only) => only.clone().unwrap_or_default(),
     }
 }
 

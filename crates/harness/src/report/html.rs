@@ -9,7 +9,9 @@ use std::fmt::Write;
 
 use cbdc_report::page::document;
 
-use super::format::{count, date, figure, given, in_window, money, percent, rounded, share, stalls, verdict, warnings};
+use super::format::{
+    count, date, figure, given, in_window, leaders, money, network, percent, rounded, share, stalls, verdict, warnings,
+};
 use super::plot::escape;
 use super::{curve, flows, plots, policy};
 use crate::result::RunResult;
@@ -247,7 +249,42 @@ fn events(html: &mut String, result: &RunResult) {
             escape(event.note.as_deref().unwrap_or(""))
         );
     }
-    html.push_str("</tbody></table></div></section>");
+    html.push_str("</tbody></table></div>");
+    gaps(html, result);
+    html.push_str("</section>");
+}
+
+/// The events that disturbed nodes or links, each with its gap in settling.
+fn gaps(html: &mut String, result: &RunResult) {
+    if result.events.iter().all(|event| event.settling.is_none()) {
+        return;
+    }
+    html.push_str(
+        "<h3>Gaps in settling</h3><div class=\"scroll\"><table><caption>From the last settlement before the pause to the \
+         first after it, over all payers</caption><thead><tr><th scope=\"col\">#</th><th scope=\"col\">what</th>\
+         <th scope=\"col\" class=\"number\">gap, ms</th><th scope=\"col\" class=\"number\">from, s</th>\
+         <th scope=\"col\" class=\"number\">refused in it</th><th scope=\"col\" class=\"number\">unknown in it</th>\
+         <th scope=\"col\">leader</th></tr></thead><tbody>",
+    );
+    for (number, event) in result.events.iter().enumerate() {
+        let Some(gap) = &event.settling else { continue };
+        let _ = write!(
+            html,
+            "<tr><td>{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{:.2}</td>\
+             <td class=\"number\">{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
+            number + 1,
+            escape(&event.what),
+            gap.gap_ms.map_or_else(|| "nothing settled after it".to_owned(), figure),
+            gap.from_s,
+            count(gap.refused),
+            count(gap.unknown),
+            escape(&leaders(gap))
+        );
+    }
+    html.push_str(
+        "</tbody></table></div><p class=\"note\">A payment whose outcome was unknown is sent again until it is known; no \
+         payment settles twice.</p>",
+    );
 }
 
 fn what_ran(html: &mut String, result: &RunResult) {
@@ -260,7 +297,7 @@ fn what_ran(html: &mut String, result: &RunResult) {
     };
     let bank_checks = if shape.precheck_signatures { "central bank and banks" } else { "central bank" };
     let ran = [
-        ("Network", format!("1 central bank and {} banks, {processes}", shape.banks)),
+        ("Network", format!("{}, {processes}", network(shape))),
         ("Wallets", count(u64::from(shape.wallets))),
         (
             "Load",

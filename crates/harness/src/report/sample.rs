@@ -3,8 +3,8 @@
 use crate::measure::{LatencyRecorder, Machine, Timeline, timeline::Answer};
 use crate::result::{
     AmountCounter, AuditVerdict, BankDeposits, BooksSample, Checks, ClassHoldings, CpuPerPayment, EventRecord,
-    HoldingBucket, IdleStalls, Limit, LoadGenerator, LoadPoint, Maximum, NotOrdered, PolicyVersionReport, RunResult,
-    SloVerdict, SupplySample, SupplyTerms,
+    HoldingBucket, IdleStalls, LeaderChange, Limit, LoadGenerator, LoadPoint, Maximum, NotOrdered, PolicyVersionReport,
+    RunResult, SettlingGap, SloVerdict, SupplySample, SupplyTerms,
 };
 use crate::scenario::Scenario;
 use crate::workload::{Plan, amounts::REPORT_EDGES_MINOR};
@@ -14,6 +14,8 @@ const TEXT: &str = r#"
     name = "policy-shock"
     description = "The household limit falls from 3,000 to 500 while payments run; a bank is killed and comes back"
     seed = 11
+    [network]
+    central_banks = 3
     [wallets]
     count = 20_000
     [load]
@@ -36,6 +38,10 @@ const TEXT: &str = r#"
     at_s = 34
     action = "restart"
     node = "bank-2"
+    [[event]]
+    at_s = 38
+    action = "kill"
+    node = "leader"
 "#;
 
 /// A run with every list and option filled.
@@ -101,11 +107,22 @@ pub fn full_run() -> RunResult {
         .iter()
         .map(|event| EventRecord {
             at_s: event.at_s,
+            began_at_s: Some(event.at_s + 0.01),
             done_at_s: Some(event.at_s + 0.12),
             what: event.action.to_string(),
             note: Some("height 4,711".to_owned()),
+            settling: event.action.is_a_disturbance().then(|| SettlingGap {
+                gap_ms: Some(212.4),
+                from_s: event.at_s + 0.02,
+                refused: 0,
+                unknown: 1_204,
+                leader_before: Some("central-bank-1".to_owned()),
+                leader_after: Some("central-bank-3".to_owned()),
+            }),
         })
         .collect();
+    let leader = |at_s, leader: &str, term| LeaderChange { at_s, leader: leader.to_owned(), term };
+    result.leaders = vec![leader(0.0, "central-bank-1", 1), leader(38.2, "central-bank-3", 2)];
     result.books = (0..=45).map(books).collect();
     result.load_curve = [1.0, 2.0, 4.0, 6.0, 7.0, 8.0]
         .into_iter()

@@ -3,15 +3,19 @@
 use std::fmt::Write;
 
 use super::curve;
-use super::format::{count, figure, given, in_window, money, percent, rounded, share, stalls, verdict, warnings};
+use super::format::{
+    self, count, figure, given, in_window, leaders, money, network, percent, rounded, share, stalls, verdict, warnings,
+};
 use super::policy::by_rule;
-use crate::result::RunResult;
+use crate::result::{EventRecord, RunResult, SettlingGap};
 
 /// Width of the labels, in columns.
 const LABEL_WIDTH: usize = 14;
 
 /// The number of characters of an event's description that are shown.
 const WORDS_MAX: usize = 90;
+/// The number of gaps in settling that are shown.
+const GAPS_MAX: usize = 4;
 /// The number of policy versions that are shown.
 const VERSIONS_MAX: usize = 4;
 
@@ -70,8 +74,7 @@ fn head(text: &mut String, result: &RunResult, paint: &Paint) {
     let shape = &result.shape;
     let _ = writeln!(text, "\n{}  {}", paint.bold(&result.scenario.name), result.scenario.description);
     let processes = if shape.in_process { "in one process" } else { "one process a node" };
-    let network =
-        format!("1 central bank, {} banks, {} wallets, {processes}", shape.banks, count(u64::from(shape.wallets)));
+    let network = format!("{}, {} wallets, {processes}", network(shape), count(u64::from(shape.wallets)));
     line(text, paint, "network", &network);
     let messages = if shape.mode == "unary" {
         "unary calls".to_owned()
@@ -233,6 +236,25 @@ fn money_and_audit(text: &mut String, result: &RunResult, paint: &Paint) {
     for event in result.events.iter().take(6) {
         let done = event.done_at_s.map_or("never done".to_owned(), |at_s| format!("done at {at_s:.2} s"));
         line(text, paint, "event", &format!("{:>7.2} s  {} ({done})", event.at_s, shortened(&event.what)));
+    }
+    gaps(text, result, paint);
+}
+
+/// The gaps in settling, the longest first.
+fn gaps(text: &mut String, result: &RunResult, paint: &Paint) {
+    let mut gaps: Vec<(&EventRecord, &SettlingGap)> =
+        result.events.iter().filter_map(|event| Some((event, event.settling.as_ref()?))).collect();
+    let length = |(_, gap): &(&EventRecord, &SettlingGap)| gap.gap_ms.unwrap_or(f64::INFINITY);
+    gaps.sort_by(|a, b| length(b).total_cmp(&length(a)));
+    for (event, gap) in gaps.iter().take(GAPS_MAX) {
+        let counts = format!("{} refused, {} unknown in it", count(gap.refused), count(gap.unknown));
+        let why = paint.dim(&format!("{counts}; {}", leaders(gap)));
+        let about =
+            format!("{:>12}  after {} at {:.2} s   {why}", format::gap(gap), shortened(&event.what), event.at_s);
+        line(text, paint, "gap", about.trim_end());
+    }
+    if gaps.len() > GAPS_MAX {
+        line(text, paint, "", &paint.dim(&format!("{} shorter ones are in the report", gaps.len() - GAPS_MAX)));
     }
 }
 

@@ -49,6 +49,12 @@ impl ScenarioFacts {
 pub struct Shape {
     /// Commercial banks.
     pub banks: u32,
+    /// The central bank's nodes; 0 in results of before there could be several.
+    #[serde(default)]
+    pub central_banks: u32,
+    /// Those of them whose signatures a header needs.
+    #[serde(default)]
+    pub header_signatures: u32,
     /// Wallets over all banks.
     pub wallets: u32,
     /// `partial` or `full`.
@@ -81,6 +87,8 @@ impl Shape {
         let load = &scenario.load;
         Self {
             banks: scenario.network.banks,
+            central_banks: scenario.network.central_banks,
+            header_signatures: scenario.network.header_signatures,
             wallets: scenario.wallets.count,
             replica: scenario.network.replica.word().to_owned(),
             precheck_signatures: scenario.network.precheck_signatures,

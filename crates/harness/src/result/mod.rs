@@ -21,6 +21,7 @@ use crate::measure::Machine;
 use crate::scenario::Scenario;
 
 pub use crate::measure::amounts::{AmountBucket, AmountCounter};
+pub use crate::measure::gaps::SettlingGap;
 pub use crate::measure::latency::LatencyMs;
 pub use crate::measure::timeline::Second;
 pub use facts::{Checks, IdleStalls, MachineFacts, ScenarioFacts, Shape};
@@ -102,6 +103,9 @@ pub struct RunResult {
     pub timeline: Vec<Second>,
     /// The scenario's events.
     pub events: Vec<EventRecord>,
+    /// The central bank's nodes that led, if there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaders: Vec<LeaderChange>,
     /// Points `[ms, share of payments at or below]`.
     pub latency_distribution: Vec<[f64; 2]>,
     /// Offered payments by amount.
@@ -125,12 +129,29 @@ pub struct RunResult {
 pub struct EventRecord {
     /// The planned time, in seconds from the start of the load.
     pub at_s: f64,
+    /// The time at which it began.
+    #[serde(default)]
+    pub began_at_s: Option<f64>,
     /// The time at which it was done: the node was down or back, the policy enacted. Absent if it never was.
     pub done_at_s: Option<f64>,
     /// The event in a few words.
     pub what: String,
     /// Remarks: the height at which a policy took force, the reason of a failure.
     pub note: Option<String>,
+    /// The gap in settling that it made, if it disturbed nodes or links.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settling: Option<SettlingGap>,
+}
+
+/// A node of the central bank that came to lead.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct LeaderChange {
+    /// The time at which it was first seen to lead, in seconds from the start of the load.
+    pub at_s: f64,
+    /// The node.
+    pub leader: String,
+    /// Its term.
+    pub term: u64,
 }
 
 impl RunResult {

@@ -93,7 +93,7 @@ async fn open_at(
     progress: &impl Fn(u64),
 ) -> Result<(Vec<AccountId>, Height)> {
     let identity = folder.identity(Role::Bank, MemberId(bank.0))?;
-    let central = folder.central_bank();
+    let central = folder.leader().await.context("no node of the central bank leads")?;
     let trust = folder.anchor().trust(central.role(), central.id())?;
     let channel = cbdc_proto::transport::connect(folder.address(central)?, Some(&identity), &trust)?;
     let mut client = SettlementClient::new(channel)

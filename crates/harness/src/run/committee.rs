@@ -103,7 +103,7 @@ impl<'a> Committee<'a> {
 /// The ledger's number of a scenario's bank.
 pub fn bank_id(node: NodeName) -> BankId {
     match node {
-        NodeName::CentralBank => BankId(0),
+        NodeName::CentralBank(_) => BankId(0),
         NodeName::Bank(index) => BankId(index as u16 + 1),
     }
 }

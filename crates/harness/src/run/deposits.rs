@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::committee::bank_id;
 use crate::result::{BankDeposits, EventRecord};
-use crate::scenario::{Action, NodeName, Scenario};
+use crate::scenario::{Action, NodeChoice, NodeName, Scenario};
 
 /// The longest time in which a bank must reach the tip and book it.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(20);
@@ -235,12 +235,14 @@ fn judge(name: &str, report: &mut BankDeposits, tip: Height, after: Result<Total
 pub fn stopped(scenario: &Scenario, events: &[EventRecord]) -> BTreeSet<BankId> {
     let mut stopped = BTreeSet::new();
     for (event, _) in scenario.events.iter().zip(events).filter(|(_, record)| record.done_at_s.is_some()) {
+        let named = |node: NodeChoice| match node {
+            NodeChoice::Named(bank @ NodeName::Bank(_)) => Some(bank_id(bank)),
+            _ => None,
+        };
         match event.action {
-            Action::Kill { node: node @ NodeName::Bank(_) } | Action::Stop { node: node @ NodeName::Bank(_) } => {
-                stopped.insert(bank_id(node));
-            }
-            Action::Restart { node } => {
-                stopped.remove(&bank_id(node));
+            Action::Kill { node } | Action::Stop { node } | Action::Pause { node } => stopped.extend(named(node)),
+            Action::Restart { node } | Action::Resume { node } => {
+                named(node).iter().for_each(|bank| _ = stopped.remove(bank));
             }
             _ => {}
         }

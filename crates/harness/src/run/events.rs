@@ -2,16 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use cbdc_client::{AccountId, GovernanceAction, IssuanceKind, LedgerDay, NetworkFolder, OperationKind, RatePpm, Role};
+use anyhow::{Context, Result};
+use cbdc_client::{
+    AccountId, GovernanceAction, IssuanceKind, LedgerDay, NetworkFolder, NodeName, OperationKind, RatePpm, Role,
+};
 use cbdc_ledger::Amount;
 use cbdc_proto::wall_clock::wall_clock;
 
 use super::committee::{Committee, bank_id};
-use super::nodes::Nodes;
+use super::links::{Links, Pace};
+use super::nodes::{Nodes, name_of};
 use super::orders::{self, Order};
 use crate::result::EventRecord;
-use crate::scenario::{Action, OperationFigures, Scenario};
+use crate::scenario::{Action, NodeChoice, OperationFigures, Scenario};
 
 /// Carries out the scenario's events, one after the other. `accounts` are the wallets' by index.
 pub async fn happen(
@@ -19,17 +22,27 @@ pub async fn happen(
     folder: &NetworkFolder,
     accounts: &[AccountId],
     nodes: &mut Nodes,
+    links: Option<&Links>,
     start: Instant,
 ) -> Vec<EventRecord> {
     let mut records = Vec::new();
+    let mut met = Met { folder, former_leader: None };
     let mut committee = Committee::new(folder, scenario.policy.parameters.clone());
     let court = async |figures, order| orders::order(scenario, folder, accounts, figures, order).await.map(Some);
     for event in &scenario.events {
         tokio::time::sleep_until((start + Duration::from_secs_f64(event.at_s)).into()).await;
+        let chosen = met.choose(&event.action.nodes()).await;
+        let began_at_s = start.elapsed().as_secs_f64();
         let done = match &event.action {
-            Action::Kill { node } => nodes.kill(*node).await.map(|()| None),
-            Action::Stop { node } => nodes.stop(*node).await.map(|()| None),
-            Action::Restart { node } => nodes.restart(*node).await.map(|()| None),
+            action if !action.nodes().is_empty() || *action == Action::Heal => match chosen {
+                Ok(chosen) => disturb(action, chosen, nodes, links).await,
+                Err(error) => Err(error),
+            },
+            Action::HandOver { to } => folder
+                .hand_over(to.map(|node| name_of(node).id()))
+                .await
+                .map(|now| Some(format!("nothing was ordered for {} ms", now.pause_ms)))
+                .map_err(Into::into),
             Action::Policy(change) => committee.change_policy(change).await.map(Some),
             Action::Grant(grant) => committee.grant(grant).await.map(Some),
             Action::BankStatus { node, status } => {
@@ -52,14 +65,70 @@ pub async fn happen(
             Action::Redeem { node, amount_minor } => {
                 orders::issuance(folder, *node, IssuanceKind::Redeem, *amount_minor).await.map(|()| None)
             }
+            // The arms above have all that name nodes.
+            _ => Ok(None),
         };
         let (done_at_s, note) = match done {
             Ok(note) => (Some(start.elapsed().as_secs_f64()), note),
             Err(error) => (None, Some(format!("failed: {error:#}"))),
         };
-        records.push(EventRecord { at_s: event.at_s, done_at_s, what: event.action.to_string(), note });
+        let (what, began_at_s) = (event.action.to_string(), Some(began_at_s));
+        records.push(EventRecord { at_s: event.at_s, began_at_s, done_at_s, what, note, settling: None });
     }
     records
+}
+
+/// The nodes that events met.
+struct Met<'a> {
+    folder: &'a NetworkFolder,
+    /// The leader that an event met last.
+    former_leader: Option<NodeName>,
+}
+
+impl Met<'_> {
+    /// The nodes of an event, as it happens.
+    async fn choose(&mut self, choices: &[NodeChoice]) -> Result<Vec<NodeName>> {
+        let mut chosen = Vec::new();
+        for choice in choices {
+            chosen.push(match choice {
+                NodeChoice::Named(node) => name_of(*node),
+                NodeChoice::FormerLeader => self.former_leader.context("no event has met a leader")?,
+                NodeChoice::Leader => {
+                    let leader = self.folder.leader().await.context("no node of the central bank leads")?;
+                    self.former_leader = Some(leader);
+                    leader
+                }
+            });
+        }
+        Ok(chosen)
+    }
+}
+
+/// Kills, stops, pauses or cuts off nodes, and brings them back. Returns the nodes that were not known by their names.
+async fn disturb(
+    action: &Action,
+    chosen: Vec<NodeName>,
+    nodes: &mut Nodes,
+    links: Option<&Links>,
+) -> Result<Option<String>> {
+    let links = || links.context("links can be cut only between processes; run without --in-process");
+    let names: Vec<String> = chosen.iter().map(ToString::to_string).collect();
+    match (action, chosen.as_slice()) {
+        (Action::Kill { .. }, [node]) => nodes.kill(*node).await?,
+        (Action::Stop { .. }, [node]) => nodes.stop(*node).await?,
+        (Action::Restart { .. }, [node]) => nodes.restart(*node).await?,
+        (Action::Pause { .. }, [node]) => nodes.pause(*node).await?,
+        (Action::Resume { .. }, [node]) => nodes.resume(*node).await?,
+        (Action::Partition { direction, .. }, _) => links()?.cut(chosen.into_iter().collect(), *direction),
+        (Action::SlowLink { delay_ms, rate_kib_per_s, .. }, _) => {
+            let delay = Duration::from_millis(u64::from(*delay_ms));
+            let pace = Pace { delay, bytes_per_s: u64::from(*rate_kib_per_s) * 1_024 };
+            links()?.slow(chosen.into_iter().collect(), pace);
+        }
+        _ => links()?.heal(),
+    }
+    let by_part = action.nodes().iter().any(|node| !matches!(node, NodeChoice::Named(_)));
+    Ok(by_part.then(|| names.join(", ")))
 }
 
 async fn operate(folder: &NetworkFolder, figures: &OperationFigures) -> Result<()> {

@@ -157,6 +157,9 @@ impl StreamRunner {
             }
         };
         let retry_at = Instant::now() + RETRY_AFTER;
+        if !in_flight.is_empty() && result.is_err() {
+            progress.outcome.unknown.push((self.elapsed_ns(), in_flight_payments(&in_flight) as u64));
+        }
         progress.again.extend(in_flight.into_iter().map(|(_, from, to)| (retry_at, from, to)));
         result
     }
@@ -211,9 +214,10 @@ impl StreamRunner {
         let now_ns = self.elapsed_ns();
         let retry_at = Instant::now() + RETRY_AFTER;
         let mut recent = Vec::with_capacity(answers.len());
-        let mut refused = 0;
+        let (mut refused, mut unknown) = (0, 0);
         for (index, answer) in (from..).zip(answers) {
             if answer.state != State::Final || answer.outcome.reason == Reason::Unavailable {
+                unknown += 1;
                 progress.again.push_back((retry_at, index, index + 1));
                 continue;
             }
@@ -229,6 +233,9 @@ impl StreamRunner {
             } else {
                 refused += 1;
             }
+        }
+        if unknown > 0 {
+            progress.outcome.unknown.push((now_ns, unknown));
         }
         self.live.settled.fetch_add(recent.len() as u64, Ordering::Relaxed);
         self.live.refused.fetch_add(refused, Ordering::Relaxed);

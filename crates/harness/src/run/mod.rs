@@ -26,7 +26,10 @@ pub mod signed_payments;
 pub mod stream_outcome;
 pub mod unary;
 
+mod disturbances;
 mod events;
+mod leaders;
+mod links;
 mod nodes;
 mod observer;
 mod orders;
@@ -45,6 +48,8 @@ use cbdc_ledger::AccountId;
 use cbdc_proto::wall_clock::wall_clock;
 
 use self::deposits::Deposits;
+use self::leaders::Leaders;
+use self::links::Links;
 use self::load::{DRAIN_MAX, Live, StreamRunner};
 use self::nodes::Nodes;
 use self::observer::Observer;
@@ -55,7 +60,7 @@ use crate::measure::cpu::CpuClock;
 use crate::measure::machine::Machine;
 use crate::report;
 use crate::result::{AuditVerdict, RunResult};
-use crate::scenario::{self, Mode, Scenario};
+use crate::scenario::{self, Mode, NodeChoice, Scenario};
 use cbdc_devnet::Network;
 
 /// The validity of payments signed now, ms.
@@ -125,11 +130,15 @@ pub async fn run(scenario: &Scenario, options: &BenchOptions) -> Result<RunResul
 
     progress.step("starting the network");
     let network_dir = options.out.join("bench-network");
-    let network = Network::create_or_replace(&network_dir, &nodes::spec(scenario))?;
+    let rules_links = scenario.events.iter().any(|event| event.action.is_about_links()) && !options.in_process;
+    let mut links = if rules_links { Some(Links::listen(scenario.network.central_banks).await?) } else { None };
+    let reached_at = links.as_ref().map(Links::addresses).unwrap_or_default();
+    let network = Network::create_or_replace(&network_dir, &nodes::spec(scenario, reached_at))?;
+    links.iter_mut().try_for_each(|links| links.serve(&network))?;
     let mut nodes = Nodes::start(&network, options.in_process).await?;
     let prepared = prepare(scenario, &network, &progress).await;
     let measured = match prepared {
-        Ok(prepared) => measure(scenario, &network, &mut nodes, prepared, &progress, &mut result).await,
+        Ok(prepared) => measure(scenario, &network, &mut nodes, links.as_ref(), prepared, &progress, &mut result).await,
         Err(error) => Err(error),
     };
     nodes.shutdown().await;
@@ -171,6 +180,7 @@ async fn measure(
     scenario: &Scenario,
     network: &Network,
     nodes: &mut Nodes,
+    links: Option<&Links>,
     prepared: Prepared,
     progress: &Progress,
     result: &mut RunResult,
@@ -179,7 +189,6 @@ async fn measure(
     progress.step("measuring the machine: what a core verifies, and how long it stalls when idle");
     let folder: &NetworkFolder = network;
     tokio::task::block_in_place(|| result.machine.measure(folder.dir()))?;
-    let central = folder.central_bank();
     let before = summary::counters(folder, nodes).await;
     let clock = CpuClock::start(nodes.process_ids()).ok();
 
@@ -189,13 +198,18 @@ async fn measure(
     let load_began_ms = wall_clock().0 + 200;
     let observer = Observer::start(folder, start, scenario.load.total_s()).await?;
     let streams = start_streams(scenario, folder, &mut payments, start, &live)?;
-    let events = events::happen(scenario, folder, &accounts, nodes, start);
+    let leaders = Leaders::watch(folder, start);
+    let events = events::happen(scenario, folder, &accounts, nodes, links, start);
     let display = progress.live(scenario, start, live.clone(), observer.supply());
     let (outcomes, events) = tokio::join!(futures::future::join_all(streams), events);
     let outcomes: Vec<StreamOutcome> =
         outcomes.into_iter().collect::<Result<_, _>>().context("a stream of the load failed")?;
     display.abort();
     result.events = events;
+    result.leaders = leaders.seen();
+    drop(leaders);
+    // What is compared and audited afterwards is the network as it was left, but not what a cut withholds from it.
+    links.iter().for_each(|links| links.heal());
 
     let cpu = clock.and_then(|clock| clock.stop().ok());
     let after = summary::counters(folder, nodes).await;
@@ -205,6 +219,11 @@ async fn measure(
     summary::judge_generator(&mut result.load_generator, result.slo.p99_ms);
 
     progress.step("comparing every answer with the chain");
+    // The leader has the newest block. Where nobody leads any more, any node will do.
+    let central = match folder.leader().await {
+        Some(leader) => leader,
+        None => folder.reading_node().await?,
+    };
     let chain = folder.chain(central).await?;
     let reconciled = reconcile::reconcile(&chain, &payments, &answers).await?;
     let audit::Audited { report: audited, mut versions, holdings, flows, tip } =
@@ -222,8 +241,9 @@ async fn measure(
     result.deposits = of_banks;
     let findings: Vec<String> = [audited.findings, reconciled.findings, differing].concat();
     result.audit = AuditVerdict { ok: audited.ok && findings.is_empty(), blocks: audited.blocks, findings };
-    let central_bank = Some(scenario::NodeName::CentralBank);
-    let was_restarted = scenario.events.iter().any(|event| event.action.interrupted_node() == central_bank);
+    let is_central_bank = |node| !matches!(node, NodeChoice::Named(scenario::NodeName::Bank(_)));
+    let was_restarted =
+        scenario.events.iter().any(|event| event.action.interrupted_node().is_some_and(is_central_bank));
     result.checks = summary::checks(&before, &after, result.settled, was_restarted);
     Ok(())
 }

@@ -1,20 +1,26 @@
 //! The nodes of a run: each in its own process, or all in this one.
 
 use anyhow::{Result, bail};
-use cbdc_client::NodeName;
+use cbdc_client::{MemberId, NodeName};
 use cbdc_ledger::{Amount, BankId};
+
+use std::net::SocketAddr;
 
 use super::setup::funding_needed;
 use crate::scenario::{self, Replica, Scenario};
 use cbdc_devnet::policy::CURRENCY_EXPONENT;
 use cbdc_devnet::{InProcess, Network, NetworkSpec, Ports, Processes};
 
-/// The network of a scenario: free ports, reserves that cover the wallets, the scenario's policy.
-pub fn spec(scenario: &Scenario) -> NetworkSpec {
+/// The network of a scenario: free ports, reserves that cover the wallets, the scenario's policy. Nodes reach the
+/// central bank's at `reached_at`, if these are any.
+pub fn spec(scenario: &Scenario, reached_at: Vec<SocketAddr>) -> NetworkSpec {
     let needed = funding_needed(scenario).into_iter().max().unwrap_or(0);
     let default = NetworkSpec::default();
     NetworkSpec {
         banks: scenario.network.banks as u16,
+        central_banks: scenario.network.central_banks as u16,
+        header_signatures: scenario.network.header_signatures as u16,
+        reached_at,
         ports: Ports::Free,
         currency: scenario.currency().to_owned(),
         currency_exponent: CURRENCY_EXPONENT,
@@ -48,37 +54,43 @@ impl Nodes {
         ids
     }
 
-    pub fn central_bank_process(&self) -> Option<u32> {
+    /// The processes of the central bank's nodes that run; none if they are not processes of their own.
+    pub fn central_bank_processes(&self) -> Vec<u32> {
         match self {
-            Nodes::Processes(processes, network) => processes.pid(network.central_bank()),
-            Nodes::InProcess(_) => None,
+            Nodes::Processes(processes, network) => {
+                network.central_banks().filter_map(|node| processes.pid(node)).collect()
+            }
+            Nodes::InProcess(_) => Vec::new(),
         }
     }
 
-    pub async fn kill(&mut self, node: scenario::NodeName) -> Result<()> {
-        let (processes, node) = self.process(node)?;
-        Ok(processes.kill(node).await?)
+    pub async fn kill(&mut self, node: NodeName) -> Result<()> {
+        Ok(self.processes()?.kill(node).await?)
     }
 
-    pub async fn stop(&mut self, node: scenario::NodeName) -> Result<()> {
-        let (processes, node) = self.process(node)?;
-        Ok(processes.stop_node(node).await?)
+    pub async fn stop(&mut self, node: NodeName) -> Result<()> {
+        Ok(self.processes()?.stop_node(node).await?)
     }
 
-    pub async fn restart(&mut self, node: scenario::NodeName) -> Result<()> {
-        let (processes, node) = self.process(node)?;
-        Ok(processes.restart(node).await?)
+    pub async fn restart(&mut self, node: NodeName) -> Result<()> {
+        Ok(self.processes()?.restart(node).await?)
     }
 
-    fn process(&mut self, node: scenario::NodeName) -> Result<(&mut Processes, NodeName)> {
-        let Nodes::Processes(processes, network) = self else {
-            bail!("a node that runs in this process cannot be stopped alone; run without --in-process");
-        };
-        let node = match node {
-            scenario::NodeName::CentralBank => network.central_bank(),
-            scenario::NodeName::Bank(index) => NodeName::Bank(BankId(index as u16 + 1)),
-        };
-        Ok((processes, node))
+    pub async fn pause(&mut self, node: NodeName) -> Result<()> {
+        Ok(self.processes()?.pause(node).await?)
+    }
+
+    pub async fn resume(&mut self, node: NodeName) -> Result<()> {
+        Ok(self.processes()?.resume(node).await?)
+    }
+
+    fn processes(&mut self) -> Result<&mut Processes> {
+        match self {
+            Nodes::Processes(processes, _) => Ok(processes),
+            Nodes::InProcess(_) => {
+                bail!("a node that runs in this process cannot be stopped alone; run without --in-process")
+            }
+        }
     }
 
     pub async fn shutdown(self) {
@@ -90,5 +102,13 @@ impl Nodes {
             }
             Nodes::InProcess(nodes) => nodes.stop().await,
         }
+    }
+}
+
+/// The network's name of a scenario's node.
+pub fn name_of(node: scenario::NodeName) -> NodeName {
+    match node {
+        scenario::NodeName::CentralBank(index) => NodeName::CentralBank(MemberId(index as u16 + 1)),
+        scenario::NodeName::Bank(index) => NodeName::Bank(BankId(index as u16 + 1)),
     }
 }

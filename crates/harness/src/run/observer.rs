@@ -29,7 +29,8 @@ pub struct Observer {
 
 impl Observer {
     pub async fn start(folder: &NetworkFolder, start: Instant, total_s: f64) -> Result<Observer> {
-        let reader = folder.governance_reader().await?;
+        let mut reader = folder.governance_reader().await?;
+        let folder = folder.clone();
         let supply_minor = Arc::new(AtomicI64::new(0));
         let shown = supply_minor.clone();
         let (stop, mut stopped) = oneshot::channel();
@@ -42,8 +43,17 @@ impl Observer {
                     _ = &mut stopped => return samples,
                 }
                 let at = start.elapsed();
-                // A node that is down leaves a gap.
-                if let Ok(sheet) = reader.balance_sheet().await {
+                // A node that is down leaves a gap; another one may answer the next time.
+                let sheet = match reader.balance_sheet().await {
+                    Ok(sheet) => Some(sheet),
+                    Err(_) => {
+                        if let Ok(other) = folder.governance_reader().await {
+                            reader = other;
+                        }
+                        None
+                    }
+                };
+                if let Some(sheet) = sheet {
                     let supply = reader.supply().await.ok();
                     let sample = Sample {
                         at_ns: at.as_nanos() as u64,

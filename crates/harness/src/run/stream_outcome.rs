@@ -35,6 +35,8 @@ pub struct StreamOutcome {
     pub answers: Vec<Option<Answer>>,
     /// The time of each answer, ns after the start; for payments without one, the time at which it was given up.
     pub answered_ns: Vec<u64>,
+    /// Answers that left the outcome open, and those that a broken connection took away: their time and number.
+    pub unknown: Vec<(u64, u64)>,
     /// The number of times that the connection broke.
     pub breaks: u64,
 }
@@ -60,6 +62,7 @@ impl StreamOutcome {
             departures: Vec::new(),
             answers: vec![None; payments],
             answered_ns: vec![0; payments],
+            unknown: Vec::new(),
             breaks: 0,
         }
     }

@@ -7,7 +7,7 @@ use cbdc_proto::packed::Answer;
 
 use super::nodes::Nodes;
 use super::stream_outcome::{Figures, StreamOutcome};
-use super::{observer, probe};
+use super::{disturbances, observer, probe};
 use crate::measure::cpu::CpuSpent;
 use crate::result::{Checks, LoadGenerator, PolicyVersionReport, RunResult};
 use crate::scenario::Scenario;
@@ -33,6 +33,7 @@ pub(super) fn summarize(
     amounts: Vec<crate::result::AmountBucket>,
     samples: Vec<observer::Sample>,
 ) -> Vec<Vec<Option<Answer>>> {
+    disturbances::fill_in(&scenario.events, &mut result.events, &outcomes, &result.leaders);
     let warm_up_ns = (scenario.load.warm_up_s * 1e9) as u64;
     let mut figures = Figures::new(warm_up_ns, scenario.load.total_s());
     let mut answers = Vec::new();
@@ -70,15 +71,17 @@ pub(super) fn summarize(
     answers
 }
 
-/// The central bank's counters, empty if it serves none.
-pub(super) async fn counters(folder: &NetworkFolder, nodes: &Nodes) -> Counters {
+/// The counters of each of the central bank's nodes, empty where one serves none; those of nodes in this process
+/// together.
+pub(super) async fn counters(folder: &NetworkFolder, nodes: &Nodes) -> Vec<Counters> {
     if matches!(nodes, Nodes::InProcess(_)) {
-        return probe::own();
+        return vec![probe::own()];
     }
-    match folder.metrics_address(folder.central_bank()) {
+    let scrape = async |node| match folder.metrics_address(node) {
         Ok(Some(address)) => probe::scrape(address).await.unwrap_or_default(),
         _ => Counters::new(),
-    }
+    };
+    futures::future::join_all(folder.central_banks().map(scrape)).await
 }
 
 /// The growth of a counter; one that was reset by a restart of its node counts from zero.
@@ -93,19 +96,21 @@ pub(super) fn account_for_cpu(
     answers: &[Vec<Option<Answer>>],
     cpu: Option<&CpuSpent>,
     nodes: &Nodes,
-    (before, after): (&Counters, &Counters),
+    (before, after): (&[Counters], &[Counters]),
 ) {
     let answered = answers.iter().flatten().flatten().count().max(1) as f64;
-    result.cpu_us_per_payment.verify = growth(before, after, "cbdc_verify_cpu_ns_total") / 1_000.0 / answered;
+    let verify_ns = before.iter().zip(after).map(|(before, after)| growth(before, after, "cbdc_verify_cpu_ns_total"));
+    result.cpu_us_per_payment.verify = verify_ns.sum::<f64>() / 1_000.0 / answered;
     let Some(cpu) = cpu else { return };
     let own = std::process::id();
     let sum = |wanted: &dyn Fn(u32) -> bool| {
         cpu.by_process_us.iter().filter(|(id, _)| wanted(**id)).map(|(_, us)| *us as f64).sum::<f64>() / answered
     };
     result.cpu_us_per_payment.total = sum(&|_| true);
-    if let Some(central) = nodes.central_bank_process() {
-        result.cpu_us_per_payment.central_bank = Some(sum(&|id| id == central));
-        result.cpu_us_per_payment.banks = Some(sum(&|id| id != central && id != own));
+    let central = nodes.central_bank_processes();
+    if !central.is_empty() {
+        result.cpu_us_per_payment.central_bank = Some(sum(&|id| central.contains(&id)));
+        result.cpu_us_per_payment.banks = Some(sum(&|id| !central.contains(&id) && id != own));
         result.cpu_us_per_payment.load_generator = Some(sum(&|id| id == own));
         result.load_generator.cpu_share = Some(sum(&|id| id == own) / sum(&|_| true).max(f64::MIN_POSITIVE));
     }
@@ -136,17 +141,23 @@ pub(super) fn count_under_versions(
     }
 }
 
-/// The checks that were on, by the central bank's own counters of signatures verified and syncs made. A node that was
-/// restarted has counted only since then; if one serves no counters at the end, nothing is known.
-pub(super) fn checks(before: &Counters, after: &Counters, settled: u64, was_restarted: bool) -> Checks {
+/// The checks that were on, by the own counters of each of the central bank's nodes: signatures verified, by all
+/// together, and syncs made, never fewer than block proposals at any of them. A node that was restarted has counted
+/// only since then; if one serves no counters at the end, nothing is known.
+pub(super) fn checks(before: &[Counters], after: &[Counters], settled: u64, was_restarted: bool) -> Checks {
     let count = |counters: &Counters, name: &str| counters.get(name).copied().unwrap_or(0.0);
-    let growth = |name: &str| if was_restarted { count(after, name) } else { count(after, name) - count(before, name) };
-    let verified = growth("cbdc_verified_commands_total");
-    let (proposals, syncs) = (growth("cbdc_block_proposals_total"), growth("cbdc_wal_syncs_total"));
-    let known = |is_on: bool| (!after.is_empty()).then_some(is_on);
+    let growth = |(before, after): (&Counters, &Counters), name: &str| {
+        count(after, name) - if was_restarted { 0.0 } else { count(before, name) }
+    };
+    let nodes = || before.iter().zip(after);
+    let verified: f64 = nodes().map(|node| growth(node, "cbdc_verified_commands_total")).sum();
+    let synced = nodes().map(|node| (growth(node, "cbdc_block_proposals_total"), growth(node, "cbdc_wal_syncs_total")));
+    let mut ordering = synced.filter(|(proposals, _)| *proposals > 0.0).peekable();
+    let has_ordered = ordering.peek().is_some();
+    let known = |is_on: bool| after.iter().all(|counters| !counters.is_empty()).then_some(is_on);
     Checks {
         signatures: known(verified >= if was_restarted { 1.0 } else { settled as f64 }),
-        fsync: known(proposals > 0.0 && syncs >= proposals),
+        fsync: known(has_ordered && ordering.all(|(proposals, syncs)| syncs >= proposals)),
         // Nodes speak only TLS 1.3, and the ledger applies every rule to every command.
         tls: true,
         policy: true,
@@ -179,7 +190,8 @@ mod tests {
             names.map(str::to_owned).into_iter().zip([verified, proposals, syncs]).collect::<Counters>()
         };
         let states = |after: &Counters, was_restarted| {
-            let checks = checks(&counters(900.0, 100.0, 110.0), after, 500, was_restarted);
+            let before = [counters(900.0, 100.0, 110.0)];
+            let checks = checks(&before, std::slice::from_ref(after), 500, was_restarted);
             (checks.signatures, checks.fsync)
         };
         assert_eq!(states(&counters(1_400.0, 200.0, 215.0), false), (Some(true), Some(true)));
@@ -187,5 +199,22 @@ mod tests {
         // More syncs than before the restart, but fewer block proposals: both count from the restart on.
         assert_eq!(states(&counters(300.0, 90.0, 115.0), true), (Some(true), Some(true)));
         assert_eq!(states(&Counters::new(), true), (None, None));
+    }
+
+    #[test]
+    fn of_several_nodes_all_verify_together_and_each_syncs_for_itself() {
+        let counters = |verified: f64, proposals: f64, syncs: f64| {
+            let names = ["cbdc_verified_commands_total", "cbdc_block_proposals_total", "cbdc_wal_syncs_total"];
+            names.map(str::to_owned).into_iter().zip([verified, proposals, syncs]).collect::<Counters>()
+        };
+        let before = [counters(0.0, 0.0, 0.0), counters(0.0, 0.0, 0.0)];
+        let states = |after: [Counters; 2]| {
+            let checks = checks(&before, &after, 500, false);
+            (checks.signatures, checks.fsync)
+        };
+        assert_eq!(states([counters(300.0, 10.0, 10.0), counters(200.0, 5.0, 9.0)]), (Some(true), Some(true)));
+        assert_eq!(states([counters(500.0, 10.0, 4.0), counters(0.0, 0.0, 20.0)]), (Some(true), Some(false)));
+        assert_eq!(states([counters(499.0, 10.0, 10.0), counters(0.0, 0.0, 20.0)]), (Some(false), Some(true)));
+        assert_eq!(states([counters(500.0, 10.0, 10.0), Counters::new()]), (None, None), "one did not come back");
     }
 }

@@ -22,7 +22,7 @@ pub async fn run(runner: StreamRunner, channel: Channel) -> StreamOutcome {
     let StreamRunner { stream, load, connection: _, start, live, timeout } = runner;
     let mut outcome = StreamOutcome::new(stream.due_ns.clone(), 0);
     let elapsed_ns = move || u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    let (answered, mut answers) = mpsc::unbounded_channel::<(usize, u64, Option<Answer>)>();
+    let (answered, mut answers) = mpsc::unbounded_channel::<(usize, u64, Option<Answer>, Vec<u64>)>();
     let permits = Arc::new(Semaphore::new(load.in_flight_max as usize));
     let offer = {
         let stream = stream.clone();
@@ -43,8 +43,9 @@ pub async fn run(runner: StreamRunner, channel: Channel) -> StreamOutcome {
                 let (bank, answered) = (BankClient::new(channel.clone()), answered.clone());
                 let give_up = start + Duration::from_nanos(*due) + timeout;
                 tokio::spawn(async move {
-                    let answer = until_final(bank, &payment, give_up).await;
-                    answered.send((index, elapsed_ns(), answer)).ok();
+                    let mut unknown_ns = Vec::new();
+                    let answer = until_final(bank, &payment, give_up, || unknown_ns.push(elapsed_ns())).await;
+                    answered.send((index, elapsed_ns(), answer, unknown_ns)).ok();
                     drop(permit);
                 });
             }
@@ -52,7 +53,8 @@ pub async fn run(runner: StreamRunner, channel: Channel) -> StreamOutcome {
         }
     };
     let offer = tokio::spawn(offer);
-    while let Some((index, now_ns, answer)) = answers.recv().await {
+    while let Some((index, now_ns, answer, unknown_ns)) = answers.recv().await {
+        outcome.unknown.extend(unknown_ns.into_iter().map(|at_ns| (at_ns, 1)));
         if let Some(answer) = answer {
             outcome.answers[index] = Some(answer);
             outcome.answered_ns[index] = now_ns;
@@ -65,8 +67,13 @@ pub async fn run(runner: StreamRunner, channel: Channel) -> StreamOutcome {
     outcome
 }
 
-/// Sends the same payment until its answer is final.
-async fn until_final(mut bank: BankClient<Channel>, payment: &Signed<Payment>, give_up: Instant) -> Option<Answer> {
+/// Sends the same payment until its answer is final. `unknown` is called for each answer that is not.
+async fn until_final(
+    mut bank: BankClient<Channel>,
+    payment: &Signed<Payment>,
+    give_up: Instant,
+    mut unknown: impl FnMut(),
+) -> Option<Answer> {
     let request =
         v1::SubmitTransferRequest { payment: Some(payment_to_message(payment)), accept_when_unreachable: false };
     while Instant::now() < give_up {
@@ -81,6 +88,7 @@ async fn until_final(mut bank: BankClient<Channel>, payment: &Signed<Payment>, g
                 _ => {}
             },
         }
+        unknown();
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     None

@@ -12,29 +12,7 @@ use cbdc_ledger::programme::Funding;
 use cbdc_ledger::{Amount, Class};
 use serde::{Serialize, Serializer};
 
-/// A node of the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum NodeName {
-    /// The central bank's node.
-    CentralBank,
-    /// A commercial bank by its index from 0; written `bank-1` for index 0.
-    Bank(u32),
-}
-
-impl fmt::Display for NodeName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CentralBank => f.write_str("central-bank"),
-            Self::Bank(index) => write!(f, "bank-{}", index + 1),
-        }
-    }
-}
-
-impl Serialize for NodeName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+use super::node::{NodeChoice, NodeName};
 
 /// The action of an event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,17 +22,51 @@ pub enum Action {
     /// The node's process gets SIGKILL: nothing is flushed.
     Kill {
         /// The node.
-        node: NodeName,
+        node: NodeChoice,
     },
     /// The node's process gets SIGTERM: a graceful stop.
     Stop {
         /// The node.
-        node: NodeName,
+        node: NodeChoice,
     },
     /// The node is started again on its data.
     Restart {
         /// The node.
-        node: NodeName,
+        node: NodeChoice,
+    },
+    /// The node's process gets SIGSTOP: it does nothing, and its connections stay open.
+    Pause {
+        /// The node.
+        node: NodeChoice,
+    },
+    /// The node's process gets SIGCONT: it goes on where it was.
+    Resume {
+        /// The node.
+        node: NodeChoice,
+    },
+    /// Nodes are cut off from all others: what is sent on the way arrives only after [`Action::Heal`].
+    Partition {
+        /// The nodes on one side; they reach each other.
+        nodes: Vec<NodeChoice>,
+        /// The way that is cut.
+        direction: Direction,
+    },
+    /// Everything between these nodes and all others arrives later.
+    SlowLink {
+        /// The nodes on one side.
+        nodes: Vec<NodeChoice>,
+        /// The delay of each message on each way.
+        delay_ms: u32,
+        /// The most that passes through each connection on each way, 0 for any amount.
+        rate_kib_per_s: u32,
+    },
+    /// Nothing is cut off or slow any more.
+    Heal,
+    /// The operator hands leadership over, as before work on the leader's machine.
+    HandOver {
+        /// The node that shall lead; the one that follows most closely if absent.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<NodeName>,
     },
     /// The committee votes a change of policy.
     Policy(PolicyChange),
@@ -113,12 +125,51 @@ pub enum Action {
 
 impl Action {
     /// The node that is killed, stopped or restarted.
-    pub fn interrupted_node(&self) -> Option<NodeName> {
+    pub fn interrupted_node(&self) -> Option<NodeChoice> {
         match self {
             Self::Kill { node } | Self::Stop { node } | Self::Restart { node } => Some(*node),
             _ => None,
         }
     }
+
+    /// The nodes that the event names.
+    pub fn nodes(&self) -> Vec<NodeChoice> {
+        match self {
+            Self::Pause { node } | Self::Resume { node } => vec![*node],
+            Self::Partition { nodes, .. } | Self::SlowLink { nodes, .. } => nodes.clone(),
+            _ => self.interrupted_node().into_iter().collect(),
+        }
+    }
+
+    /// Whether the event changes links between nodes.
+    pub fn is_about_links(&self) -> bool {
+        matches!(self, Self::Partition { .. } | Self::SlowLink { .. } | Self::Heal)
+    }
+
+    /// Whether nodes or links fail, come back or change their parts: settling may pause.
+    pub fn is_a_disturbance(&self) -> bool {
+        self.is_about_links() || !self.nodes().is_empty() || matches!(self, Self::HandOver { .. })
+    }
+}
+
+/// The way that a partition cuts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// To the nodes and from them.
+    Both,
+    /// Nothing reaches the nodes; others hear them.
+    In,
+    /// Nobody else hears the nodes; others reach them.
+    Out,
+}
+
+pub(super) const DIRECTIONS: [(&str, Direction); 3] =
+    [("both", Direction::Both), ("in", Direction::In), ("out", Direction::Out)];
+
+/// The nodes with commas.
+fn list(nodes: &[NodeChoice]) -> String {
+    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A court's order on wallets.
@@ -246,6 +297,20 @@ impl fmt::Display for Action {
             Self::Kill { node } => write!(f, "kill {node}"),
             Self::Stop { node } => write!(f, "stop {node}"),
             Self::Restart { node } => write!(f, "restart {node}"),
+            Self::Pause { node } => write!(f, "pause {node}"),
+            Self::Resume { node } => write!(f, "resume {node}"),
+            Self::Partition { nodes, direction } => match direction {
+                Direction::Both => write!(f, "cut off {}", list(nodes)),
+                Direction::In => write!(f, "nothing reaches {}", list(nodes)),
+                Direction::Out => write!(f, "nobody hears {}", list(nodes)),
+            },
+            Self::SlowLink { nodes, delay_ms, rate_kib_per_s } => {
+                write!(f, "links of {} slow: {delay_ms} ms", list(nodes))?;
+                if *rate_kib_per_s > 0 { write!(f, ", {rate_kib_per_s} KiB/s") } else { Ok(()) }
+            }
+            Self::Heal => write!(f, "heal all links"),
+            Self::HandOver { to: None } => write!(f, "hand over"),
+            Self::HandOver { to: Some(node) } => write!(f, "hand over to {node}"),
             Self::Policy(change) => write!(f, "policy: {change}"),
             Self::Grant(grant) => grant.fmt(f),
             Self::BankStatus { node, status } => write!(f, "{node} becomes {status}"),

@@ -7,7 +7,12 @@
 //!
 //! | action | further keys |
 //! |---|---|
-//! | `"kill"` (SIGKILL), `"stop"` (SIGTERM), `"restart"` | `node`: `"central-bank"`, `"bank-1"`, `"bank-2"` and so on |
+//! | `"kill"` (SIGKILL), `"stop"` (SIGTERM), `"restart"` | `node` |
+//! | `"pause"` (SIGSTOP), `"resume"` (SIGCONT) | `node` |
+//! | `"hand-over"` | `to`: a node of the central bank; by default the one that follows the leader most closely |
+//! | `"partition"` | `nodes`, the list of those on one side; `direction`: `"both"`, `"in"` or `"out"` |
+//! | `"slow-link"` | `nodes`; `delay_ms` on each way; `rate_kib_per_s` of each connection (0: any) |
+//! | `"heal"` | none: ends every partition and slow link |
 //! | `"policy"` | the keys of `[policy]` but `preset`, at least one |
 //! | `"grant"` | `class`, `amount_minor` for each holder; `first` so many holders (0: all), `bank` |
 //! | | for targeted money also `expires_in_s`, `payees` (classes), `funding` (`"equity"` or `"government"`) |
@@ -19,6 +24,12 @@
 //! | `"issue"`, `"redeem"` | `node` (a bank), `amount_minor` |
 //! | `"operation"` | `kind`, `bank`, `amount_minor` |
 //! | | for securities also `price` (`"99.5 %"`), for refinancing `rate` and `matures_in_days` |
+//!
+//! A `node` is `"central-bank-1"` and so on, `"bank-1"` and so on, `"leader"`, the central bank's node that leads when
+//! the event happens, or `"former-leader"`, the one that the last event with `"leader"` met, such as the one that it
+//! killed. Where the central bank has one node, `"central-bank"` is it. Links are those among the central bank's nodes
+//! and between them and the banks; customers, and the run itself, reach every node at any time. A partition freezes
+//! what is on the way, as a broken line does: no connection is closed, and what was sent arrives when it is healed.
 //!
 //! Policy, grants and a bank's status are decided by the committee's vote and apply when enacted; an operation is the
 //! operator's, freezes and seizures are a court's order, a holder's class is the registrar's. Wallets are counted as in
@@ -36,11 +47,18 @@ use cbdc_ledger::programme::Funding;
 use serde::Serialize;
 
 use super::action::{
-    Action, Chosen, GrantFigures, NodeName, OPERATIONS, OperationFigures, OrderFigures, PurposeFigures, word_of,
+    Action, Chosen, DIRECTIONS, GrantFigures, OPERATIONS, OperationFigures, OrderFigures, PurposeFigures, word_of,
 };
 use super::error::ScenarioError;
+use super::network::Network;
+use super::node::{NodeName, bank_of, read_node, read_nodes, read_successor};
 use super::section::Section;
 use super::wallets::Wallets;
+
+/// The longest delay of a slow link.
+const DELAY_MS_MAX: u64 = 60_000;
+/// The highest rate of a slow link that is one.
+const RATE_KIB_PER_S_MAX: u64 = 1_048_576;
 
 /// An action at a time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,6 +75,12 @@ enum Kind {
     Kill,
     Stop,
     Restart,
+    Pause,
+    Resume,
+    HandOver,
+    Partition,
+    SlowLink,
+    Heal,
     Policy,
     Grant,
     BankStatus,
@@ -70,10 +94,16 @@ enum Kind {
     Redeem,
 }
 
-const KINDS: [(&str, Kind); 14] = [
+const KINDS: [(&str, Kind); 20] = [
     ("kill", Kind::Kill),
     ("stop", Kind::Stop),
     ("restart", Kind::Restart),
+    ("pause", Kind::Pause),
+    ("resume", Kind::Resume),
+    ("hand-over", Kind::HandOver),
+    ("partition", Kind::Partition),
+    ("slow-link", Kind::SlowLink),
+    ("heal", Kind::Heal),
     ("policy", Kind::Policy),
     ("grant", Kind::Grant),
     ("bank-status", Kind::BankStatus),
@@ -90,10 +120,11 @@ const KINDS: [(&str, Kind); 14] = [
 impl Event {
     pub(super) fn read(
         mut section: Section<'_>,
-        banks: u32,
+        network: &Network,
         wallets: &Wallets,
         total_s: f64,
     ) -> Result<Self, ScenarioError> {
+        let banks = network.banks;
         let Some(at_s) = section.optional_number("at_s", 0.0..=total_s)? else {
             return Err(section.mistake("at_s", "`at_s`, the event's time in seconds", "none"));
         };
@@ -104,9 +135,18 @@ impl Event {
         let kind = section.choice("action", &KINDS)?;
         say_where_keys_belong(&mut section);
         let action = match kind {
-            Kind::Kill => Action::Kill { node: read_node(&mut section, banks)? },
-            Kind::Stop => Action::Stop { node: read_node(&mut section, banks)? },
-            Kind::Restart => Action::Restart { node: read_node(&mut section, banks)? },
+            Kind::Kill => Action::Kill { node: read_node(&mut section, network)? },
+            Kind::Stop => Action::Stop { node: read_node(&mut section, network)? },
+            Kind::Restart => Action::Restart { node: read_node(&mut section, network)? },
+            Kind::Pause => Action::Pause { node: read_node(&mut section, network)? },
+            Kind::Resume => Action::Resume { node: read_node(&mut section, network)? },
+            Kind::HandOver => read_hand_over(&mut section, network)?,
+            Kind::Partition => {
+                let nodes = read_nodes(&mut section, network)?;
+                Action::Partition { nodes, direction: section.choice("direction", &DIRECTIONS)? }
+            }
+            Kind::SlowLink => read_slow_link(&mut section, network)?,
+            Kind::Heal => Action::Heal,
             Kind::Policy => Action::Policy(read_change(&mut section)?),
             Kind::Grant => Action::Grant(read_grant(&mut section, banks)?),
             Kind::BankStatus => read_status(&mut section, banks)?,
@@ -136,9 +176,13 @@ impl Event {
 /// Explains where keys of other actions belong.
 fn say_where_keys_belong(section: &mut Section<'_>) {
     section.only_when(&policy_keys(), "policy figures only with action = \"policy\"");
-    let nodes = "`node` only with action = \"kill\", \"stop\", \"restart\", \"bank-status\", \"report-deposits\", \
-                 \"issue\" or \"redeem\"";
+    let nodes = "`node` only with action = \"kill\", \"stop\", \"restart\", \"pause\", \"resume\", \"bank-status\", \
+                 \"report-deposits\", \"issue\" or \"redeem\"";
     section.only_when(&["node"], nodes);
+    section.only_when(&["nodes"], "`nodes` only with action = \"partition\" or \"slow-link\"");
+    section.only_when(&["direction"], "`direction` only with action = \"partition\"");
+    section.only_when(&["delay_ms", "rate_kib_per_s"], "this key only with action = \"slow-link\"");
+    section.only_when(&["to"], "`to` only with action = \"hand-over\"");
     section.only_when(&["status"], "`status` only with action = \"bank-status\"");
     let grant = "this key only with action = \"grant\"";
     section.only_when(&["first", "expires_in_s", "payees", "funding"], grant);
@@ -153,6 +197,25 @@ fn say_where_keys_belong(section: &mut Section<'_>) {
     section.only_when(&["amount_minor"], &amounts);
     let operation = "this key only with action = \"operation\"";
     section.only_when(&["kind", "price", "rate", "matures_in_days"], operation);
+}
+
+fn read_hand_over(section: &mut Section<'_>, network: &Network) -> Result<Action, ScenarioError> {
+    if network.central_banks == 1 {
+        let expected = "at least three nodes of the central bank (network.central_banks) for a hand-over";
+        return Err(section.mistake("action", expected, "one"));
+    }
+    Ok(Action::HandOver { to: read_successor(section, network)? })
+}
+
+fn read_slow_link(section: &mut Section<'_>, network: &Network) -> Result<Action, ScenarioError> {
+    let nodes = read_nodes(section, network)?;
+    let delay_ms = section.integer("delay_ms", 0..=DELAY_MS_MAX, 0)? as u32;
+    let rate_kib_per_s = section.integer("rate_kib_per_s", 0..=RATE_KIB_PER_S_MAX, 0)? as u32;
+    if (delay_ms, rate_kib_per_s) == (0, 0) {
+        let expected = "`delay_ms` or `rate_kib_per_s` above 0";
+        return Err(section.mistake("action", expected, "a slow link that is not slow"));
+    }
+    Ok(Action::SlowLink { nodes, delay_ms, rate_kib_per_s })
 }
 
 fn read_change(section: &mut Section<'_>) -> Result<PolicyChange, ScenarioError> {
@@ -320,20 +383,4 @@ fn read_bank(section: &mut Section<'_>, key: &'static str, banks: u32) -> Result
         return Err(section.mistake(key, format!("`{key}`: {expected}"), "none"));
     };
     bank_of(&word, banks).ok_or_else(|| section.mistake(key, expected, format!("\"{word}\"")))
-}
-
-fn bank_of(word: &str, banks: u32) -> Option<NodeName> {
-    let number = word.strip_prefix("bank-").and_then(|number| number.parse::<u32>().ok());
-    number.filter(|number| (1..=banks).contains(number)).map(|number| NodeName::Bank(number - 1))
-}
-
-fn read_node(section: &mut Section<'_>, banks: u32) -> Result<NodeName, ScenarioError> {
-    let expected = format!("\"central-bank\", or \"bank-1\" to \"bank-{banks}\"");
-    let Some(word) = section.text("node")? else {
-        return Err(section.mistake("node", format!("`node`: {expected}"), "none"));
-    };
-    if word == "central-bank" {
-        return Ok(NodeName::CentralBank);
-    }
-    bank_of(&word, banks).ok_or_else(|| section.mistake("node", expected, format!("\"{word}\"")))
 }

@@ -26,6 +26,7 @@ mod action;
 mod event;
 mod load;
 mod network;
+mod node;
 mod policy;
 #[cfg(test)]
 mod tests;
@@ -39,11 +40,12 @@ use cbdc_ledger::{Amount, BankId, Class};
 use cbdc_scenario_file::{document, error, section, text_file};
 use serde::Serialize;
 
-pub use action::{Action, Chosen, GrantFigures, NodeName, OperationFigures, OrderFigures};
+pub use action::{Action, Chosen, Direction, GrantFigures, OperationFigures, OrderFigures};
 pub use error::{Mistake, ScenarioError};
 pub use event::Event;
 pub use load::{Amounts, Load, Mode, Payees, Profile, RATE_PER_S_MAX};
 pub use network::{Network, Replica};
+pub use node::{NodeChoice, NodeName};
 pub use policy::Policy;
 pub use wallets::{WALLETS_MAX, Wallets};
 
@@ -146,7 +148,8 @@ impl Scenario {
             }
         }
         let load = Load::read(root.section("load")?, network.banks)?;
-        let events = read_events(root.sections("event")?, network.banks, &wallets, load.total_s())?;
+        let events = read_events(root.sections("event")?, &network, &wallets, load.total_s())?;
+        check_former_leaders(&root.sections("event")?, &events)?;
         check_rates(&root.sections("event")?, &events, &policy)?;
         let events = events.into_iter().map(|(_, event)| event).collect();
         let mut slo_section = root.section("slo")?;
@@ -334,16 +337,31 @@ fn keep_openings_within_limits(wallets: &mut Wallets, policy: &Policy) -> Vec<St
 /// The events in order of time, each with its index in the file.
 fn read_events(
     sections: Vec<Section<'_>>,
-    banks: u32,
+    network: &Network,
     wallets: &Wallets,
     total_s: f64,
 ) -> Result<Vec<(usize, Event)>, ScenarioError> {
     let mut events = Vec::new();
     for (index, section) in sections.into_iter().enumerate() {
-        events.push((index, Event::read(section, banks, wallets, total_s)?));
+        events.push((index, Event::read(section, network, wallets, total_s)?));
     }
     events.sort_by(|(_, a), (_, b)| a.at_s.total_cmp(&b.at_s));
     Ok(events)
+}
+
+/// Checks that an event has met the leader before another one names the former.
+fn check_former_leaders(sections: &[Section<'_>], events: &[(usize, Event)]) -> Result<(), ScenarioError> {
+    let mut is_met = false;
+    for (index, event) in events {
+        let nodes = event.action.nodes();
+        if nodes.contains(&NodeChoice::FormerLeader) && !is_met {
+            let key = if sections[*index].gives("nodes") { "nodes" } else { "node" };
+            let expected = "an earlier event with \"leader\", whose node the former leader is";
+            return Err(sections[*index].mistake(key, expected, "none"));
+        }
+        is_met |= nodes.contains(&NodeChoice::Leader);
+    }
+    Ok(())
 }
 
 /// Checks that rates are consistent after each event: the ledger would refuse the proposal otherwise.

@@ -1,5 +1,6 @@
-//! `[network]`: the number of banks, their checks and their replicas.
+//! `[network]`: the number of banks and of the central bank's nodes, their checks and their replicas.
 
+use cbdc_devnet::NetworkSpec;
 use serde::Serialize;
 
 use super::error::ScenarioError;
@@ -30,12 +31,18 @@ impl Replica {
 /// | key | default | range |
 /// |---|---|---|
 /// | `banks` | 3 | 1 to 64 |
+/// | `central_banks` | 1 | 1, 3, 5 or 7: the central bank's nodes, which order together |
+/// | `header_signatures` | 1 | 1 to `central_banks`: nodes that must sign a block's header |
 /// | `precheck_signatures` | true | – |
 /// | `replica` | `"full"` | `"full"`, `"partial"` |
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Network {
-    /// The number of commercial banks; there is one central bank.
+    /// The number of commercial banks.
     pub banks: u32,
+    /// The number of the central bank's nodes.
+    pub central_banks: u32,
+    /// The number of them whose signatures a header needs.
+    pub header_signatures: u32,
     /// Whether banks check signatures too, before they relay, as a node does by default; the central bank always does.
     pub precheck_signatures: bool,
     /// The part of the chain that banks keep.
@@ -44,8 +51,14 @@ pub struct Network {
 
 impl Network {
     pub(super) fn read(mut section: Section<'_>) -> Result<Self, ScenarioError> {
+        let nodes_max = u64::from(NetworkSpec::CENTRAL_BANKS_MAX);
+        let central_banks = section.integer("central_banks", 1..=nodes_max, 1)?;
+        NetworkSpec::check_central_banks(central_banks)
+            .map_err(|expected| section.mistake("central_banks", expected, central_banks.to_string()))?;
         let network = Self {
             banks: section.integer("banks", 1..=64, 3)? as u32,
+            central_banks: central_banks as u32,
+            header_signatures: section.integer("header_signatures", 1..=central_banks, 1)? as u32,
             precheck_signatures: section.boolean("precheck_signatures", true)?,
             replica: section.choice("replica", &[("full", Replica::Full), ("partial", Replica::Partial)])?,
         };

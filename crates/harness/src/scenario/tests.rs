@@ -126,7 +126,7 @@ fn the_canonical_form_reads_back_as_the_same_scenario() {
     let again = parse(&scenario.canonical()).expect("the canonical form is valid");
     assert_eq!(scenario, again);
     assert_eq!(scenario.scenario_hash(), again.scenario_hash());
-    assert_eq!(scenario.events[0].action, Action::Kill { node: NodeName::Bank(1) });
+    assert_eq!(scenario.events[0].action, Action::Kill { node: NodeChoice::Named(NodeName::Bank(1)) });
 }
 
 #[test]
@@ -280,9 +280,80 @@ fn an_event_takes_only_the_keys_of_its_action() {
         ("action = \"operation\"\nkind = \"lend\"\nbank = \"bank-1\"\namount_minor = 1\nrate = \"1 %\"", "no `rate`"),
         ("action = \"operation\"\nkind = \"buy-securities\"\nbank = \"bank-1\"\namount_minor = 1", "`price` with"),
         ("action = \"kill\"\nnode = \"bank-1\"\nvelocity = \"none\"", "policy figures only with"),
+        ("action = \"hand-over\"", "at least three nodes of the central bank"),
+        ("action = \"kill\"\nnode = \"former-leader\"", "an earlier event with \"leader\""),
+        ("action = \"heal\"\nnode = \"bank-1\"", "`node` only with"),
     ];
     for (text, expected) in rows {
         let found = mistake(parse(&format!("[[event]]\nat_s = 1\n{text}")));
+        assert!(found.expected.starts_with(expected), "{found}");
+    }
+}
+
+#[test]
+fn a_disturbance_names_nodes_that_there_are() {
+    let nodes = "\"leader\", \"former-leader\", \"central-bank-1\" to \"central-bank-3\", or \"bank-1\" to \"bank-3\"";
+    let rows = [
+        ("action = \"kill\"\nnode = \"central-bank-4\"", nodes, "\"central-bank-4\""),
+        ("action = \"kill\"\nnode = \"central-bank\"", nodes, "\"central-bank\""),
+        ("action = \"pause\"\nnode = \"bank-4\"", nodes, "\"bank-4\""),
+        ("action = \"partition\"\nnodes = [\"leader\", \"bank-0\"]", nodes, "\"bank-0\""),
+        ("action = \"partition\"\nnodes = []", "at least one of", "an empty list"),
+        ("action = \"partition\"\nnodes = [\"leader\", \"leader\"]", "each node once", "\"leader\" twice"),
+        ("action = \"partition\"\nnode = \"leader\"", "`nodes`, a list of", "none"),
+        ("action = \"partition\"\nnodes = [\"leader\"]\ndirection = \"up\"", "one of \"both\"", "\"up\""),
+        ("action = \"partition\"\nnodes = [\"leader\"]\ndelay_ms = 5", "this key only with", "`delay_ms`"),
+        ("action = \"slow-link\"\nnodes = [\"leader\"]", "`delay_ms` or `rate_kib_per_s`", "a slow link"),
+        ("action = \"hand-over\"\nto = \"bank-1\"", "\"central-bank-1\" to \"central-bank-3\"", "\"bank-1\""),
+    ];
+    for (text, expected, found) in rows {
+        let text = format!("[network]\ncentral_banks = 3\n[[event]]\nat_s = 1\n{text}");
+        let mistake = mistake(parse(&text));
+        assert!(mistake.expected.starts_with(expected) && mistake.found.starts_with(found), "{mistake}");
+    }
+}
+
+#[test]
+fn disturbances_read_back_from_the_canonical_form() {
+    let text = "[network]\ncentral_banks = 5\nheader_signatures = 2
+        [[event]]\nat_s = 1\naction = \"kill\"\nnode = \"leader\"
+        [[event]]\nat_s = 2\naction = \"restart\"\nnode = \"former-leader\"
+        [[event]]\nat_s = 3\naction = \"pause\"\nnode = \"central-bank-2\"
+        [[event]]\nat_s = 4\naction = \"resume\"\nnode = \"central-bank-2\"
+        [[event]]\nat_s = 5\naction = \"partition\"\nnodes = [\"leader\", \"bank-1\"]\ndirection = \"in\"
+        [[event]]\nat_s = 6\naction = \"slow-link\"\nnodes = [\"bank-2\"]\ndelay_ms = 100
+        [[event]]\nat_s = 7\naction = \"heal\"
+        [[event]]\nat_s = 8\naction = \"hand-over\"
+        [[event]]\nat_s = 9\naction = \"hand-over\"\nto = \"central-bank-5\"";
+    let scenario = parse(text).expect("valid");
+    assert_eq!(parse(&scenario.canonical()).expect("the canonical form"), scenario);
+    let nodes = vec![NodeChoice::Leader, NodeChoice::Named(NodeName::Bank(0))];
+    assert_eq!(scenario.events[4].action, Action::Partition { nodes, direction: Direction::In });
+    let words: Vec<String> = scenario.events.iter().map(|event| event.action.to_string()).collect();
+    let expected = [
+        "kill leader",
+        "restart former-leader",
+        "pause central-bank-2",
+        "resume central-bank-2",
+        "nothing reaches leader, bank-1",
+        "links of bank-2 slow: 100 ms",
+        "heal all links",
+        "hand over",
+        "hand over to central-bank-5",
+    ];
+    assert_eq!(words, expected);
+    assert!(scenario.events.iter().all(|event| event.action.is_a_disturbance()));
+}
+
+#[test]
+fn the_central_bank_has_an_odd_number_of_nodes_and_no_more_signatures_than_nodes() {
+    for (text, expected) in [
+        ("central_banks = 2", "an odd number of the central bank's nodes"),
+        ("central_banks = 9", "a whole number from 1 to 7"),
+        ("header_signatures = 2", "a whole number from 1 to 1"),
+        ("central_banks = 3\nheader_signatures = 4", "a whole number from 1 to 3"),
+    ] {
+        let found = mistake(parse(&format!("[network]\n{text}")));
         assert!(found.expected.starts_with(expected), "{found}");
     }
 }
@@ -325,7 +396,7 @@ fn a_mistake_names_what_was_expected_and_found() {
             "[[event]]\nat_s = 1\naction = \"kill\"\nnode = \"bank-4\"",
             4,
             8,
-            "\"central-bank\", or \"bank-1\" to \"bank-3\"",
+            "\"leader\", \"former-leader\", \"central-bank-1\", or \"bank-1\" to \"bank-3\"",
             "\"bank-4\"",
         ),
         (
