@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use cbdc_central_bank::{Config, Node, start};
-use cbdc_client::NodeName;
+use cbdc_central_bank::config::{OrderingMember, OrderingSection};
+use cbdc_central_bank::{Config, Node, prepare_data_folder, start};
+use cbdc_client::{Choice, Connection, GovernanceClient, MemberSigner, NodeName, read_signing_key};
 use cbdc_devnet::{Network, NetworkSpec, Ports};
-use cbdc_ledger::member::Role;
+use cbdc_ledger::command::GovernanceAction;
+use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::{Command, MemberId, Reason};
 use cbdc_proto::status::{leader_named_by, refusal_of};
-use cbdc_proto::transport::{ServerTrust, connect};
+use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 use cbdc_proto::v1::leadership_client::LeadershipClient;
@@ -21,11 +23,17 @@ use crate::running::opening_of;
 /// The longest time that anything takes here.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The nodes of one network; `None` for one that does not run.
+/// The nodes of one network.
 struct Replicas {
     network: Network,
-    nodes: Vec<(NodeName, Option<Node>)>,
+    nodes: Vec<Replica>,
     _folder: tempfile::TempDir,
+}
+
+/// A node; `None` for one that does not run.
+struct Replica {
+    config: Config,
+    node: Option<Node>,
 }
 
 impl Replicas {
@@ -36,7 +44,8 @@ impl Replicas {
         let names: Vec<NodeName> = network.central_banks().collect();
         let started = names.iter().map(|name| start(config(&network, *name)));
         let started = futures::future::join_all(started).await;
-        let nodes = names.into_iter().zip(started.into_iter().map(|node| Some(node.unwrap()))).collect();
+        let configs = names.iter().map(|name| config(&network, *name));
+        let nodes = configs.zip(started).map(|(config, node)| Replica { config, node: Some(node.unwrap()) }).collect();
         Replicas { network, nodes, _folder: folder }
     }
 
@@ -46,9 +55,8 @@ impl Replicas {
 
     fn channel(&self, node: usize, role: Role, id: u16) -> Channel {
         let identity = self.network.identity(role, MemberId(id)).unwrap();
-        let name = self.nodes[node].0;
-        let trust: ServerTrust = self.network.anchor().trust(name.role(), name.id()).unwrap();
-        connect(self.network.address(name).unwrap(), Some(&identity), &trust).unwrap()
+        let config = &self.nodes[node].config;
+        connect(&config.listen.to_string(), Some(&identity), &trust(config)).unwrap()
     }
 
     async fn leadership(&self, node: usize) -> Result<v1::GetLeadershipResponse, Status> {
@@ -72,7 +80,7 @@ impl Replicas {
     }
 
     fn running(&self) -> Vec<usize> {
-        (0..self.nodes.len()).filter(|node| self.nodes[*node].1.is_some()).collect()
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].node.is_some()).collect()
     }
 
     async fn submit(&self, node: usize, command: &Command) -> Result<v1::Outcome, Status> {
@@ -121,12 +129,11 @@ impl Replicas {
     }
 
     async fn stop(&mut self, node: usize) {
-        self.nodes[node].1.take().unwrap().shutdown().await;
+        self.nodes[node].node.take().unwrap().shutdown().await;
     }
 
     async fn start_again(&mut self, node: usize) {
-        let name = self.nodes[node].0;
-        self.nodes[node].1 = Some(start(config(&self.network, name)).await.unwrap());
+        self.nodes[node].node = Some(start(self.nodes[node].config.clone()).await.unwrap());
     }
 
     async fn end(mut self) {
@@ -136,13 +143,21 @@ impl Replicas {
     }
 }
 
+fn trust(config: &Config) -> ServerTrust {
+    ServerTrust::NodeKey(NodeIdentity::load(&config.certificate, &config.private_key).unwrap().public_key())
+}
+
 fn config(network: &Network, node: NodeName) -> Config {
     Config::load(&network.config_path(node)).unwrap()
 }
 
-/// Every running node has the same header at the height of `outcome`, with as many signatures.
+/// Every running node has the same header at the height of `outcome`, with that many signatures.
 async fn check_same(replicas: &Replicas, outcome: &v1::Outcome, signatures: usize) {
-    let headers = replicas.headers(outcome.height).await;
+    check_same_at(replicas, outcome.height, signatures).await;
+}
+
+async fn check_same_at(replicas: &Replicas, height: u64, signatures: usize) {
+    let headers = replicas.headers(height).await;
     for header in &headers {
         assert_eq!(header.header, headers[0].header);
         assert!(header.signatures.len() >= signatures, "{} signatures", header.signatures.len());
@@ -157,7 +172,7 @@ async fn a_follower_says_who_leads_and_every_node_has_the_same_chain() {
     check_same(&replicas, &outcome, 1).await;
     for follower in replicas.running().into_iter().filter(|node| *node != leader) {
         let refused = replicas.submit(follower, &opening_of(&replicas.network, 1, 2)).await.unwrap_err();
-        let leader = replicas.network.address(replicas.nodes[leader].0).unwrap().to_owned();
+        let leader = replicas.nodes[leader].config.listen.to_string();
         assert_eq!(leader_named_by(&refused), Some(Some(leader)), "{refused:?}");
         let known = replicas.leadership(follower).await.unwrap();
         assert_eq!((known.nodes.len(), known.height), (3, outcome.height));
@@ -192,7 +207,7 @@ async fn leadership_is_handed_over_by_command_and_nothing_is_refused_meanwhile()
     let successor = loop {
         let first = replicas.leader().await;
         let successor = replicas.running().into_iter().find(|node| *node != first).unwrap();
-        let wanted = u32::from(replicas.nodes[successor].0.id().0);
+        let wanted = u32::from(replicas.nodes[successor].config.member);
         let mut operator = LeadershipClient::new(replicas.channel(first, Role::Operator, 1));
         match operator.hand_over(v1::HandOverRequest { successor: Some(wanted) }).await {
             Ok(done) => {
@@ -225,5 +240,113 @@ async fn a_header_counts_once_as_many_nodes_have_signed_it_as_membership_says() 
     let outcome = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
     replicas.start_again(leader).await;
     check_same(&replicas, &outcome, 2).await;
+    replicas.end().await;
+}
+
+/// A node that genesis does not name, with keys and a folder of its own.
+struct Newcomer {
+    config: Config,
+    member: Member,
+    _folder: tempfile::TempDir,
+}
+
+impl Newcomer {
+    /// The node `number`, which joins the network that `config` is of.
+    fn new(config: &Config, number: u16) -> Newcomer {
+        let (other, folder) = crate::running::network();
+        let own = crate::running::config(&other);
+        let listen = cbdc_devnet::free_address().unwrap();
+        let mut members = config.ordering.clone().unwrap().members;
+        members.push(OrderingMember { member: number, address: listen.to_string() });
+        let joining = Config {
+            member: number,
+            data_dir: folder.path().join("joining"),
+            listen,
+            metrics_listen: None,
+            ordering: Some(OrderingSection { members, join: true }),
+            certificate: own.certificate.clone(),
+            private_key: own.private_key.clone(),
+            signing_key: own.signing_key.clone(),
+            ..config.clone()
+        };
+        prepare_data_folder(&joining, true).unwrap();
+        let node_key = NodeIdentity::load(&own.certificate, &own.private_key).unwrap().public_key();
+        let signing_key = read_signing_key(&own.signing_key).unwrap().public_key();
+        let (role, id) = (Role::CentralBank, MemberId(number));
+        let member = Member { role, id, name: "A new node".to_owned(), signing_key, node_key: Some(node_key) };
+        Newcomer { config: joining, member, _folder: folder }
+    }
+}
+
+impl Replicas {
+    /// Has the committee decide, on whichever node leads.
+    async fn decide(&self, actions: &[GovernanceAction]) {
+        let began = Instant::now();
+        loop {
+            assert!(began.elapsed() < TIMEOUT, "the committee decides in time");
+            let leader = self.leader().await;
+            let member = |id| {
+                let (config, role) = (&self.nodes[leader].config, Role::Committee);
+                let identity = self.network.identity(role, MemberId(id)).unwrap();
+                let address = config.listen.to_string();
+                let connection = Connection::new(&address, Some(&identity), &trust(config)).unwrap();
+                let key = self.network.signing_key(Role::Committee, MemberId(id)).unwrap();
+                let signer = MemberSigner::new(Role::Committee, MemberId(id), key);
+                GovernanceClient::new(connection, self.network.anchor().clone()).with_signer(signer)
+            };
+            let (now, later) = (crate::running::now(), crate::running::now().plus_ms(60_000));
+            let Ok(proposed) = member(1).propose(actions.to_vec(), now, later).await else { continue };
+            let Ok((_, number)) = proposed.result() else { continue };
+            if member(2).vote(number, Choice::Approve).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the nodes that vote are these, as the leader knows them.
+    async fn wait_for_voters(&self, expected: &[u32]) {
+        let began = Instant::now();
+        loop {
+            let leader = self.leader().await;
+            let known = self.leadership(leader).await;
+            let voters = known.map(|known| {
+                let voters = known.nodes.iter().filter(|node| node.part() != v1::NodePart::Learner);
+                voters.map(|node| node.member).collect::<Vec<_>>()
+            });
+            if voters.as_deref().is_ok_and(|voters| voters == expected) {
+                return;
+            }
+            assert!(began.elapsed() < TIMEOUT, "{expected:?} vote in time, found {voters:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_committee_admits_a_node_that_learns_and_votes_and_dismisses_another() {
+    let mut replicas = Replicas::three().await;
+    let before = replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    let newcomer = Newcomer::new(&replicas.nodes[0].config, 4);
+    // It asks from the start, and is not let in before the committee has decided.
+    let node = start(newcomer.config.clone()).await.unwrap();
+    replicas.nodes.push(Replica { config: newcomer.config.clone(), node: Some(node) });
+    replicas.wait_for_voters(&[1, 2, 3]).await;
+    replicas.decide(&[GovernanceAction::AdmitMember(newcomer.member.clone())]).await;
+    replicas.wait_for_voters(&[1, 2, 3, 4]).await;
+    // The one that leads is dismissed, and stops.
+    let leader = replicas.leader().await;
+    let gone = replicas.nodes[leader].config.member;
+    replicas.decide(&[GovernanceAction::DismissMember { role: Role::CentralBank, id: MemberId(gone) }]).await;
+    let mut dismissed = replicas.nodes[leader].node.take().unwrap();
+    let why = tokio::time::timeout(TIMEOUT, dismissed.stopped()).await.expect("it stops").unwrap_err().to_string();
+    assert!(why.contains("dismissed"), "{why}");
+    dismissed.shutdown().await;
+    let others: Vec<u32> = (1..=4).filter(|node| *node != u32::from(gone)).collect();
+    replicas.wait_for_voters(&others).await;
+    let after = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
+    // The newcomer has the whole chain too, with the signatures of those that were there.
+    for height in [before.height, after.height] {
+        check_same_at(&replicas, height, 1).await;
+    }
     replicas.end().await;
 }
