@@ -1,7 +1,10 @@
 //! Following the chain: from the central bank, or from a peer bank while the central bank cannot be reached.
 //!
 //! 1. Ask the central bank for the blocks above the replica's height, and deliver each to the replica as it arrives
-//!    (filtered blocks that arrive together are delivered together).
+//!    (filtered blocks that arrive together are delivered together). Any of its nodes will do, the leader first.
+//!    - When another node leads, that one is followed: the one before may be cut off, and silent.
+//!    - A node that does not lead and has fewer blocks than this bank lags. It is passed over, and nothing is said of
+//!      lost blocks: only a leader can have lost any.
 //! 2. If that fails, ask the next peer, in rotation. A peer's blocks are delivered one by one, each after the verdict
 //!    on the last.
 //!    - A peer that serves bad data (a block that does not verify, another block than requested, a message that is too
@@ -15,11 +18,11 @@
 //! A partial replica follows only the central bank's filtered blocks.
 //!
 //! After a start the first of them who answers names the chain's head ([`crate::catching_up`]), before its blocks are
-//! followed.
+//! followed. A node of the central bank that does not lead counts as a peer there, since it may lag.
 //!
 //! The only position kept is the replica's height: blocks that arrive twice are skipped.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cbdc_ledger::member::Role;
@@ -38,10 +41,11 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use crate::catching_up::HeadSource;
+use crate::central_bank_nodes::{CentralBankNodes, Claim};
 use crate::deposit_service::DepositService;
 use crate::metrics::Metrics;
 use crate::pace::{Kept, LOOK_EVERY, Pace};
-use crate::relay::CentralBankEndpoint;
+
 use crate::replica::{BlockSource, Delivery};
 use crate::testimony::ChainHead;
 
@@ -49,7 +53,14 @@ use crate::testimony::ChainHead;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The first and the longest pause after a round in which nobody could be reached; it doubles each time.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// The interval at which the central bank is tried while a peer serves.
+/// The first such pause where the central bank has several nodes.
+const SHORT_PAUSE: Duration = Duration::from_millis(10);
+/// The longest time that a leader may lack blocks which this bank has, before it is shown them: it may be applying what
+/// is in its log.
+const LEADER_APPLIES_FOR: Duration = Duration::from_secs(2);
+/// The interval at which it is asked again meanwhile.
+const LEADER_APPLIES_POLL: Duration = Duration::from_millis(50);
+/// The interval at which the central bank is tried while a peer serves, and its leader while another node does.
 const RETRY: Duration = Duration::from_secs(3);
 /// The most filtered blocks that are followed together.
 const BLOCKS_TOGETHER_MAX: usize = 16;
@@ -103,7 +114,9 @@ impl PeerEnded {
 }
 
 pub struct Follower {
-    central_bank: Arc<CentralBankEndpoint>,
+    nodes: Arc<CentralBankNodes>,
+    /// The node of the central bank that was followed last.
+    followed: Mutex<Option<Arc<str>>>,
     peer_keys: Arc<RoleKeys>,
     peers: Vec<Peer>,
     next_peer: usize,
@@ -118,9 +131,16 @@ pub struct Follower {
 /// The replica thread is gone: the node stops.
 struct Gone;
 
+/// When the chain is to be followed again, once it can no longer be.
+enum Next {
+    /// Another node of the central bank is preferred.
+    AtOnce,
+    AfterPause,
+}
+
 impl Follower {
     pub fn new(
-        central_bank: Arc<CentralBankEndpoint>,
+        nodes: Arc<CentralBankNodes>,
         peers: &[String],
         chain_head: ChainHead,
         deposits: Arc<DepositService>,
@@ -136,11 +156,12 @@ impl Follower {
                 is_quiet: false,
             })
             .collect();
-        let (role, own_key) = (Role::Bank, central_bank.identity.public_key());
+        let (role, own_key) = (Role::Bank, nodes.identity.public_key());
         let peer_keys = Arc::new(RoleKeys::new(chain_head.ledger.clone(), role, Some(own_key)));
         let (ledger, log_limit) = (chain_head.ledger.clone(), LogLimit::new());
         Follower {
-            central_bank,
+            nodes,
+            followed: Mutex::new(None),
             peer_keys,
             peers,
             next_peer: 0,
@@ -162,24 +183,27 @@ impl Follower {
     }
 
     async fn follow(&mut self) -> Gone {
-        let mut pause = BACKOFF.0;
+        let shortest = |several| if several { SHORT_PAUSE } else { BACKOFF.0 };
+        let mut pause = shortest(self.nodes.are_several());
         loop {
             let began = Instant::now();
             let followed = match self.ledger.read(|ledger| ledger.partial_replica_of()) {
                 Some(_) => self.follow_partial_replica().await,
                 None => match self.central().open().await {
-                    Ok(blocks) => self.follow_central(blocks).await,
+                    Ok((address, blocks)) => self.follow_central(&address, blocks).await,
                     Err(status) => {
                         self.note_refusal(&status);
                         self.follow_peers().await
                     }
                 },
             };
-            if let Err(gone) = followed {
-                return gone;
-            }
             if began.elapsed() > RETRY {
-                pause = BACKOFF.0;
+                pause = shortest(self.nodes.are_several());
+            }
+            match followed {
+                Ok(Next::AfterPause) => {}
+                Ok(Next::AtOnce) => continue,
+                Err(gone) => return gone,
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(BACKOFF.1);
@@ -200,18 +224,25 @@ impl Follower {
         }
     }
 
-    async fn follow_partial_replica(&self) -> Result<(), Gone> {
-        let filtered_blocks = match self.central().open_filtered_blocks().await {
+    async fn follow_partial_replica(&self) -> Result<Next, Gone> {
+        let (address, filtered_blocks) = match self.central().open_filtered_blocks().await {
             Ok(filtered_blocks) => filtered_blocks,
             Err(status) => {
                 self.note_refusal(&status);
-                return Ok(());
+                return Ok(Next::AfterPause);
             }
         };
-        tracing::info!(address = %self.central_bank.address, "following filtered blocks of the central bank");
+        self.note_followed(&address, "following filtered blocks of the central bank");
+        let no_longer = no_longer_preferred(self.nodes.clone(), address);
+        tokio::pin!(no_longer);
         // Filtered blocks that arrived together are followed together.
         let mut filtered_blocks = filtered_blocks.ready_chunks(BLOCKS_TOGETHER_MAX);
-        while let Some(came) = filtered_blocks.next().await {
+        loop {
+            let came = tokio::select! {
+                came = filtered_blocks.next() => came,
+                () = &mut no_longer => return Ok(Next::AtOnce),
+            };
+            let Some(came) = came else { return Ok(Next::AfterPause) };
             let mut broken = None;
             let good: Vec<_> = came
                 .into_iter()
@@ -221,35 +252,55 @@ impl Follower {
                 self.deliveries.send(Delivery::FilteredBlocks(good)).await.map_err(|_| Gone)?;
             }
             if let Some(status) = broken {
-                tracing::warn!(
-                    status = %status.message(),
-                    "the central bank's filtered blocks can no longer be followed"
-                );
-                break;
+                self.note_broken(&status);
+                return Ok(Next::AfterPause);
             }
         }
-        Ok(())
     }
 
-    async fn follow_central(&self, mut blocks: Streaming<v1::Block>) -> Result<(), Gone> {
-        tracing::info!(address = %self.central_bank.address, "following the chain from the central bank");
+    /// Tells the operator which node is followed, if it is another one than before, or again the only one.
+    fn note_followed(&self, address: &Arc<str>, what: &str) {
+        let before = self.followed.lock().unwrap_or_else(PoisonError::into_inner).replace(address.clone());
+        if before.as_ref() != Some(address) || !self.nodes.are_several() {
+            tracing::info!(%address, "{what}");
+        }
+    }
+
+    /// Tells the operator that the central bank can no longer be followed. Where it has several nodes, another one is
+    /// followed in a moment.
+    fn note_broken(&self, status: &Status) {
+        let status = status.message();
+        match self.nodes.are_several() {
+            true => tracing::debug!(status, "a node of the central bank can no longer be followed"),
+            false => tracing::warn!(status, "the central bank's chain can no longer be followed"),
+        }
+    }
+
+    async fn follow_central(&self, address: &Arc<str>, mut blocks: Streaming<v1::Block>) -> Result<Next, Gone> {
+        self.note_followed(address, "following the chain from the central bank");
+        let no_longer = no_longer_preferred(self.nodes.clone(), address.clone());
+        tokio::pin!(no_longer);
         loop {
-            match blocks.message().await {
+            let block = tokio::select! {
+                block = blocks.message() => block,
+                () = &mut no_longer => return Ok(Next::AtOnce),
+            };
+            match block {
                 Ok(Some(block)) => {
                     let delivery = Delivery::Block { block, source: BlockSource::CentralBank, verdict: None };
                     self.deliveries.send(delivery).await.map_err(|_| Gone)?;
                 }
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(Next::AfterPause),
                 Err(status) => {
-                    tracing::warn!(status = %status.message(), "the central bank's chain can no longer be followed");
-                    return Ok(());
+                    self.note_broken(&status);
+                    return Ok(Next::AfterPause);
                 }
             }
         }
     }
 
     /// Tries each peer once, until one was followed or the central bank can be followed again.
-    async fn follow_peers(&mut self) -> Result<(), Gone> {
+    async fn follow_peers(&mut self) -> Result<Next, Gone> {
         for _ in 0..self.peers.len() {
             let at = self.next_peer % self.peers.len();
             self.next_peer = at + 1;
@@ -313,10 +364,10 @@ impl Follower {
                     );
                 }
                 PeerEnded::Silent => {}
-                PeerEnded::Replaced => return Ok(()),
+                PeerEnded::Replaced => return Ok(Next::AfterPause),
             }
         }
-        Ok(())
+        Ok(Next::AfterPause)
     }
 
     async fn open_peer(&self, address: &str) -> Result<(Streaming<v1::Block>, Height), Status> {
@@ -327,7 +378,7 @@ impl Follower {
 
     fn to_peer(&self, address: &str) -> Result<Channel, Status> {
         let trust = ServerTrust::Followed(self.peer_keys.clone());
-        let channel = connect(address, Some(&self.central_bank.identity), &trust);
+        let channel = connect(address, Some(&self.nodes.identity), &trust);
         channel.map_err(|error| Status::unavailable(error.to_string()))
     }
 
@@ -345,8 +396,8 @@ impl Follower {
     }
 
     fn central(&self) -> Central {
-        let (endpoint, chain_head) = (self.central_bank.clone(), self.chain_head.clone());
-        Central { endpoint, chain_head, deposits: self.deposits.clone() }
+        let (nodes, chain_head) = (self.nodes.clone(), self.chain_head.clone());
+        Central { nodes, chain_head, deposits: self.deposits.clone() }
     }
 
     /// Takes the highest head that peers prove, until the central bank has named one.
@@ -400,8 +451,8 @@ impl Follower {
                         Kept::Slowly | Kept::Yes => continue,
                     }
                 }
-                blocks = &mut central_again => {
-                    return self.follow_central(blocks).await.map(|()| PeerEnded::Replaced);
+                (address, blocks) = &mut central_again => {
+                    return self.follow_central(&address, blocks).await.map(|_| PeerEnded::Replaced);
                 }
             };
             let block = match block {
@@ -439,48 +490,107 @@ fn held_back(height: Height, pace: &Pace) -> PeerEnded {
     PeerEnded::HeldBack(format!("it brought this bank to block {height} only, and block {head} is signed"))
 }
 
+/// Waits until another node of the central bank is to be followed rather than the one at an address: when another one
+/// leads, or, if this one never led, after a while.
+async fn no_longer_preferred(nodes: Arc<CentralBankNodes>, address: Arc<str>) {
+    let mut present = nodes.watch();
+    if present.borrow().address != address {
+        return tokio::time::sleep(RETRY).await;
+    }
+    // It fails only if the nodes are gone, and then the bank stops.
+    let is_other = present.wait_for(|present| present.leads && present.address != address).await.is_ok();
+    if !is_other {
+        std::future::pending().await
+    }
+}
+
 /// The central bank, as it is followed.
 struct Central {
-    endpoint: Arc<CentralBankEndpoint>,
+    nodes: Arc<CentralBankNodes>,
     chain_head: ChainHead,
     deposits: Arc<DepositService>,
 }
 
+/// What this bank tells a node before it follows it, and what the node has said.
+struct Introduction {
+    from: Height,
+    testimony: v1::Testimony,
+    /// The height of the node's chain, and whose word that is.
+    head: (Height, HeadSource),
+}
+
 impl Central {
-    /// Opens its stream of blocks.
-    async fn open(&self) -> Result<Streaming<v1::Block>, Status> {
-        let mut client = self.client()?;
-        let (from, testimony, head) = self.testify(&mut client).await?;
+    /// Opens a stream of blocks at one of its nodes.
+    async fn open(&self) -> Result<(Arc<str>, Streaming<v1::Block>), Status> {
+        self.nodes.first_of(|address| self.open_at(address)).await
+    }
+
+    async fn open_at(&self, address: Arc<str>) -> Result<Streaming<v1::Block>, Status> {
+        let mut client = self.client(&address)?;
+        let Introduction { from, testimony, head } = self.introduce(&address, &mut client).await?;
         let request = v1::FollowRequest { from_height: from.0, testimony: Some(testimony) };
         let blocks = in_time(client.follow(request)).await?;
-        self.deposits.head_named(head, HeadSource::CentralBank);
+        self.deposits.head_named(head.0, head.1);
         Ok(blocks)
     }
 
-    /// Opens its stream of filtered blocks.
-    async fn open_filtered_blocks(&self) -> Result<Streaming<v1::FilteredBlock>, Status> {
-        let mut client = self.client()?;
-        let (from, testimony, head) = self.testify(&mut client).await?;
+    /// Opens a stream of filtered blocks at one of its nodes.
+    async fn open_filtered_blocks(&self) -> Result<(Arc<str>, Streaming<v1::FilteredBlock>), Status> {
+        self.nodes.first_of(|address| self.open_filtered_blocks_at(address)).await
+    }
+
+    async fn open_filtered_blocks_at(&self, address: Arc<str>) -> Result<Streaming<v1::FilteredBlock>, Status> {
+        let mut client = self.client(&address)?;
+        let Introduction { from, testimony, head } = self.introduce(&address, &mut client).await?;
         let request = v1::FollowFilteredBlocksRequest { from_height: from.0, testimony: Some(testimony) };
         let blocks = in_time(client.follow_filtered_blocks(request)).await?;
-        self.deposits.head_named(head, HeadSource::CentralBank);
+        self.deposits.head_named(head.0, head.1);
         Ok(blocks)
     }
 
-    fn client(&self) -> Result<ChainClient<Channel>, Status> {
-        let channel = self.endpoint.channel().map_err(|error| Status::unavailable(error.to_string()))?;
+    fn client(&self, address: &str) -> Result<ChainClient<Channel>, Status> {
+        let channel = self.nodes.channel(address).map_err(|error| Status::unavailable(error.to_string()))?;
         Ok(ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
     }
 
-    /// The height of the next block, the testimony as of the one before, and the height of the central bank's chain,
-    /// which counts as the chain's head if it lets itself be followed: then no bank has shown that it has lost blocks.
-    async fn testify(&self, client: &mut ChainClient<Channel>) -> Result<(Height, v1::Testimony, Height), Status> {
+    /// The height of the next block, the testimony as of the one before, and the height of the node's chain, which
+    /// counts as the chain's head if it lets itself be followed: then no bank has shown that it has lost blocks.
+    async fn introduce(&self, address: &Arc<str>, client: &mut ChainClient<Channel>) -> Result<Introduction, Status> {
+        let leads = match self.nodes.are_several() {
+            true => matches!(self.nodes.claim_of(address).await?, Claim::Leads(_)),
+            false => true,
+        };
         let own = self.chain_head.height();
-        let newest = header_at(client, None).await?;
+        let newest = self.newest_header(client, leads, own).await?;
         let head = newest.as_ref().map_or(Height(0), |newest| newest.header.height);
+        if head < own && !leads {
+            return Err(Status::unavailable(format!(
+                "the node lags: its newest block is {head}, and this bank has {own}"
+            )));
+        }
         let common = if head <= own { newest } else { header_at(client, Some(own)).await? };
         let testimony = self.chain_head.testimony(own, common.as_ref(), head < own)?;
-        Ok((own.next(), testimony, head))
+        let source = if leads { HeadSource::CentralBank } else { HeadSource::Peer };
+        Ok(Introduction { from: own.next(), testimony, head: (head, source) })
+    }
+
+    /// A node's newest header. A leader that lacks blocks which this bank has is given the time to apply its log.
+    async fn newest_header(
+        &self,
+        client: &mut ChainClient<Channel>,
+        leads: bool,
+        own: Height,
+    ) -> Result<Option<SignedHeader>, Status> {
+        let began = Instant::now();
+        loop {
+            let newest = header_at(client, None).await?;
+            let lacks = newest.as_ref().map_or(Height(0), |newest| newest.header.height) < own;
+            let may_apply = leads && self.nodes.are_several() && began.elapsed() < LEADER_APPLIES_FOR;
+            if !lacks || !may_apply {
+                return Ok(newest);
+            }
+            tokio::time::sleep(LEADER_APPLIES_POLL).await;
+        }
     }
 }
 
@@ -518,11 +628,11 @@ async fn open(channel: Channel, request: v1::FollowRequest) -> Result<Streaming<
 }
 
 /// Waits until the central bank can be followed again.
-async fn central_again(central: Central) -> Streaming<v1::Block> {
+async fn central_again(central: Central) -> (Arc<str>, Streaming<v1::Block>) {
     loop {
         tokio::time::sleep(RETRY).await;
-        if let Ok(blocks) = central.open().await {
-            return blocks;
+        if let Ok(followed) = central.open().await {
+            return followed;
         }
     }
 }

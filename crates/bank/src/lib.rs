@@ -20,6 +20,8 @@
 //! | `precheck` | the checks on customers' batches before they are relayed |
 //! | `waste_shares` | accounts' shares of the commands that may be refused before the central bank slows the bank |
 //! | `relay` | one long-lived stream of commands to the central bank |
+//! | `central_bank_nodes` | the central bank's nodes, and the one that leads |
+//! | `leader_search`, `leader_watch` | finding that one; noticing that a silent one no longer leads |
 //! | `follower`, `replica` | fetching blocks; verifying, applying and booking them |
 //! | `pace` | the pace at which a peer must serve blocks |
 //! | `partial_replica`, `central_bank_client` | following filtered blocks only; asking the central bank for the rest |
@@ -42,6 +44,7 @@
 
 mod catching_up;
 mod central_bank_client;
+mod central_bank_nodes;
 pub mod config;
 mod deposit_doubt;
 mod deposit_service;
@@ -50,6 +53,8 @@ mod dispatch;
 mod follower;
 mod history;
 mod last_alive;
+mod leader_search;
+mod leader_watch;
 mod metrics;
 pub mod node;
 mod orderly_stop;

@@ -31,6 +31,8 @@ pub struct Metrics {
     relay_batch: Histogram,
     relay_queue: Gauge,
     reconnects: Counter,
+    moves: Counter,
+    gap: Histogram,
     outbox: Gauge,
     deposits_in_doubt: Gauge,
     height: Gauge,
@@ -47,11 +49,16 @@ impl Metrics {
         describe_histogram!("cbdc_bank_relay_batch_commands", "Commands in a batch to the central bank");
         describe_gauge!("cbdc_bank_relay_queue", "Commands waiting or in flight to the central bank");
         describe_counter!("cbdc_bank_relay_reconnects_total", "Streams opened to the central bank");
+        describe_counter!(
+            "cbdc_bank_central_bank_moves_total",
+            "Moves of that stream to another node, which leads now"
+        );
+        describe_histogram!("cbdc_bank_central_bank_gap_seconds", "From the loss of that stream to the next one");
         describe_gauge!("cbdc_bank_outbox_entries", "Commands in the durable outbox");
         describe_gauge!("cbdc_bank_deposits_in_doubt", "1 while the back office has deposits to accept");
         describe_gauge!("cbdc_bank_replica_height", "The height that the replica has reached");
         describe_histogram!("cbdc_bank_replica_apply_seconds", "Verifying, applying and storing a block");
-        describe_gauge!("cbdc_bank_central_bank_reachable", "1 while a stream to the central bank is open");
+        describe_gauge!("cbdc_bank_central_bank_reachable", "1 while the central bank can be reached");
         describe_counter!("cbdc_bank_security_events_total", "Bad data from peers, bad signatures of customers");
         let label = bank.to_string();
         let of_outcome =
@@ -66,6 +73,8 @@ impl Metrics {
             relay_batch: histogram!("cbdc_bank_relay_batch_commands", "bank" => label.clone()),
             relay_queue: gauge!("cbdc_bank_relay_queue", "bank" => label.clone()),
             reconnects: counter!("cbdc_bank_relay_reconnects_total", "bank" => label.clone()),
+            moves: counter!("cbdc_bank_central_bank_moves_total", "bank" => label.clone()),
+            gap: histogram!("cbdc_bank_central_bank_gap_seconds", "bank" => label.clone()),
             outbox: gauge!("cbdc_bank_outbox_entries", "bank" => label.clone()),
             deposits_in_doubt: gauge!("cbdc_bank_deposits_in_doubt", "bank" => label.clone()),
             height: gauge!("cbdc_bank_replica_height", "bank" => label.clone()),
@@ -143,8 +152,15 @@ impl Metrics {
 
     pub fn reachable(&self, reachable: bool) {
         self.reachable.set(f64::from(u8::from(reachable)));
-        if reachable {
-            self.reconnects.increment(1);
+    }
+
+    /// Counts a stream to the central bank that was opened; `has_moved` if to another node than the one before, and
+    /// `gap` is the time without a stream.
+    pub fn stream_opened(&self, has_moved: bool, gap: Option<Duration>) {
+        self.reconnects.increment(1);
+        self.moves.increment(u64::from(has_moved));
+        if let Some(gap) = gap {
+            self.gap.record(gap.as_secs_f64());
         }
     }
 

@@ -52,6 +52,7 @@ use tonic::service::Routes;
 
 use crate::catching_up::FolderAtStart;
 use crate::central_bank_client::CentralBankClient;
+use crate::central_bank_nodes::CentralBankNodes;
 use crate::config::{Config, ReplicaKind};
 use crate::deposit_service::{DepositService, DepositServiceError, DepositWriter};
 use crate::dispatch::Dispatcher;
@@ -61,7 +62,7 @@ use crate::metrics::Metrics;
 use crate::orderly_stop;
 use crate::partial_replica;
 use crate::precheck::SignaturePrecheck;
-use crate::relay::{CentralBankEndpoint, Relay};
+use crate::relay::Relay;
 use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{
     Admission, BackOfficeService, BankContext, BankService, ConsentService, FundingService, HistoryService,
@@ -443,18 +444,18 @@ impl Launch {
             thread("deposits", fail.clone(), move || Ok(deposit_writer.run()?))?,
             thread("replica", fail.clone(), move || Ok(replica.run(deliveries)?))?,
         ];
-        let endpoint = Arc::new(central_bank(&config, identity.clone(), books.ledger.clone()));
-        let (relay, relaying) = Relay::start(endpoint.clone(), books.metrics.clone(), halt.clone());
+        let nodes = Arc::new(central_bank_nodes(&config, identity.clone(), books.ledger.clone()));
+        let (relay, relaying) = Relay::start(nodes.clone(), books.metrics.clone(), halt.clone());
         let follower = {
             let chain_head = ChainHead { ledger: books.ledger.clone(), archive: archive.clone() };
             let (deposits, metrics) = (books.deposits.clone(), books.metrics.clone());
-            Follower::new(endpoint.clone(), &config.peers, chain_head, deposits, deliver, metrics)
+            Follower::new(nodes.clone(), &config.peers, chain_head, deposits, deliver, metrics)
         };
         let context =
             BankContext { bank, ledger: books.ledger.clone(), deposits: books.deposits.clone(), relay: relay.clone() };
         let dispatcher =
             Dispatcher { bank, deposits: books.deposits.clone(), relay: relay.clone(), ledger: books.ledger.clone() };
-        let service = books.service(&context, &config, archive.clone(), endpoint, stop.clone());
+        let service = books.service(&context, &config, archive.clone(), nodes, stop.clone());
         let chain = ChainService {
             genesis,
             ledger: books.ledger.clone(),
@@ -585,7 +586,7 @@ impl Books {
         context: &BankContext,
         config: &Config,
         archive: Arc<Archive>,
-        central_bank_endpoint: Arc<CentralBankEndpoint>,
+        central_bank_nodes: Arc<CentralBankNodes>,
         stop: CancellationToken,
     ) -> BankService {
         let (history, unanswered) = (self.history.clone(), self.unanswered.clone());
@@ -593,7 +594,7 @@ impl Books {
         let directory = self.directory.clone().filter(|_| config.precheck_signatures);
         let precheck = directory.map(|directory| Arc::new(SignaturePrecheck::new(self.network, directory)));
         let own_commands = OwnCommands { context: context.clone(), signer: self.signer.clone() };
-        let central_bank = Arc::new(CentralBankClient::new(central_bank_endpoint.clone()));
+        let central_bank = Arc::new(CentralBankClient::new(central_bank_nodes.clone()));
         let (shares, metrics) = (Arc::default(), self.metrics.clone());
         let admission = Admission { context: context.clone(), shares, precheck, metrics: metrics.clone() };
         let payments = payment_service(&records, &admission, &metrics, config, stop);
@@ -616,7 +617,7 @@ impl Books {
             funding: Arc::new(FundingService { context: context.clone() }),
             history: Arc::new(HistoryService { context: context.clone(), history, archive, central_bank }),
             back_office: Arc::new(BackOfficeService {
-                own_request_sender: OwnRequestSender { context: context.clone(), central_bank_endpoint },
+                own_request_sender: OwnRequestSender { context: context.clone(), central_bank_nodes },
                 context,
                 own_commands,
                 membership: self.membership.clone(),
@@ -671,10 +672,9 @@ fn bounded(server: BankServer<BankService>) -> BankServer<BankService> {
     server.max_decoding_message_size(CUSTOMER_MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-fn central_bank(config: &Config, identity: NodeIdentity, ledger: LedgerHandle) -> CentralBankEndpoint {
+fn central_bank_nodes(config: &Config, identity: NodeIdentity, ledger: LedgerHandle) -> CentralBankNodes {
     let keys = Arc::new(RoleKeys::new(ledger, Role::CentralBank, None));
-    let trust = move || ServerTrust::Followed(keys.clone());
-    CentralBankEndpoint { address: config.central_bank[0].clone(), identity, trust: Box::new(trust) }
+    CentralBankNodes::new(&config.central_bank, identity, Box::new(move || ServerTrust::Followed(keys.clone())))
 }
 
 /// Called by a failing part of the node: the node stops.

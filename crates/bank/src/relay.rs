@@ -8,12 +8,20 @@
 //!    ms has passed, or fewer are in flight.
 //! 3. An answer is matched to its batch by the batch's id and cut into the submissions' parts, without copying.
 //! 4. When the stream breaks, the status of commands in flight is unknown. The same bytes are sent again on the next
-//!    stream, unless their callers have given up: sequence numbers make that safe.
+//!    stream, unless their callers have given up: sequence numbers make that safe. So are commands that a central bank
+//!    of several nodes answers with *unknown*: its leader may have been deposed, and the next one knows.
 //! 5. A caller whose deadline passes gets *unknown* for each command. While the central bank is away, callers wait for
 //!    a shorter time ([`Timeout`]), unless it comes back meanwhile.
 //! 6. When a stream opens, and after a second without an answer, the relay asks the central bank whether it settles. It
 //!    counts as reachable while a stream is open and something was received within the last 3 seconds: also one that
 //!    waits for banks after its start, and says so.
+//!
+//! # Several nodes
+//! Where the central bank has several nodes, the stream leads to the one that leads.
+//! 1. When it breaks or is refused, or the node says that it does not lead, the [search](crate::leader_search) for the
+//!    leader begins. Meanwhile the central bank counts as reachable, for the same 3 seconds.
+//! 2. A node that answers nothing for a tenth of a second while batches wait is not left for that: it may be slow. But
+//!    the others are asked, and if one of them leads in a later term the stream moves there.
 //!
 //! # Bounds
 //! Commands waiting or in flight: [`COMMANDS_MAX`]. Commands in flight: [`IN_FLIGHT_MAX`].
@@ -31,19 +39,19 @@ use cbdc_ledger::outcome::OtherCopies;
 use cbdc_ledger::{Height, Outcome, Reason};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::Answer;
-use cbdc_proto::status::refusal_of;
-use cbdc_proto::transport::{ConnectError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust, connect};
+use cbdc_proto::status::{leader_named_by, refusal_of};
 use cbdc_proto::v1;
-use cbdc_proto::v1::settlement_client::SettlementClient;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::central_bank_nodes::{CentralBankNodes, PresentNode};
+use crate::leader_search::{self, OUTGOING_MAX, OpenStream, Search};
+use crate::leader_watch::LeaderWatch;
 use crate::metrics::Metrics;
 
 /// Commands that may wait or be in flight.
@@ -56,11 +64,7 @@ const GATHERED_MAX: usize = 1_024;
 const UNGATHERED_MAX: usize = 8;
 /// The time that a combined batch waits for more.
 const GATHER_DELAY: Duration = Duration::from_millis(1);
-/// Batches handed to the transport and not yet taken by it.
-const OUTGOING_MAX: usize = 16;
-/// The longest time that opening a stream may take.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause after a failed attempt, doubled with each up to the second value.
+/// The pause after a failed attempt at the only node, doubled with each up to the second value.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// The interval at which abandoned submissions are dropped.
 const DROP_UNAWAITED_EVERY: Duration = Duration::from_millis(250);
@@ -68,6 +72,12 @@ const DROP_UNAWAITED_EVERY: Duration = Duration::from_millis(250);
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// The time without any answer after which the central bank counts as unreachable.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// The time that a search among several nodes takes before the operator is told.
+const WARN_AFTER: Duration = Duration::from_secs(1);
+/// The longest time that a node may take to answer that before others are asked who leads.
+const PROBE_OVERDUE: Duration = Duration::from_millis(500);
+/// The time after which commands that were answered with *unknown* are sent again on the same stream.
+const SEND_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// The answer to a submission.
 #[derive(Clone, Debug)]
@@ -139,6 +149,8 @@ struct Submission {
     count: usize,
     entered: Instant,
     answer: oneshot::Sender<Relayed>,
+    /// What was answered of it before, if some of it has to be sent again.
+    known: Option<Answers>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -151,31 +163,17 @@ pub struct Relay {
     not_settling: Arc<AtomicBool>,
     lost_blocks: LostBlocks,
     answered_up_to: Arc<AtomicU64>,
+    present: watch::Receiver<PresentNode>,
 }
 
 /// The heights of the blocks that the central bank lacks, as it says when it refuses a stream for that: that of a block
 /// which a bank has shown it, and its own newest.
 type LostBlocks = Arc<Mutex<Option<(Height, Height)>>>;
 
-/// The central bank's address, and the keys that identify it.
-pub struct CentralBankEndpoint {
-    pub address: String,
-    pub identity: NodeIdentity,
-    /// The keys of its nodes, by the present membership.
-    pub trust: Box<dyn Fn() -> ServerTrust + Send + Sync>,
-}
-
-impl CentralBankEndpoint {
-    /// A channel to it, connected at its first use.
-    pub fn channel(&self) -> Result<Channel, ConnectError> {
-        connect(&self.address, Some(&self.identity), &(self.trust)())
-    }
-}
-
 impl Relay {
     /// Starts the relay. It ends when `stop` is cancelled; commands then in flight are answered as unknown.
     pub fn start(
-        central_bank: Arc<CentralBankEndpoint>,
+        nodes: Arc<CentralBankNodes>,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> (Relay, tokio::task::JoinHandle<()>) {
@@ -185,8 +183,9 @@ impl Relay {
         let answered_up_to = Arc::new(AtomicU64::new(0));
         let not_settling = Arc::new(AtomicBool::new(false));
         let lost_blocks = LostBlocks::default();
+        let present = nodes.watch();
         let task = Link {
-            central_bank,
+            nodes,
             metrics,
             capacity: capacity.clone(),
             reachable: tell_reachable,
@@ -199,14 +198,21 @@ impl Relay {
             sent: BTreeMap::new(),
             in_flight: 0,
             next_batch: 1,
+            to_send_again: Vec::new(),
+            heard_at: None,
         };
         let running = tokio::spawn(task.run(stop));
-        (Relay { queue, capacity, reachable, not_settling, lost_blocks, answered_up_to }, running)
+        (Relay { queue, capacity, reachable, not_settling, lost_blocks, answered_up_to, present }, running)
     }
 
     /// Whether a stream to the central bank is open, and the central bank has answered recently.
     pub fn is_reachable(&self) -> bool {
         *self.reachable.borrow()
+    }
+
+    /// The node of the central bank to which commands go, or went last.
+    pub fn central_bank_node(&self) -> PresentNode {
+        self.present.borrow().clone()
     }
 
     /// What the central bank does.
@@ -250,7 +256,14 @@ impl Relay {
         let (answer, mut heard) = oneshot::channel();
         let reachable = self.reachable.clone();
         // If the relay has stopped, dropping the submission answers it as unknown.
-        let _ = self.queue.send(Submission { commands, count, entered: Instant::now(), answer, _permit: permit });
+        let _ = self.queue.send(Submission {
+            commands,
+            count,
+            entered: Instant::now(),
+            answer,
+            known: None,
+            _permit: permit,
+        });
         let began = tokio::time::Instant::now();
         let (mut until, last) = match timeout {
             Timeout::Exactly(wait) => (began + wait, began + wait),
@@ -293,7 +306,7 @@ impl Sent {
 }
 
 struct Link {
-    central_bank: Arc<CentralBankEndpoint>,
+    nodes: Arc<CentralBankNodes>,
     metrics: Arc<Metrics>,
     capacity: Arc<Semaphore>,
     reachable: watch::Sender<bool>,
@@ -308,50 +321,140 @@ struct Link {
     /// Commands in `sent`.
     in_flight: usize,
     next_batch: u64,
+    /// Batches in `sent` that were answered with *unknown*, and when to send them again if the stream lasts.
+    to_send_again: Vec<(Instant, u64)>,
+    /// When the central bank was last heard.
+    heard_at: Option<Instant>,
 }
 
 /// The reason why a stream ended.
 enum Ended {
     Stopped,
     Broken(Status),
+    /// Another node leads.
+    Moved(Arc<str>),
 }
 
 impl Link {
     async fn run(mut self, stop: CancellationToken) {
-        let mut pause = BACKOFF.0;
-        let mut was_reachable = true;
-        loop {
-            let opened = tokio::select! {
-                opened = self.open() => opened,
-                () = stop.cancelled() => return,
-            };
-            let broken = match opened {
-                Ok((channel, batches, answers)) => {
-                    tracing::info!(address = %self.central_bank.address, "the central bank is reachable");
-                    (pause, was_reachable) = (BACKOFF.0, true);
-                    self.note_lost_blocks(None);
-                    self.set_reachable(true);
-                    let ended = self.session(channel, batches, answers, &stop).await;
-                    self.set_reachable(false);
-                    match ended {
-                        Ended::Stopped => return,
-                        Ended::Broken(status) => status,
-                    }
+        let (mut first, mut lost_at) = (None, None);
+        while let Some(opened) = self.find(first.take(), lost_at, &stop).await {
+            self.opened(&opened, lost_at);
+            let address = opened.address.clone();
+            let ended = self.session(opened, &stop).await;
+            lost_at = Some(Instant::now());
+            match ended {
+                Ended::Stopped => return,
+                Ended::Broken(status) => {
+                    tracing::debug!(%address, status = %status.message(), "the stream to the central bank has ended");
+                    self.note_lost_blocks(Some(&status));
+                    first = leader_named_by(&status).flatten().map(|named| self.nodes.remember(&named));
+                    self.lost(&address, &status);
                 }
+                Ended::Moved(to) => {
+                    tracing::debug!(%address, %to, "another node of the central bank leads");
+                    self.nodes.lost_leader();
+                    first = Some(to);
+                }
+            }
+            // It may hang, or lead to a process that is gone.
+            self.nodes.forget_channel(&address);
+        }
+    }
+
+    /// Notes that a stream is open.
+    fn opened(&mut self, opened: &OpenStream, lost_at: Option<Instant>) {
+        let OpenStream { address, term, .. } = opened;
+        let is_other = self.nodes.found_leader(address, *term);
+        match (lost_at, *term) {
+            (Some(lost_at), Some(term)) if is_other => {
+                let after_ms = lost_at.elapsed().as_millis() as u64;
+                tracing::info!(%address, term, after_ms, "another node of the central bank leads now");
+            }
+            _ => tracing::info!(%address, "the central bank is reachable"),
+        }
+        self.metrics.stream_opened(is_other && lost_at.is_some(), lost_at.map(|lost_at| lost_at.elapsed()));
+        self.note_lost_blocks(None);
+        self.heard_at = Some(Instant::now());
+        self.set_reachable(true);
+    }
+
+    /// Notes that the stream to a node has ended. Where the central bank has other nodes, it may go on in a moment.
+    fn lost(&mut self, address: &Arc<str>, status: &Status) {
+        self.nodes.lost_leader();
+        if !self.nodes.are_several() {
+            self.set_reachable(false);
+            warn_unreachable(address, status.message());
+        }
+    }
+
+    /// Opens a stream to a node that takes commands; `None` once the bank stops.
+    async fn find(
+        &mut self,
+        first: Option<Arc<str>>,
+        lost_at: Option<Instant>,
+        stop: &CancellationToken,
+    ) -> Option<OpenStream> {
+        if !self.nodes.are_several()
+            && let Some(opened) = self.find_only_node(lost_at.is_some(), stop).await?
+        {
+            return Some(opened);
+        }
+        let mut search = Search::new(self.nodes.clone(), first.as_ref());
+        let mut ticks = tokio::time::interval(DROP_UNAWAITED_EVERY);
+        let mut has_warned = false;
+        loop {
+            let failed = tokio::select! {
+                opened = search.step() => match opened {
+                    Ok(opened) => return Some(opened),
+                    Err(status) => Some(status),
+                },
+                _ = ticks.tick() => None,
+                () = stop.cancelled() => return None,
+            };
+            match failed {
+                Some(status) if has_lost_blocks(&status) => self.note_lost_blocks(Some(&status)),
+                Some(_) => continue,
+                None => self.hold_waiting(),
+            }
+            self.set_reachable(self.heard_at.is_some_and(|heard_at| heard_at.elapsed() <= SILENCE_MAX));
+            if search.took() > WARN_AFTER && !std::mem::replace(&mut has_warned, true) {
+                warn_unreachable("every node", &search.said());
+            }
+        }
+    }
+
+    /// Opens a stream to the only node, however long it takes; `Some(None)` once that one names another, `None` once
+    /// the bank stops.
+    async fn find_only_node(&mut self, was_open: bool, stop: &CancellationToken) -> Option<Option<OpenStream>> {
+        let address = self.nodes.present().address;
+        let (mut pause, mut has_warned) = (BACKOFF.0, was_open);
+        let mut must_wait = was_open;
+        loop {
+            if std::mem::replace(&mut must_wait, true) {
+                tokio::select! {
+                    () = self.wait(pause) => {}
+                    () = stop.cancelled() => return None,
+                }
+                pause = (pause * 2).min(BACKOFF.1);
+            }
+            let opened = tokio::select! {
+                opened = leader_search::open(&self.nodes, &address) => opened,
+                () = stop.cancelled() => return None,
+            };
+            let status = match opened {
+                Ok(opened) => return Some(Some(opened)),
                 Err(status) => status,
             };
-            self.note_lost_blocks(Some(&broken));
-            if std::mem::take(&mut was_reachable) {
-                tracing::warn!(
-                    address = %self.central_bank.address, status = %broken.message(),
-                    "the central bank cannot be reached; trying again until it can"
-                );
+            if let Some(Some(named)) = leader_named_by(&status)
+                && self.nodes.remember(&named) != address
+            {
+                return Some(None);
             }
-            tokio::select! {
-                () = self.wait(pause) => {}
-                () = stop.cancelled() => return,
+            self.note_lost_blocks(Some(&status));
+            if !std::mem::replace(&mut has_warned, true) {
+                warn_unreachable(&address, status.message());
             }
-            pause = (pause * 2).min(BACKOFF.1);
         }
     }
 
@@ -368,28 +471,21 @@ impl Link {
         }
     }
 
-    async fn open(&self) -> Result<(Channel, mpsc::Sender<v1::CommandBatch>, Streaming<v1::OutcomeBatch>), Status> {
-        let channel = self.central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
-        let mut client = SettlementClient::new(channel.clone())
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let (batches, outgoing) = mpsc::channel(OUTGOING_MAX);
-        let opening = client.submit(ReceiverStream::new(outgoing));
-        let opened = tokio::time::timeout(OPEN_TIMEOUT, opening).await;
-        let answers = opened.map_err(|_| Status::deadline_exceeded("no stream could be opened within 5 s"))??;
-        Ok((channel, batches, answers.into_inner()))
-    }
-
     /// Waits for the next attempt, and drops submissions that nobody waits for.
     async fn wait(&mut self, pause: Duration) {
         let until = tokio::time::Instant::now() + pause;
         while tokio::time::Instant::now() < until {
-            while let Ok(submission) = self.submissions.try_recv() {
-                self.held.push_back(submission);
-            }
-            self.drop_unawaited();
+            self.hold_waiting();
             tokio::time::sleep_until(until.min(tokio::time::Instant::now() + DROP_UNAWAITED_EVERY)).await;
         }
+    }
+
+    /// Takes what waits, while there is no stream, and drops what nobody waits for.
+    fn hold_waiting(&mut self) {
+        while let Ok(submission) = self.submissions.try_recv() {
+            self.held.push_back(submission);
+        }
+        self.drop_unawaited();
     }
 
     fn drop_unawaited(&mut self) {
@@ -404,21 +500,18 @@ impl Link {
         self.metrics.queue(COMMANDS_MAX - self.capacity.available_permits());
     }
 
-    /// Serves one stream until it breaks.
-    async fn session(
-        &mut self,
-        channel: Channel,
-        batches: mpsc::Sender<v1::CommandBatch>,
-        mut answers: Streaming<v1::OutcomeBatch>,
-        stop: &CancellationToken,
-    ) -> Ended {
+    /// Serves one stream until it breaks, or another node leads.
+    async fn session(&mut self, opened: OpenStream, stop: &CancellationToken) -> Ended {
+        let OpenStream { address, term, channel, batches, mut answers } = opened;
         // Batches that an earlier stream left unanswered come first.
         self.drop_unawaited();
+        self.to_send_again.clear();
         let mut outgoing: VecDeque<u64> = self.sent.keys().copied().collect();
         self.sent.values_mut().for_each(|sent| sent.resent = true);
         let mut ticks = tokio::time::interval(DROP_UNAWAITED_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut heard_at, mut probe) = (Instant::now(), Some(Box::pin(settles(channel.clone())) as Probe));
+        let mut watch = LeaderWatch::new(self.nodes.clone(), address, term);
         self.not_settling.store(false, Ordering::Release);
         loop {
             while self.has_capacity(&outgoing) {
@@ -434,6 +527,7 @@ impl Link {
                         heard_at = Instant::now();
                         self.not_settling.store(false, Ordering::Release);
                         self.complete(answer);
+                        watch.answered(heard_at, self.sent.is_empty());
                         self.flush_if_few_are_in_flight(&mut outgoing);
                     }
                     Ok(None) => return Ended::Broken(Status::unavailable("the central bank closed the stream")),
@@ -445,6 +539,7 @@ impl Link {
                     if let Some((batch_id, sent)) = next.and_then(|id| Some((id, self.sent.get(&id)?))) {
                         self.metrics.batch_sent(sent.count);
                         permit.send(v1::CommandBatch { batch_id, commands: sent.commands.clone(), takes_runs: true });
+                        watch.sent();
                     }
                 },
                 submission = self.submissions.recv(), if self.has_capacity(&outgoing) => {
@@ -460,7 +555,16 @@ impl Link {
                         self.not_settling.store(!settles, Ordering::Release);
                     }
                 },
+                found = watch.next() => {
+                    if let Some(leader) = found {
+                        return Ended::Moved(leader);
+                    }
+                    let is_idle_too_long = heard_at.elapsed() > PROBE_AFTER + PROBE_OVERDUE;
+                    watch.look(is_idle_too_long || self.not_settling.load(Ordering::Acquire));
+                    self.send_again(&mut outgoing);
+                },
                 _ = ticks.tick() => {
+                    self.heard_at = Some(heard_at);
                     self.drop_unawaited();
                     let wants_to_know =
                         heard_at.elapsed() > PROBE_AFTER || self.not_settling.load(Ordering::Acquire);
@@ -472,6 +576,18 @@ impl Link {
                 () = stop.cancelled() => return Ended::Stopped,
             }
         }
+    }
+
+    /// Sends again what was answered with *unknown*, once its time has come.
+    fn send_again(&mut self, outgoing: &mut VecDeque<u64>) {
+        let now = Instant::now();
+        self.to_send_again.retain(|(at, batch)| {
+            let is_due = *at <= now;
+            if is_due {
+                outgoing.push_back(*batch);
+            }
+            !is_due
+        });
     }
 
     fn has_capacity(&self, outgoing: &VecDeque<u64>) -> bool {
@@ -513,15 +629,10 @@ impl Link {
     /// Sends the combined batch.
     fn flush(&mut self, outgoing: &mut VecDeque<u64>) {
         let Gathered { parts, count, .. } = std::mem::take(&mut self.gathered);
-        let commands = match &parts[..] {
-            [] => return,
-            [only] => only.commands.clone(),
-            many => {
-                let mut bytes = BytesMut::with_capacity(many.iter().map(|part| part.commands.len()).sum());
-                many.iter().for_each(|part| bytes.extend_from_slice(&part.commands));
-                bytes.freeze()
-            }
-        };
+        if parts.is_empty() {
+            return;
+        }
+        let commands = joined(&parts);
         self.send(Sent { commands, count, parts, resent: false }, outgoing);
     }
 
@@ -553,15 +664,60 @@ impl Link {
         };
         // Before any caller gets it.
         self.answered_up_to.fetch_max(answers.newest().0, Ordering::AcqRel);
-        let mut from = 0;
-        for part in sent.parts {
+        let has_doubts = answers.has_unknown() && self.nodes.are_several();
+        let (mut from, mut in_doubt) = (0, Vec::new());
+        for mut part in sent.parts {
             let to = from + part.count;
+            let mut own = answers.part(from, to);
+            from = to;
+            if let Some(known) = part.known.take() {
+                own = known.completed_by(own);
+            }
+            if has_doubts && own.has_unknown() && !part.answer.is_closed() {
+                part.known = Some(own);
+                in_doubt.push(part);
+                continue;
+            }
             self.metrics.relayed(part.entered.elapsed());
             // A caller that has given up asks again.
-            let _ = part.answer.send(Relayed { answers: answers.part(from, to), resent: sent.resent });
-            from = to;
+            let _ = part.answer.send(Relayed { answers: own, resent: sent.resent });
+        }
+        if !in_doubt.is_empty() {
+            self.keep_to_send_again(in_doubt);
         }
     }
+
+    /// Keeps submissions some of whose commands were answered with *unknown*: they go out whole on the next stream, or
+    /// soon on this one. Commands that were ordered are answered with their first outcome.
+    fn keep_to_send_again(&mut self, parts: Vec<Submission>) {
+        let (commands, count) = (joined(&parts), parts.iter().map(|part| part.count).sum());
+        let batch = self.next_batch;
+        self.next_batch += 1;
+        self.in_flight += count;
+        self.sent.insert(batch, Sent { commands, count, parts, resent: true });
+        self.to_send_again.push((Instant::now() + SEND_AGAIN_AFTER, batch));
+    }
+}
+
+/// The commands of some submissions, back to back.
+fn joined(parts: &[Submission]) -> Bytes {
+    match parts {
+        [only] => only.commands.clone(),
+        many => {
+            let mut bytes = BytesMut::with_capacity(many.iter().map(|part| part.commands.len()).sum());
+            many.iter().for_each(|part| bytes.extend_from_slice(&part.commands));
+            bytes.freeze()
+        }
+    }
+}
+
+/// A search for the leader that takes long is told once.
+fn warn_unreachable(address: &str, status: &str) {
+    tracing::warn!(address, status, "the central bank cannot be reached; trying again until it can");
+}
+
+fn has_lost_blocks(status: &Status) -> bool {
+    refusal_of(status).is_some_and(|refusal| refusal.reason == Reason::LostBlocks)
 }
 
 /// A pending request for the central bank's health.
@@ -610,6 +766,7 @@ mod tests {
             not_settling,
             lost_blocks: LostBlocks::default(),
             answered_up_to: Arc::default(),
+            present: watch::channel(PresentNode { address: "a:1".into(), leads: true }).1,
         };
         (relay, submissions, tell)
     }

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use cbdc_ledger::{Height, Outcome};
 
-use crate::packed::{Answer, BATCH_COMMANDS_MAX, PACKED_BYTES, pack, unpack};
+use crate::packed::{Answer, BATCH_COMMANDS_MAX, PACKED_BYTES, is_unknown, pack, unpack};
 use crate::v1;
 
 /// The answers to a batch of commands.
@@ -107,6 +107,29 @@ impl Answers {
                 let heights = packed.chunks_exact(PACKED_BYTES).filter_map(|answer| answer.first_chunk());
                 Height(heights.map(|height| u64::from_le_bytes(*height)).max().unwrap_or(0))
             }
+        }
+    }
+
+    /// Whether what became of some command is not known to whoever answered: the same records have to be sent again, to
+    /// it or to another node.
+    pub fn has_unknown(&self) -> bool {
+        match self {
+            Answers::Run { .. } => false,
+            Answers::Each(packed) => packed.chunks_exact(PACKED_BYTES).any(is_unknown),
+        }
+    }
+
+    /// These answers of commands that were ordered, and `later` ones of the same commands for the rest.
+    pub fn completed_by(self, later: Answers) -> Answers {
+        match (self, later) {
+            (Answers::Each(first), later) => {
+                let later = later.packed();
+                let pairs = first.chunks_exact(PACKED_BYTES).zip(later.chunks_exact(PACKED_BYTES));
+                let was_ordered = |answer: &[u8]| answer[..8] != [0; 8];
+                let chosen = pairs.flat_map(|(first, later)| if was_ordered(first) { first } else { later });
+                Answers::Each(chosen.copied().collect())
+            }
+            (run, _) => run,
         }
     }
 

@@ -110,6 +110,17 @@ pub fn unordered_reason(outcome: &[u8]) -> Option<Reason> {
     Reason::from_code(u16::from_le_bytes([outcome[16], outcome[17]])).filter(|_| !was_ordered)
 }
 
+/// Whether a packed outcome leaves open what became of the command, because it is unknown or the node has ceased to
+/// lead; read in place.
+///
+/// # Panics
+/// `outcome` has fewer than [`PACKED_BYTES`] bytes.
+pub fn is_unknown(outcome: &[u8]) -> bool {
+    let (state, code) = state_and_code(outcome);
+    let was_ordered = outcome[..8] != [0; 8];
+    state == State::Unknown as u16 || !was_ordered && code == Reason::NotLeader as u16
+}
+
 /// The state and the reason's code of a packed outcome, read in place; both are unchecked numbers from the wire.
 ///
 /// # Panics

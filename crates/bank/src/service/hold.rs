@@ -31,7 +31,7 @@ impl HoldService {
         if self.context.is_partial_replica() {
             return self
                 .central_bank
-                .ask(|channel| async { SettlementClient::new(channel).list_holds(request).await })
+                .ask(|channel| async { SettlementClient::new(channel).list_holds(request.clone()).await })
                 .await;
         }
         self.context.ledger.read(|ledger| views::holds(ledger, account, &request))

@@ -10,6 +10,7 @@
 //! one signed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,9 +24,11 @@ use cbdc_proto::v1::settlement_client::SettlementClient;
 use tonic::Status;
 
 use super::context::{BankContext, only_answer};
+use crate::central_bank_client::{self, ASK_AGAIN_FOR};
+use crate::central_bank_nodes::CentralBankNodes;
 use crate::deposit_service::BegunRequest;
 use crate::deposits::RequestId;
-use crate::relay::{ANSWER_TIMEOUT, CentralBankEndpoint, Timeout};
+use crate::relay::{ANSWER_TIMEOUT, Timeout};
 use crate::request_book::{Intent, Progress};
 
 /// The pause before the replica is asked again for what used a number.
@@ -34,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The sender of the back office's requests.
 pub struct OwnRequestSender {
     pub context: BankContext,
-    pub central_bank_endpoint: Arc<CentralBankEndpoint>,
+    pub central_bank_nodes: Arc<CentralBankNodes>,
 }
 
 /// The result of sending a record.
@@ -123,23 +126,48 @@ impl OwnRequestSender {
         }
     }
 
+    /// Sends a request for the operator to the node that leads. It goes to another one only after an attempt that was
+    /// not answered, or that was answered with that the node does not lead.
     async fn send_request(&self, request: Bytes) -> Sent {
-        let Ok(channel) = self.central_bank_endpoint.channel() else { return Sent::Unknown };
+        let began = tokio::time::Instant::now();
+        let attempts = AtomicU32::new(0);
+        loop {
+            let asked = self.central_bank_nodes.first_of(|address| {
+                attempts.fetch_add(1, Ordering::Relaxed);
+                self.send_request_to(address, request.clone())
+            });
+            let answered = match tokio::time::timeout_at(began + ANSWER_TIMEOUT, asked).await {
+                Ok(Ok((_, answered))) => answered,
+                Ok(Err(_)) if self.central_bank_nodes.are_several() && began.elapsed() < ASK_AGAIN_FOR => {
+                    tokio::time::sleep(central_bank_client::PAUSE).await;
+                    continue;
+                }
+                Ok(Err(_)) | Err(_) => return Sent::Unknown,
+            };
+            return match answered {
+                Ok(answer) => match answer.outcome.map(|outcome| outcome_from_message(&outcome)) {
+                    None => Sent::Waits,
+                    Some(Ok(answer)) if answer.has_used_its_number() => Sent::Ordered(answer),
+                    Some(_) => Sent::Unknown,
+                },
+                Err(refusal) => Sent::Refused { refusal, resent: attempts.into_inner() > 1 },
+            };
+        }
+    }
+
+    /// One node's answer; an error if its status leaves open what became of the request.
+    async fn send_request_to(
+        &self,
+        address: Arc<str>,
+        request: Bytes,
+    ) -> Result<Result<v1::RequestIssuanceResponse, Outcome>, Status> {
+        let channel = self.central_bank_nodes.channel(&address).map_err(|error| unavailable(error.to_string()))?;
         let message = v1::RequestIssuanceRequest { request };
-        let mut client = SettlementClient::new(channel);
-        let answered = match tokio::time::timeout(ANSWER_TIMEOUT, client.request_issuance(message)).await {
-            Ok(answered) => answered.map_err(passed_on),
-            Err(_) => return Sent::Unknown,
-        };
-        match answered {
-            Ok(answer) => match answer.into_inner().outcome.map(|outcome| outcome_from_message(&outcome)) {
-                None => Sent::Waits,
-                Some(Ok(answer)) if answer.has_used_its_number() => Sent::Ordered(answer),
-                Some(_) => Sent::Unknown,
-            },
+        match SettlementClient::new(channel).request_issuance(message).await.map_err(passed_on) {
+            Ok(answer) => Ok(Ok(answer.into_inner())),
             Err(status) => match refusal_of(&status) {
-                Some(refusal) if !refusal.reason.leaves_status_open() => Sent::Refused { refusal, resent: false },
-                _ => Sent::Unknown,
+                Some(refusal) if !refusal.reason.leaves_status_open() => Ok(Err(refusal)),
+                _ => Err(status),
             },
         }
     }

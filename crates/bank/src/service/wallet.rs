@@ -46,6 +46,8 @@ impl WalletService {
             height: ledger.height().0,
             time_ms: ledger.tip().time.0,
             central_bank_reachable: self.context.relay.is_reachable(),
+            central_bank_node: self.context.relay.central_bank_node().address.to_string(),
+            central_bank_leads: self.context.relay.central_bank_node().leads,
             central_bank_state: self.context.relay.central_bank_state().name().to_owned(),
             outbox,
         })
@@ -64,8 +66,10 @@ impl WalletService {
         // wallets may be at other banks: a partial replica has neither.
         let wallet = Some(v1::get_wallet_request::Wallet::Account(found.account.clone()));
         let request = v1::GetWalletRequest { wallet };
-        let asked =
-            self.central_bank.ask(|channel| async { SettlementClient::new(channel).get_wallet(request).await }).await;
+        let asked = self
+            .central_bank
+            .ask(|channel| async { SettlementClient::new(channel).get_wallet(request.clone()).await })
+            .await;
         let found = match asked {
             Err(_) if found.earmarked_minor == 0 => v1::Wallet { claim_minor: None, ..found },
             Ok(asked) if found.earmarked_minor == 0 => v1::Wallet { claim_minor: asked.claim_minor, ..found },
@@ -193,7 +197,7 @@ impl WalletService {
         let from = self.context.own_account("from", &request.from)?;
         caller.require_reader(from)?;
         if self.context.is_partial_replica() {
-            let ask = |channel| async { SettlementClient::new(channel).quote_transfer(request).await };
+            let ask = |channel| async { SettlementClient::new(channel).quote_transfer(request.clone()).await };
             return self.central_bank.ask(ask).await;
         }
         self.context.ledger.read(|ledger| views::quote(ledger, from, &request))

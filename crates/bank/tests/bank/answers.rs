@@ -19,6 +19,7 @@ use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 use cbdc_proto::v1::consent_request::To;
 use cbdc_proto::v1::get_bank_receipt_request::{BlockPosition, Command as Wanted};
+use cbdc_proto::v1::leadership_client::LeadershipClient;
 use cbdc_proto::v1::policy_client::PolicyClient;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use prost::Message;
@@ -117,7 +118,7 @@ decided! {
     v1::Supply v1::ListMembersResponse v1::ListProposalsResponse v1::ListIssuanceRequestsResponse
     v1::RejectIssuanceRequestResponse v1::ClockState v1::AcceptClockResponse v1::Genesis v1::SignedHeader v1::Block
     Streaming<v1::Block> Streaming<v1::FilteredBlock> Streaming<v1::CheckpointPart>
-    Streaming<v1::MembershipChange>;
+    Streaming<v1::MembershipChange> v1::GetLeadershipResponse v1::HandOverResponse;
     v1::OpenWalletResponse v1::SubmitTransferResponse v1::FundResponse v1::DefundResponse
     v1::RequestBankIssuanceResponse v1::ReportDepositsResponse v1::RequestIssuanceResponse
 }
@@ -613,6 +614,16 @@ async fn chain_calls(running: &Running, table: &mut Table, is_partial: bool) {
     );
 }
 
+async fn leadership_calls(running: &Running, table: &mut Table) {
+    let mut member = LeadershipClient::new(central_bank(running, Role::Auditor, 1));
+    table.row("Leadership.GetLeadership", "-", member.get_leadership(v1::GetLeadershipRequest {}).await);
+    let request = v1::HandOverRequest { successor: None };
+    table.row("Leadership.HandOver", "status NOT_AUTHORISED", member.hand_over(request).await);
+    let mut operator = LeadershipClient::new(central_bank(running, Role::Operator, 1));
+    // The only node has no other to hand over to.
+    table.row("Leadership.HandOver", "status MALFORMED", operator.hand_over(request).await);
+}
+
 async fn each_answer_comes_the_one_way_or_the_other(full_replicas: u16) {
     let running = Running::start(full_replicas).await;
     let mut table = Table::default();
@@ -621,6 +632,7 @@ async fn each_answer_comes_the_one_way_or_the_other(full_replicas: u16) {
     settlement_calls(&running, &mut table).await;
     policy_calls(&running, &mut table).await;
     chain_calls(&running, &mut table, full_replicas == 0).await;
+    leadership_calls(&running, &mut table).await;
 
     let files = prost_types::FileDescriptorSet::decode(v1::DESCRIPTORS).unwrap().file;
     let services = files.iter().flat_map(|file| &file.service);

@@ -6,6 +6,7 @@ mod callers;
 mod customers;
 mod damaged_checkpoints;
 mod folders;
+mod leader;
 mod lost_blocks;
 mod network;
 mod older_deposits;
