@@ -148,6 +148,7 @@ fn code(error: &anyhow::Error) -> u8 {
         Some(ClientError::Refused(_)) => 3,
         Some(
             ClientError::Unreachable { .. }
+            | ClientError::NoLeader { .. }
             | ClientError::NoAnswer { .. }
             | ClientError::Unknown { .. }
             | ClientError::Accepted,
@@ -183,6 +184,7 @@ mod tests {
             3
         );
         assert_eq!(of(ClientError::Unreachable { address: String::new(), reason: String::new() }), 4);
+        assert_eq!(of(ClientError::NoLeader { said: String::new() }), 4);
         assert_eq!(of(ClientError::Unknown { why: String::new() }), 4);
         assert_eq!(of(ClientError::NotFound(String::new())), 2);
         assert_eq!(of(ClientError::Usage(String::new())), 2);

@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use cbdc_ledger::block::ProofError;
 use cbdc_ledger::encoding::{Reader, Writer};
-use cbdc_ledger::member::Role;
+use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::membership_change::{FollowedMembership, MembershipChange, MembershipChangeError};
 use cbdc_ledger::{Amount, BankId, Command, Genesis, MemberId, NetworkId, PublicKey, Receipt, SignedHeader, Timestamp};
 use cbdc_proto::transport::{FollowedKeys, NodeIdentity, ServerTrust};
@@ -175,12 +175,17 @@ impl Anchor {
     /// [`ClientError::UnknownMember`] if membership names no such active member, as far as it was followed, or no node
     /// key for it.
     pub fn trust(&self, role: Role, id: MemberId) -> Result<ServerTrust, ClientError> {
-        let node = FollowedNode { anchor: self.clone(), role, id };
+        let node = FollowedNode { anchor: self.clone(), role, id: Some(id) };
         if node.keys().is_empty() {
             let (role, known) = (role.name().to_owned(), self.known_nodes());
             return Err(ClientError::UnknownMember { role, id: id.0, known });
         }
         Ok(ServerTrust::Followed(Arc::new(node)))
+    }
+
+    /// Trusts any node of a role that membership names, with the key in force.
+    pub(crate) fn trust_any(&self, role: Role) -> ServerTrust {
+        ServerTrust::Followed(Arc::new(FollowedNode { anchor: self.clone(), role, id: None }))
     }
 
     fn known_nodes(&self) -> String {
@@ -213,15 +218,18 @@ impl Anchor {
 struct FollowedNode {
     anchor: Anchor,
     role: Role,
-    id: MemberId,
+    /// `None` for any node of the role.
+    id: Option<MemberId>,
 }
 
 impl FollowedKeys for FollowedNode {
     fn keys(&self) -> Vec<PublicKey> {
-        let node_key = |followed: &Followed| {
-            followed.membership.members().active(self.role, self.id).and_then(|seat| seat.member.node_key)
+        let is_one = |member: &Member| member.role == self.role && self.id.is_none_or(|id| member.id == id);
+        let node_keys = |followed: &Followed| {
+            let active = followed.membership.members().seats().filter(|seat| seat.active && is_one(&seat.member));
+            active.filter_map(|seat| seat.member.node_key).collect()
         };
-        self.anchor.read(node_key).into_iter().collect()
+        self.anchor.read(node_keys)
     }
 
     fn follow<'a>(

@@ -149,6 +149,12 @@ pub enum ClientError {
         /// The transport's error.
         reason: String,
     },
+    /// No node of the central bank leads, or answers what only the leader knows; each has said why. Nothing was sent.
+    #[error("no node of the central bank takes this just now ({said}); try again in a moment")]
+    NoLeader {
+        /// Each node's address, and what it said or why it said nothing.
+        said: String,
+    },
     /// The node did not answer a request in time, or broke off.
     #[error("the node at {address} gave no answer: {reason}; asking again is safe")]
     NoAnswer {

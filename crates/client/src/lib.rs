@@ -28,6 +28,7 @@
 //! | [`payment_stream`] | payments in volume: packed batches, answers by batch |
 //! | [`bank_office`] | a bank's back office: deposits, holds for its payees, issuance, treasury |
 //! | [`governance`] | committee, operator, registrar, court: policy, votes, books, operations; members' reading |
+//! | [`central_bank`] | the central bank's nodes, of which the leader takes commands |
 //! | [`chain`] | headers, blocks and receipts, each checked |
 //! | [`leadership`] | which node of the central bank leads; handing leadership over |
 //! | [`receipt`], [`position`] | proofs, and the position of a command in the chain |
@@ -49,6 +50,7 @@
 
 pub mod anchor;
 pub mod bank_office;
+pub mod central_bank;
 pub mod chain;
 pub mod connection;
 mod consent;
@@ -68,6 +70,7 @@ pub mod wallet;
 
 pub use anchor::Anchor;
 pub use bank_office::BankOffice;
+pub use central_bank::CentralBank;
 pub use chain::{Chain, ChainBlock};
 pub use connection::Connection;
 pub use error::{ClientError, Finality, Refusal};

@@ -137,23 +137,60 @@ where
     F: Fn() -> A,
     A: Future<Output = Result<Answer, Status>>,
 {
-    let give_up = Instant::now() + timeout;
-    let mut pause = PAUSE_MIN;
-    let mut doubt: Option<String> = None;
+    let mut attempts = Attempts::until(Instant::now() + timeout);
     loop {
-        let waiting = match step(connection, attempt().await, &mut doubt)? {
-            Step::Done(status) => return Ok(status),
-            Step::Again(status) => status,
-        };
-        if Instant::now() + pause >= give_up {
-            return Ok(doubt.map_or(waiting, |why| SubmissionStatus::Unknown { why }));
+        let tried = attempts.note(connection, attempt().await);
+        if let Some(ended) = attempts.ended(tried) {
+            return ended;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        attempts.pause().await;
     }
 }
 
-enum Step {
+/// The attempts to submit one record.
+pub(crate) struct Attempts {
+    give_up: Instant,
+    pause: Duration,
+    /// Why the record may have been ordered by an attempt so far.
+    doubt: Option<String>,
+}
+
+impl Attempts {
+    /// None so far; the last one begins before `give_up`.
+    pub(crate) fn until(give_up: Instant) -> Attempts {
+        Attempts { give_up, pause: PAUSE_MIN, doubt: None }
+    }
+
+    /// Notes the answer to an attempt at a node.
+    ///
+    /// # Errors
+    /// The node could not be reached, or the call was wrong, and no earlier attempt is in doubt.
+    pub(crate) fn note(&mut self, at: &Connection, answer: Result<Answer, Status>) -> Result<Step, ClientError> {
+        step(at, answer, &mut self.doubt)
+    }
+
+    /// How the submission ends, if it does after the last attempt.
+    pub(crate) fn ended(&self, tried: Result<Step, ClientError>) -> Option<Result<SubmissionStatus, ClientError>> {
+        let waiting = match tried {
+            Ok(Step::Done(status)) => return Some(Ok(status)),
+            Ok(Step::Again(status)) => Ok(status),
+            Err(none @ ClientError::NoLeader { .. }) => Err(none),
+            Err(error) if self.doubt.is_some() => Err(error),
+            Err(error) => return Some(Err(error)),
+        };
+        let unknown = || self.doubt.clone().map(|why| Ok(SubmissionStatus::Unknown { why }));
+        (Instant::now() + self.pause >= self.give_up).then(|| unknown().unwrap_or(waiting))
+    }
+
+    /// Waits before the next attempt, each time longer.
+    pub(crate) async fn pause(&mut self) {
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// What follows from an attempt.
+pub(crate) enum Step {
     Done(SubmissionStatus),
     /// Try again; at the timeout this is the status, if no attempt is in doubt.
     Again(SubmissionStatus),

@@ -5,6 +5,7 @@
 //! folder are the ones in force; if there are several, by the one with the lowest number. Data that every member may
 //! read is read by the first member in the folder that the node admits, starting with the auditor.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use cbdc_ledger::member::Role;
@@ -12,6 +13,7 @@ use cbdc_ledger::{MemberId, Reason};
 use cbdc_proto::v1;
 
 use super::{NetworkFolder, NodeName};
+use crate::central_bank::CentralBank;
 use crate::chain::Chain;
 use crate::connection::Connection;
 use crate::error::ClientError;
@@ -43,13 +45,18 @@ impl NetworkFolder {
     /// [`ClientError::Unreachable`] or [`ClientError::NoAnswer`] if the node does not serve;
     /// [`ClientError::NobodyActs`] if it admits none of the members in the folder.
     pub async fn connect_reader(&self, node: NodeName) -> Result<Connection, ClientError> {
+        self.reader_at(node).await.map(|(connection, ..)| connection)
+    }
+
+    /// The same, with the member whose connection it is.
+    async fn reader_at(&self, node: NodeName) -> Result<(Connection, Role, MemberId), ClientError> {
         let mut turned_away = Vec::new();
         for (role, id) in READERS.into_iter().flat_map(|role| self.at_hand(role).into_iter().map(move |id| (role, id)))
         {
             let connection = self.connect_member(role, id, node)?;
             let began = Instant::now();
             let refusal = match connection.newest_header().await {
-                Ok(()) => return Ok(connection),
+                Ok(()) => return Ok((connection, role, id)),
                 Err(refusal) => refusal,
             };
             let is_turned_away = match &refusal {
@@ -79,7 +86,32 @@ impl NetworkFolder {
 
     /// A governance client for reading.
     pub async fn governance_reader(&self) -> Result<GovernanceClient, ClientError> {
-        Ok(GovernanceClient::new(self.connect_reader(self.central_bank()).await?, self.anchor.clone()))
+        let (connection, role, id) = self.reader_at(self.reading_node().await?).await?;
+        let central_bank = match self.central_banks().count() {
+            1 => connection.into(),
+            _ => self.central_bank_as(role, id)?,
+        };
+        Ok(GovernanceClient::new(central_bank, self.anchor.clone()))
+    }
+
+    /// The central bank's nodes as a member reaches them. Those that membership, as it was followed, does not know are
+    /// left out, as long as there are others.
+    fn central_bank_as(&self, role: Role, id: MemberId) -> Result<CentralBank, ClientError> {
+        let connected = self.central_banks().map(|node| self.connect_member(role, id, node));
+        let (mut nodes, mut unknown) = (Vec::new(), None);
+        for connection in connected {
+            match connection {
+                Ok(connection) => nodes.push(connection),
+                Err(error @ ClientError::UnknownMember { .. }) => unknown = unknown.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        if let (true, Some(error)) = (nodes.is_empty(), unknown) {
+            return Err(error);
+        }
+        let (identity, anchor) = (self.identity(role, id)?, self.anchor.clone());
+        let dial = move |address: &str| Connection::new(address, Some(&identity), &anchor.trust_any(Role::CentralBank));
+        Ok(CentralBank::of(nodes, Some(Arc::new(dial))))
     }
 
     /// A reader of the chain from a node.
@@ -123,7 +155,12 @@ impl NetworkFolder {
     pub async fn registrar(&self) -> Result<Registrar, ClientError> {
         let role = Role::Registrar;
         let reader = match self.governance_reader().await {
-            Err(ClientError::Unreachable { .. } | ClientError::NoAnswer { .. } | ClientError::UnknownMember { .. }) => {
+            Err(
+                ClientError::Unreachable { .. }
+                | ClientError::NoLeader { .. }
+                | ClientError::NoAnswer { .. }
+                | ClientError::UnknownMember { .. },
+            ) => {
                 return self.first_registrar();
             }
             reader => reader?,
@@ -198,8 +235,8 @@ impl NetworkFolder {
                 "there are no keys of {role}-{id} in {dir}; there are {known}"
             )));
         }
-        let connection = self.connect_member(role, id, self.central_bank())?;
+        let central_bank = self.central_bank_as(role, id)?;
         let signer = MemberSigner::new(role, id, self.signing_key(role, id)?);
-        Ok(GovernanceClient::new(connection, self.anchor.clone()).with_signer(signer))
+        Ok(GovernanceClient::new(central_bank, self.anchor.clone()).with_signer(signer))
     }
 }

@@ -12,13 +12,14 @@
 //! - court: [`freeze`](GovernanceClient::freeze), [`unfreeze`](GovernanceClient::unfreeze),
 //!   [`seize`](GovernanceClient::seize)
 //!
-//! The connection must show that member's node certificate: the role that submits a command is checked as well.
+//! The connections must show that member's node certificate: the role that submits a command is checked as well.
 //!
 //! Modules: `reading` (policy, votes, books, programmes) and `operations` (the operator); the rest is here.
 
 mod operations;
 mod reading;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,13 +32,17 @@ use cbdc_ledger::sequence::MEMBER_WINDOW;
 use cbdc_ledger::{AccountId, Amount, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
 use cbdc_proto::convert;
 use cbdc_proto::v1;
+use cbdc_proto::v1::policy_client::PolicyClient;
 use tokio::sync::Mutex;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
 
 use crate::anchor::Anchor;
+use crate::central_bank::CentralBank;
 use crate::connection::Connection;
 use crate::error::ClientError;
 use crate::sequence::SequenceAllocator;
-use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
+use crate::submission::{SubmissionStatus, TIMEOUT};
 
 /// A member's role, number and signing key, with which commands are signed.
 #[derive(Clone)]
@@ -60,10 +65,10 @@ struct SequenceState {
     allocator: SequenceAllocator,
 }
 
-/// A client of the central bank's governance. Clones share the connection and the sequence numbers.
+/// A client of the central bank's governance. Clones share the connections and the sequence numbers.
 #[derive(Clone)]
 pub struct GovernanceClient {
-    connection: Connection,
+    central_bank: CentralBank,
     anchor: Arc<Anchor>,
     signer: Option<MemberSigner>,
     sequence_state: Arc<Mutex<Option<SequenceState>>>,
@@ -71,9 +76,11 @@ pub struct GovernanceClient {
 }
 
 impl GovernanceClient {
-    /// A client for reading. `connection` leads to the central bank and shows a member's node certificate.
-    pub fn new(connection: Connection, anchor: Arc<Anchor>) -> GovernanceClient {
-        GovernanceClient { connection, anchor, signer: None, sequence_state: Arc::default(), timeout: TIMEOUT }
+    /// A client for reading. `central_bank` is a connection to its only node, or those to all of them; they show a
+    /// member's node certificate.
+    pub fn new(central_bank: impl Into<CentralBank>, anchor: Arc<Anchor>) -> GovernanceClient {
+        let central_bank = central_bank.into();
+        GovernanceClient { central_bank, anchor, signer: None, sequence_state: Arc::default(), timeout: TIMEOUT }
     }
 
     /// Makes the client sign for a member.
@@ -177,15 +184,32 @@ impl GovernanceClient {
         let head = self.head().await?;
         let signed = record(head, signer.id).sign(self.anchor.network(), &signer.key);
         let bytes = bytes::Bytes::from(Command::from(signed).to_bytes());
-        let attempt = || async {
+        let attempt = |node: Connection| {
             let message = v1::SubmitPolicyCommandRequest { command: bytes.clone() };
-            let outcome =
-                self.connection.send(self.connection.policy().submit(self.connection.request(message))).await?;
-            convert::outcome_from_message(&outcome)
+            async move {
+                let outcome = node.send(node.policy().submit(node.request(message))).await?;
+                convert::outcome_from_message(&outcome)
+            }
         };
-        let status = until_known(&self.connection, self.timeout, attempt).await;
+        let status = self.central_bank.submit(self.timeout, attempt).await;
         self.settle_sequence(head.sequence, &status).await;
         status
+    }
+
+    /// Makes a call that is safe to repeat.
+    async fn ask<M: Clone, T, F>(
+        &self,
+        message: M,
+        call: impl Fn(PolicyClient<Channel>, Request<M>) -> F,
+    ) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let asked = |node: Connection| {
+            let answer = call(node.policy(), node.request(message.clone()));
+            async move { node.ask(answer).await }
+        };
+        self.central_bank.ask(asked).await
     }
 
     fn signer_for(&self, role: Role) -> Result<&MemberSigner, ClientError> {

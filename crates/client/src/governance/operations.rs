@@ -22,10 +22,12 @@ struct Terms {
 impl GovernanceClient {
     /// The banks' signed issuance requests that wait for the operator.
     pub async fn waiting_requests(&self) -> Result<Vec<Signed<IssuanceRequest>>, ClientError> {
-        let request = self.connection.request(v1::ListIssuanceRequestsRequest {});
-        let answer = self.connection.ask(self.connection.policy().list_issuance_requests(request)).await?;
+        let message = v1::ListIssuanceRequestsRequest {};
+        let answer = self
+            .ask(message, |mut policy, request| async move { policy.list_issuance_requests(request).await })
+            .await?;
         let read = |bytes: &bytes::Bytes| {
-            Signed::<IssuanceRequest>::from_bytes(bytes).map_err(|error| self.connection.bad_answer(error))
+            Signed::<IssuanceRequest>::from_bytes(bytes).map_err(|error| self.central_bank.any().bad_answer(error))
         };
         answer.requests.iter().map(read).collect()
     }
@@ -40,8 +42,9 @@ impl GovernanceClient {
     pub async fn reject(&self, request: &Signed<IssuanceRequest>) -> Result<(), ClientError> {
         let (bank, sequence) = (u32::from(request.record.bank.0), request.record.head.sequence);
         let message = v1::RejectIssuanceRequestRequest { bank, sequence };
-        let request = self.connection.request(message);
-        self.connection.ask(self.connection.policy().reject_issuance_request(request)).await.map(drop)
+        self.ask(message, |mut policy, request| async move { policy.reject_issuance_request(request).await })
+            .await
+            .map(drop)
     }
 
     /// Makes an operation without terms: banknotes, government payments, overnight facilities, collateral.
@@ -112,14 +115,14 @@ impl GovernanceClient {
 
     /// The central bank's clock, those of the banks, and what would fall due if the clock were accepted.
     pub async fn clock(&self) -> Result<v1::ClockState, ClientError> {
-        let request = self.connection.request(v1::GetClockRequest {});
-        self.connection.ask(self.connection.policy().get_clock(request)).await
+        let message = v1::GetClockRequest {};
+        self.ask(message, |mut policy, request| async move { policy.get_clock(request).await }).await
     }
 
     /// Accepts the central bank's clock as it is now, after it has jumped. Returns that clock's time.
     pub async fn accept_clock(&self) -> Result<Timestamp, ClientError> {
-        let request = self.connection.request(v1::AcceptClockRequest {});
-        let answer = self.connection.ask(self.connection.policy().accept_clock(request)).await?;
+        let message = v1::AcceptClockRequest {};
+        let answer = self.ask(message, |mut policy, request| async move { policy.accept_clock(request).await }).await?;
         Ok(Timestamp(answer.time_ms))
     }
 }

@@ -10,8 +10,8 @@ use crate::error::ClientError;
 impl GovernanceClient {
     /// All members with their keys and next sequence numbers, and the committee's threshold.
     pub async fn members(&self) -> Result<v1::ListMembersResponse, ClientError> {
-        let request = self.connection.request(v1::ListMembersRequest {});
-        self.connection.ask(self.connection.policy().list_members(request)).await
+        let message = v1::ListMembersRequest {};
+        self.ask(message, |mut policy, request| async move { policy.list_members(request).await }).await
     }
 
     /// The parameters in force, or those of an earlier version.
@@ -25,7 +25,7 @@ impl GovernanceClient {
     }
 
     async fn ask_policy(&self, message: v1::GetPolicyRequest) -> Result<v1::PolicySet, ClientError> {
-        self.connection.ask(self.connection.policy().get_policy(self.connection.request(message))).await
+        self.ask(message, |mut policy, request| async move { policy.get_policy(request).await }).await
     }
 
     /// The parameters in force as the ledger's type, so that some can be changed and the difference proposed.
@@ -34,7 +34,8 @@ impl GovernanceClient {
         let exponent = self.anchor.genesis().currency_exponent;
         let mut parameters = Parameters::default();
         for v1::Parameter { name, value } in &set.parameters {
-            text::set(&mut parameters, name, value, exponent).map_err(|error| self.connection.bad_answer(error))?;
+            text::set(&mut parameters, name, value, exponent)
+                .map_err(|error| self.central_bank.any().bad_answer(error))?;
         }
         Ok(parameters)
     }
@@ -47,7 +48,7 @@ impl GovernanceClient {
         page_token: Option<String>,
     ) -> Result<v1::ListPolicyVersionsResponse, ClientError> {
         let message = v1::ListPolicyVersionsRequest { page_size, page_token: page_token.unwrap_or_default() };
-        self.connection.ask(self.connection.policy().list_policy_versions(self.connection.request(message))).await
+        self.ask(message, |mut policy, request| async move { policy.list_policy_versions(request).await }).await
     }
 
     /// A page of governance proposals with their votes, newest first. `page_size` is at most 100.
@@ -57,7 +58,7 @@ impl GovernanceClient {
         page_token: Option<String>,
     ) -> Result<v1::ListProposalsResponse, ClientError> {
         let message = v1::ListProposalsRequest { page_size, page_token: page_token.unwrap_or_default() };
-        self.connection.ask(self.connection.policy().list_proposals(self.connection.request(message))).await
+        self.ask(message, |mut policy, request| async move { policy.list_proposals(request).await }).await
     }
 
     /// The central bank's books, without the interest accrued on wallets.
@@ -71,26 +72,26 @@ impl GovernanceClient {
     }
 
     async fn ask_balance_sheet(&self, with_unposted_interest: bool) -> Result<v1::BalanceSheet, ClientError> {
-        let request = self.connection.request(v1::GetBalanceSheetRequest { with_unposted_interest });
-        self.connection.ask(self.connection.policy().get_balance_sheet(request)).await
+        let message = v1::GetBalanceSheetRequest { with_unposted_interest };
+        self.ask(message, |mut policy, request| async move { policy.get_balance_sheet(request).await }).await
     }
 
     /// Base money, and the CBDC by class of holder. Linear in the number of wallets.
     pub async fn aggregates(&self) -> Result<v1::Aggregates, ClientError> {
-        let request = self.connection.request(v1::GetAggregatesRequest {});
-        self.connection.ask(self.connection.policy().get_aggregates(request)).await
+        let message = v1::GetAggregatesRequest {};
+        self.ask(message, |mut policy, request| async move { policy.get_aggregates(request).await }).await
     }
 
     /// The central bank's profit and loss since genesis, by source.
     pub async fn profit_and_loss(&self) -> Result<v1::ProfitAndLoss, ClientError> {
-        let request = self.connection.request(v1::GetProfitAndLossRequest {});
-        self.connection.ask(self.connection.policy().get_profit_and_loss(request)).await
+        let message = v1::GetProfitAndLossRequest {};
+        self.ask(message, |mut policy, request| async move { policy.get_profit_and_loss(request).await }).await
     }
 
     /// CBDC in circulation, and the terms that add up to it.
     pub async fn supply(&self) -> Result<v1::Supply, ClientError> {
-        let request = self.connection.request(v1::GetSupplyRequest {});
-        self.connection.ask(self.connection.policy().get_supply(request)).await
+        let message = v1::GetSupplyRequest {};
+        self.ask(message, |mut policy, request| async move { policy.get_supply(request).await }).await
     }
 
     /// A page of payments to cohorts, newest first. `page_size` is at most 100.
@@ -100,6 +101,6 @@ impl GovernanceClient {
         page_token: Option<String>,
     ) -> Result<v1::ListProgrammesResponse, ClientError> {
         let message = v1::ListProgrammesRequest { page_size, page_token: page_token.unwrap_or_default() };
-        self.connection.ask(self.connection.policy().list_programmes(self.connection.request(message))).await
+        self.ask(message, |mut policy, request| async move { policy.list_programmes(request).await }).await
     }
 }
