@@ -8,6 +8,9 @@
 //! has expired, or is rejected by the operator. A rejection needs no signed command: no operator's order that carries
 //! the request is admitted any more ([`crate::rejections`]). It is durable before anybody is told, and remembered as
 //! long as the request could settle, over restarts: a bank that was told that its request is rejected may rely on it.
+//!
+//! Where several nodes order, a majority of them keeps each request and each rejection ([`Keepers`]), and a new leader
+//! collects what a majority has before it takes commands. So both survive whatever the log survives.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,6 +49,23 @@ struct Entry {
 
 type Waiting = BTreeMap<RequestKey, Entry>;
 
+/// A request as the nodes of the central bank keep it for each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    pub request: Signed<IssuanceRequest>,
+    pub rejected: bool,
+}
+
+/// The other nodes, a majority of which, with this one, has to keep a request.
+#[tonic::async_trait]
+pub trait Keepers: Send + Sync {
+    /// Has enough of the others keep a request.
+    ///
+    /// # Errors
+    /// Too few have answered, or another node leads by now: whether the request is kept is not known.
+    async fn keep(&self, kept: Kept) -> Result<(), String>;
+}
+
 /// An operator's key that this node may sign orders with.
 pub struct OperatorKey {
     pub member: MemberId,
@@ -66,6 +86,8 @@ pub struct IssuanceQueue {
     signing: Arc<tokio::sync::Mutex<()>>,
     /// Held while an entry is looked up and kept, so that none is written over another.
     keeping: Arc<tokio::sync::Mutex<()>>,
+    /// `None` where this node orders alone.
+    keepers: Option<Arc<dyn Keepers>>,
 }
 
 impl IssuanceQueue {
@@ -93,7 +115,40 @@ impl IssuanceQueue {
             waiting,
             signing: Arc::default(),
             keeping: Arc::default(),
+            keepers: None,
         })
+    }
+
+    /// The same queue, whose requests other nodes keep too.
+    #[must_use]
+    pub fn with_keepers(self, keepers: Arc<dyn Keepers>) -> IssuanceQueue {
+        IssuanceQueue { keepers: Some(keepers), ..self }
+    }
+
+    /// All requests that could still settle, rejected ones too: what this node keeps for the others.
+    pub fn kept(&self) -> Vec<Kept> {
+        let mut waiting = self.lock();
+        self.drop_settled(&mut waiting);
+        waiting.values().map(|entry| Kept { request: entry.request, rejected: entry.rejected }).collect()
+    }
+
+    /// Keeps what another node has: durable when it returns. A rejection stands against a request that waits.
+    ///
+    /// # Errors
+    /// The store has failed.
+    pub async fn take_over(&self, kept: Kept) -> Result<(), Outcome> {
+        let Kept { request, rejected } = kept;
+        let key = (request.record.bank, request.record.head.sequence);
+        let _keeping = self.keeping.lock().await;
+        let known = self.lock().get(&key).copied();
+        if known.is_some_and(|known| known.rejected || (!rejected && known.request == request)) {
+            return Ok(());
+        }
+        self.keep_here(key, Entry { request, rejected }).await?;
+        if rejected {
+            self.rejections.restore(key);
+        }
+        Ok(())
     }
 
     /// Queues a bank's request. Returns its answer if the order was signed at once, `None` while it waits for the
@@ -145,8 +200,21 @@ impl IssuanceQueue {
         self.keep((bank, sequence), entry).await
     }
 
-    /// Makes an entry durable, then adds it to the table. `keeping` is held.
+    /// Makes an entry durable, here and at a majority of the nodes. `keeping` is held.
     async fn keep(&self, key: RequestKey, entry: Entry) -> Result<(), Outcome> {
+        // The others first: what is known here is kept by a majority.
+        if let Some(keepers) = &self.keepers {
+            let kept = keepers.keep(Kept { request: entry.request, rejected: entry.rejected }).await;
+            kept.map_err(|reason| {
+                tracing::warn!(%reason, "it is not known whether a majority keeps an issuance request");
+                Outcome::refused(Reason::Unavailable, 0, 0)
+            })?;
+        }
+        self.keep_here(key, entry).await
+    }
+
+    /// Makes an entry durable here, then adds it to the table. `keeping` is held.
+    async fn keep_here(&self, key: RequestKey, entry: Entry) -> Result<(), Outcome> {
         let mut batch = WriteBatch::new();
         let mut value = vec![if entry.rejected { REJECTED } else { WAITS }];
         value.extend(entry.request.to_bytes());

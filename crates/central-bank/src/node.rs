@@ -48,6 +48,7 @@ use crate::rejections::Rejections;
 use crate::replicas::admission::{Admission, AskToJoin, TakeVotes};
 use crate::replicas::checkpoints::VerifiedCheckpoints;
 use crate::replicas::exchange::{Comparison, FollowSeals, OtherHeader, SealingService};
+use crate::replicas::kept_requests::OtherNodes;
 use crate::replicas::seals::Seals;
 use crate::replicas::succession::Succession;
 use crate::replicas::{self, Connections};
@@ -271,6 +272,11 @@ async fn start_with(
     let started = start_ordering(&config, &ledger, &identity, &membership, &store, resume_after).await?;
     let StartedOrdering { ordering, committed, replicas } = started;
     let mut parts = Parts::assemble(&config, ledger, key, store.clone(), Arc::new(ordering), membership, wall_clock)?;
+    if let Some(replicas) = &replicas {
+        let (member, ordering) = (parts.member, parts.ordering.clone());
+        let others = OtherNodes { member, ordering, connections: replicas.connections.clone() };
+        parts.issuance_queue = parts.issuance_queue.with_keepers(Arc::new(others));
+    }
     parts.replicas = replicas;
     parts.applied.send_replace(resume_after);
     parts.reload_reply_cache()?;
@@ -770,8 +776,11 @@ impl Parts {
         let comparison = self.comparison(&replicas);
         let Replicas { server, connections, seals, term_began, .. } = replicas;
         let (member, ordering, ledger) = (self.member, self.ordering.clone(), self.ledger.clone());
+        let others = OtherNodes { member, ordering: ordering.clone(), connections: connections.clone() };
         let succession = Arc::new(Succession {
             member,
+            others: Arc::new(others),
+            issuance_queue: self.issuance_queue.clone(),
             ordering: ordering.clone(),
             leading: self.leading.clone(),
             clock: self.clock.clone(),
@@ -804,7 +813,8 @@ impl Parts {
             tokio::spawn(ask.run());
         }
         let admission = Admission { ordering, ledger: ledger.clone(), leading: self.leading.clone() };
-        let sealing = SealingService { connections, seals, archive: self.archive.clone(), ledger, admission };
+        let (archive, issuance_queue) = (self.archive.clone(), self.issuance_queue.clone());
+        let sealing = SealingService { connections, seals, archive, ledger, admission, issuance_queue };
         (routes.add_service(server).add_service(SealingServer::new(sealing)), succession)
     }
 }

@@ -29,8 +29,9 @@ use tonic::{Request, Response, Status};
 
 use super::admission::Admission;
 use super::connections::Connections;
-use super::member_id;
 use super::seals::{AHEAD_MAX, Seal, Seals};
+use super::{kept_requests, member_id};
+use crate::issuance_queue::IssuanceQueue;
 use crate::leading::{Leading, Standing};
 use crate::metrics::SECURITY;
 
@@ -122,6 +123,7 @@ pub struct SealingService {
     pub archive: Arc<Archive>,
     pub ledger: LedgerHandle,
     pub admission: Admission,
+    pub issuance_queue: IssuanceQueue,
 }
 
 impl SealingService {
@@ -184,6 +186,24 @@ impl Sealing for SealingService {
         let member = self.connections.caller(request.extensions())?;
         self.admission.admit(member, request.into_inner().address).await?;
         Ok(Response::new(wire::JoinResponse {}))
+    }
+
+    async fn keep_issuance_request(
+        &self,
+        request: Request<wire::KeepIssuanceRequestRequest>,
+    ) -> Result<Response<wire::KeepIssuanceRequestResponse>, Status> {
+        self.connections.caller(request.extensions())?;
+        kept_requests::keep(&self.admission.ordering, &self.issuance_queue, request.into_inner()).await?;
+        Ok(Response::new(wire::KeepIssuanceRequestResponse {}))
+    }
+
+    async fn list_issuance_requests(
+        &self,
+        request: Request<wire::ListKeptRequest>,
+    ) -> Result<Response<wire::ListKeptResponse>, Status> {
+        self.connections.caller(request.extensions())?;
+        let term = request.get_ref().term;
+        kept_requests::list(&self.admission.ordering, &self.issuance_queue, term).map(Response::new)
     }
 }
 

@@ -9,12 +9,14 @@
 //! | [`exchange`] | showing them to each other, and noticing another header than the leader's |
 //! | [`checkpoints`] | checkpoints from the leader, for a node that is far behind |
 //! | [`succession`] | following the leadership, handing it over |
+//! | [`kept_requests`] | issuance requests that the nodes keep for each other |
 //! | [`admission`] | nodes that join and leave, as the committee decides |
 
 pub mod admission;
 pub mod checkpoints;
 pub mod connections;
 pub mod exchange;
+pub mod kept_requests;
 pub mod seals;
 pub mod succession;
 

@@ -1,7 +1,8 @@
 //! Succession: following who leads, and handing over.
 //!
 //! This node leads ([`Leading`]) once ordering says so and settlement has applied the first entry of its term: by then
-//! everything that was ordered before is in the ledger. A fresh leader's clock starts over from the newest block.
+//! everything that was ordered before is in the ledger. A fresh leader's clock starts over from the newest block, and it
+//! collects the issuance requests that the others keep.
 //!
 //! # The planned hand-over
 //! 1. Calls and streams wait; what was taken is ordered, settled and answered.
@@ -18,9 +19,11 @@ use metrics::{counter, gauge};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::kept_requests::OtherNodes;
 use super::member_id;
 use crate::batch::Batch;
 use crate::clock::Clock;
+use crate::issuance_queue::IssuanceQueue;
 use crate::leading::{Leader, Leading, Standing};
 use crate::metrics as names;
 use crate::shares::work_queue::WorkQueue;
@@ -62,6 +65,9 @@ pub struct Succession {
     pub clock: Arc<Clock>,
     pub ledger: LedgerHandle,
     pub work: Arc<WorkQueue<Batch>>,
+    /// The other nodes, from which a new leader collects what they keep.
+    pub others: Arc<OtherNodes>,
+    pub issuance_queue: IssuanceQueue,
     /// The term of which settlement has applied the first entry, if this node leads in it.
     pub term_began: watch::Receiver<Option<u64>>,
     pub stop: CancellationToken,
@@ -76,7 +82,7 @@ impl Succession {
         loop {
             let known = *leadership.borrow_and_update();
             let began = *term_began.borrow_and_update();
-            self.follow_to(&known, began);
+            self.follow_to(&known, began).await;
             tokio::select! {
                 changed = leadership.changed() => if changed.is_err() { return },
                 changed = term_began.changed() => if changed.is_err() { return },
@@ -94,9 +100,15 @@ impl Succession {
         }
     }
 
-    fn follow_to(&self, known: &Leadership, began: Option<u64>) {
+    async fn follow_to(&self, known: &Leadership, began: Option<u64>) {
         let leads_now = known.is_leader() && began == Some(known.term);
         if leads_now && !self.leading.leads() {
+            self.others.collect(known.term, &self.issuance_queue).await;
+            let still = *self.ordering.leadership().borrow();
+            if !still.is_leader() || still.term != known.term {
+                // The watch has another turn.
+                return;
+            }
             self.clock.resume_after(self.ledger.read(|ledger| (ledger.height(), ledger.tip().time)));
             counter!(names::LEADERSHIPS).increment(1);
             tracing::info!(term = known.term, "this node leads");

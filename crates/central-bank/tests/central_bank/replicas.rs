@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use cbdc_central_bank::config::{OrderingMember, OrderingSection};
 use cbdc_central_bank::{Config, Node, prepare_data_folder, start};
-use cbdc_client::{Choice, Connection, GovernanceClient, MemberSigner, NodeName, read_signing_key};
+use cbdc_client::{Choice, Connection, GovernanceClient, MemberSigner, NodeName, SubmissionStatus, read_signing_key};
 use cbdc_devnet::{Network, NetworkSpec, Ports};
-use cbdc_ledger::command::GovernanceAction;
+use cbdc_ledger::command::{GovernanceAction, Head, IssuanceKind, IssuanceRequest, Record};
 use cbdc_ledger::member::{Member, Role};
-use cbdc_ledger::{Command, MemberId, Reason};
+use cbdc_ledger::{Amount, BankId, Command, MemberId, Reason};
 use cbdc_proto::status::{leader_named_by, refusal_of};
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1;
@@ -286,10 +286,7 @@ impl Replicas {
             assert!(began.elapsed() < TIMEOUT, "the committee decides in time");
             let leader = self.leader().await;
             let member = |id| {
-                let (config, role) = (&self.nodes[leader].config, Role::Committee);
-                let identity = self.network.identity(role, MemberId(id)).unwrap();
-                let address = config.listen.to_string();
-                let connection = Connection::new(&address, Some(&identity), &trust(config)).unwrap();
+                let connection = self.connection(leader, Role::Committee, id);
                 let key = self.network.signing_key(Role::Committee, MemberId(id)).unwrap();
                 let signer = MemberSigner::new(Role::Committee, MemberId(id), key);
                 GovernanceClient::new(connection, self.network.anchor().clone()).with_signer(signer)
@@ -349,4 +346,75 @@ async fn the_committee_admits_a_node_that_learns_and_votes_and_dismisses_another
         check_same_at(&replicas, height, 1).await;
     }
     replicas.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_waits_and_a_rejection_stands_whichever_node_leads() {
+    let spec = NetworkSpec { central_banks: 3, automatic_operator: false, ..NetworkSpec::default() };
+    let mut replicas = Replicas::start(spec).await;
+    let network = replicas.network.anchor().network();
+    let bank_key = replicas.network.signing_key(Role::Bank, MemberId(1)).unwrap();
+    let valid_until = crate::running::now().plus_ms(600_000);
+    let head = |sequence| Head { flags: 0, key_version: 0, sequence, valid_until };
+    let request = |sequence| {
+        let (kind, amount) = (IssuanceKind::Issue, Amount::from_minor(100));
+        IssuanceRequest { kind, head: head(sequence), bank: BankId(1), amount }.sign(network, &bank_key)
+    };
+    // A block first: a chain without one has nothing to take over.
+    replicas.settle(&opening_of(&replicas.network, 1, 9)).await;
+    let requests = [request(1), request(2)];
+    for request in &requests {
+        let asked = replicas.at_leader(|channel| async move {
+            let message = v1::RequestIssuanceRequest { request: request.to_bytes().into() };
+            SettlementClient::new(channel).request_issuance(message).await
+        });
+        assert_eq!(asked.await.into_inner().outcome, None, "it waits for the operator");
+    }
+    replicas.change_leader().await;
+    let operator = |replicas: &Replicas, leader| {
+        let connection = replicas.connection(leader, Role::Operator, 1);
+        let key = replicas.network.signing_key(Role::Operator, MemberId(1)).unwrap();
+        let signer = MemberSigner::new(Role::Operator, MemberId(1), key);
+        GovernanceClient::new(connection, replicas.network.anchor().clone()).with_signer(signer)
+    };
+    let leader = replicas.leader().await;
+    assert_eq!(operator(&replicas, leader).waiting_requests().await.unwrap(), requests);
+    operator(&replicas, leader).reject(&requests[0]).await.unwrap();
+
+    replicas.change_leader().await;
+    let leader = replicas.leader().await;
+    assert_eq!(operator(&replicas, leader).waiting_requests().await.unwrap(), requests[1..]);
+    let SubmissionStatus::Refused(refusal) = operator(&replicas, leader).endorse(requests[0]).await.unwrap() else {
+        panic!("the rejected request was ordered");
+    };
+    assert_eq!(refusal.reason(), Reason::RequestRejected);
+    operator(&replicas, leader).endorse(requests[1]).await.unwrap().settled().unwrap();
+    replicas.end().await;
+}
+
+impl Replicas {
+    fn connection(&self, node: usize, role: Role, id: u16) -> Connection {
+        let config = &self.nodes[node].config;
+        let identity = self.network.identity(role, MemberId(id)).unwrap();
+        Connection::new(&config.listen.to_string(), Some(&identity), &trust(config)).unwrap()
+    }
+
+    /// A call as bank 1 to the node that leads, made again while leadership moves.
+    async fn at_leader<R, F: Future<Output = Result<R, Status>>>(&self, call: impl Fn(Channel) -> F) -> R {
+        loop {
+            let leader = self.leader().await;
+            match call(self.channel(leader, Role::Bank, 1)).await {
+                Ok(answer) => return answer,
+                Err(status) => assert!(leader_named_by(&status).is_some(), "{status:?}"),
+            }
+        }
+    }
+
+    /// Stops the leader, lets another take over, and starts it again.
+    async fn change_leader(&mut self) {
+        let leader = self.leader().await;
+        self.stop(leader).await;
+        self.leader().await;
+        self.start_again(leader).await;
+    }
 }
