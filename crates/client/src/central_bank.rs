@@ -65,6 +65,17 @@ impl From<Connection> for CentralBank {
 }
 
 impl CentralBank {
+    /// The nodes at the other ends of connections that show the same member's node certificate.
+    ///
+    /// # Errors
+    /// [`ClientError::Usage`] if there is none.
+    pub fn new(nodes: Vec<Connection>) -> Result<CentralBank, ClientError> {
+        match nodes.is_empty() {
+            true => Err(ClientError::Usage("expected at least one node of the central bank, found none".to_owned())),
+            false => Ok(CentralBank::of(nodes, None)),
+        }
+    }
+
     /// Those at the other ends of connections, of which there is at least one. `dial` connects to further ones.
     pub(crate) fn of(nodes: Vec<Connection>, dial: Option<Dial>) -> CentralBank {
         CentralBank { shared: Arc::new(Shared { nodes: Mutex::new(nodes), leader: Mutex::default(), dial }) }

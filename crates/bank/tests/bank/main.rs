@@ -10,6 +10,7 @@ mod leader;
 mod lost_blocks;
 mod network;
 mod older_deposits;
+mod replicas;
 mod running;
 mod strangers;
 mod trust;

@@ -66,6 +66,7 @@ impl Front {
             .add_service(settlement)
             .add_service(LeadershipServer::new(service.clone()))
             .add_service(Chain(service.clone()))
+            .add_service(Policy(service.clone()))
             .add_service(Health(service));
         tokio::spawn(server.serve_with_incoming(incoming(listener, &identity, anybody).unwrap()));
         Front { address, part, asked }
@@ -260,4 +261,5 @@ macro_rules! passed_on {
 }
 
 passed_on!(Chain, "cbdc.v1.Chain");
+passed_on!(Policy, "cbdc.v1.Policy");
 passed_on!(Health, "grpc.health.v1.Health");

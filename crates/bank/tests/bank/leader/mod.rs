@@ -6,7 +6,10 @@ mod front;
 
 use std::time::Duration;
 
-use cbdc_client::{Amount, BankId, Wallet, random_id};
+use cbdc_client::{
+    Amount, BankId, CentralBank, ClientError, Connection, GovernanceAction, GovernanceClient, MemberId, MemberSigner,
+    Role, Wallet, random_id,
+};
 use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_proto::convert::payment_to_message;
 use cbdc_proto::v1;
@@ -14,7 +17,7 @@ use cbdc_proto::v1::bank_client::BankClient;
 use tokio::task::JoinHandle;
 
 use self::front::{Front, Part};
-use crate::customers::open;
+use crate::customers::{now, open};
 use crate::running::{bank_config, central_bank_config, until};
 
 const TERM: u64 = 5;
@@ -245,5 +248,36 @@ async fn every_bank_says_which_node_it_sends_commands_to() {
     }
     let status = running.status().await;
     assert!(!status.central_bank_leads && status.central_bank_node == running.fronts[0].address.to_string());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_node_leads_desks_are_told_what_each_has_said() {
+    let running = Running::of_two().await;
+    let (network, committee) = (&running.network, (Role::Committee, MemberId(1)));
+    let node = network.central_bank();
+    let trust = network.anchor().trust(node.role(), node.id()).unwrap();
+    let identity = network.identity(committee.0, committee.1).unwrap();
+    let connected = running.fronts.iter().map(|front| {
+        let address = front.address.to_string();
+        Connection::new(&address, Some(&identity), &trust).unwrap()
+    });
+    let signer = MemberSigner::new(committee.0, committee.1, network.signing_key(committee.0, committee.1).unwrap());
+    let central_bank = CentralBank::new(connected.collect()).unwrap();
+    let desk = GovernanceClient::new(central_bank, network.anchor().clone()).with_signer(signer);
+    let desk = desk.with_timeout(Duration::from_millis(300));
+    let propose = || desk.propose(vec![GovernanceAction::Threshold(2)], now(), now().plus_ms(60_000));
+
+    running.fronts[0].becomes(Part::Follows(None));
+    running.fronts[1].becomes(Part::Follows(Some(running.fronts[0].address)));
+    let none = propose().await.unwrap_err();
+    assert!(matches!(none, ClientError::NoLeader { .. }), "nothing was sent: {none}");
+    for front in &running.fronts {
+        assert!(none.to_string().contains(&front.address.to_string()), "{} is not in: {none}", front.address);
+    }
+    // What may be read is read wherever there is an answer.
+    assert!(!desk.members().await.unwrap().members.is_empty());
+    running.fronts[0].becomes(Part::Gone);
+    assert!(!desk.members().await.unwrap().members.is_empty());
     running.stop().await;
 }
