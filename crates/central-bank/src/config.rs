@@ -50,6 +50,10 @@ pub struct Config {
     /// The address of a bank to recover lost blocks from, before the node serves. A command-line option, for one start.
     #[serde(skip)]
     pub recover_from: Option<String>,
+    /// Whether this node goes on alone, since a majority of those that order with it is lost for good. A command-line
+    /// option, for one start.
+    #[serde(skip)]
+    pub go_on_alone: bool,
     /// If present, requests to issue and redeem are approved automatically, within the committee's limits.
     pub operator: Option<OperatorConfig>,
     /// Limits on what callers may use.

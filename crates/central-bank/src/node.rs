@@ -104,6 +104,11 @@ pub enum StartError {
     )]
     RecoverAmong,
     #[error(
+        "--majority-lost is for one of several nodes that order together, and this one orders alone by its \
+        configuration (it has no section [ordering])"
+    )]
+    GoOnAlone,
+    #[error(
         "a header counts once {required} nodes of the central bank have signed it (membership at height {height}), and \
         this node orders alone: list the others in the section [ordering] of the configuration"
     )]
@@ -366,6 +371,11 @@ async fn start_ordering(
     let connections = Arc::new(Connections { identity: identity.clone(), membership: membership.clone() });
     let members = Members::new(connections.clone(), connections.clone(), config.data_dir.clone());
     let ordering_config = replicas::ordering_config(MemberId(config.member), section);
+    if config.go_on_alone {
+        let own = section.members.iter().find(|member| member.member == config.member);
+        let address = own.map(|member| member.address.clone()).unwrap_or_default();
+        Ordering::go_on_alone(store.clone(), u64::from(config.member), address).await?;
+    }
     let (ordering, committed, server) =
         Ordering::start_among(ordering_config, members, store.clone(), resume_after, checkpoints.clone()).await?;
     let seals = Arc::new(Seals::new(ledger.height()));
@@ -375,7 +385,9 @@ async fn start_ordering(
 
 /// Checks the section `[ordering]`.
 fn check_ordering(config: &Config) -> Result<(), StartError> {
-    let Some(section) = &config.ordering else { return Ok(()) };
+    let Some(section) = &config.ordering else {
+        return if config.go_on_alone { Err(StartError::GoOnAlone) } else { Ok(()) };
+    };
     let wrong =
         |expected: &str, found: String| Err(StartError::OrderingSection { expected: expected.to_owned(), found });
     let mut numbers: Vec<u16> = section.members.iter().map(|member| member.member).collect();
@@ -802,17 +814,15 @@ impl Parts {
         let take_votes =
             TakeVotes { member, succession: succession.clone(), ledger: ledger.clone(), stop: stop.clone() };
         tokio::spawn(take_votes.run());
-        if let Some(section) = config.ordering.as_ref().filter(|section| section.join) {
-            let ask = AskToJoin {
-                member,
-                members: section.members.clone(),
-                connections: connections.clone(),
-                ordering: ordering.clone(),
-                stop: stop.clone(),
-            };
-            tokio::spawn(ask.run());
-        }
         let admission = Admission { ordering, ledger: ledger.clone(), leading: self.leading.clone() };
+        let ask = AskToJoin {
+            member,
+            members: config.ordering.iter().flat_map(|section| section.members.clone()).collect(),
+            connections: connections.clone(),
+            admission: admission.clone(),
+            stop: stop.clone(),
+        };
+        tokio::spawn(ask.run());
         let (archive, issuance_queue) = (self.archive.clone(), self.issuance_queue.clone());
         let sealing = SealingService { connections, seals, archive, ledger, admission, issuance_queue };
         (routes.add_service(server).add_service(SealingServer::new(sealing)), succession)

@@ -29,6 +29,10 @@ enum Kind {
         /// First recover blocks that this node has lost, from the bank at this address
         #[arg(long, value_name = "ADDRESS")]
         recover_from: Option<String>,
+        /// Go on with this node alone, since a majority of the central bank's nodes is lost for good: what only they had
+        /// is lost too. They must never start again on their data; new nodes join this one. For one start
+        #[arg(long)]
+        majority_lost: bool,
     },
     /// A commercial bank: its customers' wallets and deposits, a replica of the chain
     #[command(after_help = "Examples:\n  cbdc node bank --config network/bank-1/config.toml")]
@@ -84,10 +88,11 @@ impl Node {
     pub async fn run(self) -> anyhow::Result<()> {
         crate::logging::to_stderr()?;
         match self.kind {
-            Kind::CentralBank { options, recover_from } => {
+            Kind::CentralBank { options, recover_from, majority_lost } => {
                 const NO_START: &str = "the central bank's node cannot start";
                 let mut config = cbdc_central_bank::Config::load(&options.config)?;
                 config.recover_from = recover_from;
+                config.go_on_alone = majority_lost;
                 let prepare = |admitted| cbdc_central_bank::prepare_data_folder(&config, admitted);
                 let adopt = |admitted| cbdc_central_bank::adopt_data_folder(&config, admitted);
                 options.data_folder(prepare, adopt).context(NO_START)?;

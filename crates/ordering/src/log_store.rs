@@ -24,7 +24,7 @@
 //!    committed: they are removed, because the archive must hold nothing that was not agreed on.
 //! 5. The newest entries are kept in memory ([`TAIL_BYTES_MAX`]), so that applying and replicating read no disk.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
 use std::ops::{Bound, ControlFlow, RangeBounds};
 use std::path::PathBuf;
@@ -33,7 +33,9 @@ use std::thread::JoinHandle;
 
 use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, StoreError, WriteBatch, sealed};
 use openraft::storage::{LogFlushed, RaftLogStorage};
-use openraft::{AnyError, EntryPayload, LogState, OptionalSend, RaftLogId, RaftLogReader};
+use openraft::{
+    AnyError, BasicNode, CommittedLeaderId, EntryPayload, LogState, OptionalSend, RaftLogId, RaftLogReader,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -41,8 +43,8 @@ use tokio::sync::oneshot;
 use crate::error::{Failure, OrderingError};
 use crate::log_record;
 use crate::types::{
-    Entry, LogId, Membership, Position, Proposal, RaftIoError, RaftStorageError, StoredMembership, Types, Vote,
-    position_of,
+    Entry, LogId, MemberId, Membership, Position, Proposal, RaftIoError, RaftStorageError, StoredMembership, Types,
+    Vote, position_of,
 };
 
 /// Bytes of proposals kept in memory behind the end of the log.
@@ -192,6 +194,29 @@ impl LogStore {
         .await?;
         self.known().remember(&first);
         Ok(())
+    }
+
+    /// Appends a membership of one voter, this member, in a term above all that it knows, without agreement.
+    pub(crate) async fn append_only_voter(&self, member: MemberId, address: String) -> Result<LogId, OrderingError> {
+        let vote: Option<Vote> = read_record(self.shared.store.as_ref(), VOTE)?;
+        let last = self.last();
+        let term = vote.map_or(0, |vote| vote.leader_id.term).max(last.map_or(0, |last| last.leader_id.term)) + 1;
+        let index = last.map_or(0, |last| last.index + 1);
+        let log_id = LogId::new(CommittedLeaderId::new(term, member), index);
+        let nodes = BTreeMap::from([(member, BasicNode::new(address))]);
+        let membership = Membership::new(vec![BTreeSet::from([member])], nodes);
+        let entry = Entry { log_id, payload: EntryPayload::Membership(membership.clone()) };
+        let written = entry.clone();
+        self.on_writer(move |store| {
+            let mut batch = WriteBatch::new();
+            batch.put(Column::Log, log_record::key(index), log_record::record_of(&written));
+            put_membership(&mut batch, &written.log_id, &membership);
+            put_record(&mut batch, VOTE, &Vote::new(term, member));
+            store.write(batch, Durability::Synced)
+        })
+        .await?;
+        self.known().remember(&entry);
+        Ok(log_id)
     }
 
     /// The last entry.

@@ -1,7 +1,8 @@
 //! Changes of the membership: one member at a time, one change at a time.
 //!
 //! - **Admit**: the member learns, without a vote, until its log is as good as the leader's; then it votes. If it does
-//!   not catch up in time it stays a learner, which harms nobody, and admitting it again goes on from there.
+//!   not catch up in time it stays a learner, which harms nobody, and admitting it again goes on from there. One that
+//!   is a member already and is reached elsewhere now gets its new address.
 //! - **Dismiss**: the member votes no more and gets no more of the log. The leader is not dismissed: it hands over
 //!   first. A member that has lost its disk is dismissed and admitted under a new number: under its old one it would
 //!   vote as if it had never voted before.
@@ -128,18 +129,15 @@ impl Change<'_> {
     ) -> Result<(), MembershipError> {
         self.check_leads()?;
         let known = states(self.raft).into_iter().find(|state| state.member == member);
+        let node = BTreeMap::from([(member, BasicNode::new(&address))]);
         match &known {
-            Some(state) if state.votes => return Ok(()),
             Some(state) if state.address == address => {}
-            Some(state) => {
-                let reason =
-                    format!("member {member} is known at {}, not at {address}; dismiss it first", state.address);
-                return Err(MembershipError::Refused(reason));
-            }
-            None => {
-                let node = BTreeMap::from([(member, BasicNode::new(address))]);
-                self.write(ChangeMembers::AddNodes(node)).await?;
-            }
+            // Whoever answers there proves by its key that it is this member.
+            Some(_) => self.write(ChangeMembers::SetNodes(node)).await?,
+            None => self.write(ChangeMembers::AddNodes(node)).await?,
+        }
+        if known.is_some_and(|state| state.votes) {
+            return Ok(());
         }
         let mut metrics = self.raft.metrics();
         let caught_up = metrics.wait_for(|metrics| {

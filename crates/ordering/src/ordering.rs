@@ -260,6 +260,25 @@ impl Ordering {
         Ok((ordering, receiver, service))
     }
 
+    /// Makes this member the only one that votes, in a log that ends where it ends here, without asking the others: for
+    /// an operator who has lost a majority of them for good. What only the others had is lost, and a member of theirs
+    /// that comes back must not start on its old log. The member must not run meanwhile.
+    ///
+    /// # Errors
+    /// Damage, by name; the store's failures; [`OrderingError::Configuration`] if the log is empty.
+    pub async fn go_on_alone(store: Arc<dyn Store>, member: MemberId, address: String) -> Result<(), OrderingError> {
+        let log = LogStore::open(store, Failure::default(), UseAmong::Several)?;
+        if log.last().is_none() {
+            return Err(OrderingError::Configuration("its log is empty, so there is nothing to go on from".into()));
+        }
+        let log_id = log.append_only_voter(member, address).await?;
+        tracing::warn!(
+            target: "security", member, term = log_id.leader_id.term, index = log_id.index,
+            "this member votes alone from now on, by an operator's order"
+        );
+        Ok(())
+    }
+
     /// [`Self::start`] with a given network and source of snapshots.
     pub(crate) async fn start_with(
         config: OrderingConfig,
@@ -322,6 +341,9 @@ impl Ordering {
         tokio::spawn(watch.run());
         let in_flight = Arc::new(Semaphore::new(config.in_flight_max.max(1)));
         let ordering = Ordering { raft, log, failure, in_flight, last_position, replay, leadership, among: None, stop };
+        if use_among == UseAmong::One {
+            ordering.check_orders_alone(config.member).await?;
+        }
         ordering.join(&config).await?;
         let state = ordering.state();
         tracing::info!(
@@ -358,6 +380,20 @@ impl Ordering {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Ok(())
+    }
+
+    /// Refuses a log in which others vote: this member alone could order nothing.
+    async fn check_orders_alone(&self, member: MemberId) -> Result<(), OrderingError> {
+        let voters = self
+            .raft
+            .with_raft_state(|state| state.membership_state.effective().voter_ids().collect::<Vec<MemberId>>());
+        let voters = voters.await.map_err(|error| self.stopped(error))?;
+        if voters.iter().all(|voter| *voter == member) {
+            return Ok(());
+        }
+        Err(OrderingError::Configuration(format!(
+            "it orders alone by its configuration, and by its log {voters:?} order together"
+        )))
     }
 
     async fn is_only_voter(&self, member: MemberId) -> Result<bool, OrderingError> {

@@ -4,7 +4,8 @@
 //! keep the second in step with the first:
 //!
 //! - A node that the committee has admitted asks the leader, again and again until it votes, to let it order
-//!   ([`AskToJoin`]). The leader agrees to whoever is an active member in the role central-bank.
+//!   ([`AskToJoin`]). The leader agrees to whoever is an active member in the role central-bank. In the same way a node
+//!   that has moved makes its new address known.
 //! - The leader takes the vote of whoever is no active member any more ([`TakeVotes`]). If that is the leader itself,
 //!   it hands over first.
 //!
@@ -76,12 +77,13 @@ impl Admission {
     }
 }
 
-/// Asks to order, until this node votes.
+/// Asks to order, until this node votes and is known at its address.
 pub struct AskToJoin {
     pub member: MemberId,
     pub members: Vec<OrderingMember>,
     pub connections: Arc<Connections>,
-    pub ordering: Arc<Ordering>,
+    /// For a node that leads already, and is known at another address.
+    pub admission: Admission,
     pub stop: CancellationToken,
 }
 
@@ -90,21 +92,30 @@ impl AskToJoin {
     pub async fn run(self) {
         let own = self.members.iter().find(|member| member.member == self.member.0);
         let Some(own) = own.map(|member| member.address.clone()) else { return };
-        let mut others = self.members.iter().filter(|member| member.member != self.member.0).cycle();
+        let others: Vec<&OrderingMember> =
+            self.members.iter().filter(|member| member.member != self.member.0).collect();
+        let mut others = others.into_iter().cycle();
         let mut hint: Option<String> = None;
         let mut last_said = String::new();
-        while !self.votes() {
-            let Some(next) = others.next() else { return };
-            let address = hint.take().unwrap_or_else(|| next.address.clone());
-            match self.ask(&address, &own).await {
-                Ok(()) => {}
-                Err(status) => {
-                    hint = leader_named_by(&status).flatten();
-                    let said = format!("{address}: {}", status.message());
-                    if said != last_said && hint.is_none() {
-                        tracing::info!(%address, said = %status.message(), "this node does not order yet");
-                        last_said = said;
-                    }
+        let mut has_asked = false;
+        while !self.is_in_place(&own) {
+            has_asked = true;
+            let next = hint.take().or_else(|| Some(others.next()?.address.clone()));
+            let (address, answer) = match (self.admission.leading.leads(), next) {
+                (true, _) => (own.clone(), self.admission.admit(self.member, own.clone()).await),
+                (false, Some(address)) => {
+                    let answer = self.ask(&address, &own).await;
+                    (address, answer)
+                }
+                // It has nobody to ask, and is about to lead.
+                (false, None) => (own.clone(), Ok(())),
+            };
+            if let Err(status) = answer {
+                hint = leader_named_by(&status).flatten().filter(|address| !address.is_empty());
+                let said = format!("{address}: {}", status.message());
+                if said != last_said && hint.is_none() {
+                    tracing::info!(%address, said = %status.message(), "this node does not order yet");
+                    last_said = said;
                 }
             }
             tokio::select! {
@@ -112,12 +123,15 @@ impl AskToJoin {
                 () = self.stop.cancelled() => return,
             }
         }
-        tracing::info!("this node orders with the others");
+        if has_asked {
+            tracing::info!(address = own, "this node orders with the others");
+        }
     }
 
-    fn votes(&self) -> bool {
+    fn is_in_place(&self, address: &str) -> bool {
         let own = u64::from(self.member.0);
-        self.ordering.members().iter().any(|state| state.member == own && state.votes)
+        let known = self.admission.ordering.members();
+        known.iter().any(|state| state.member == own && state.votes && state.address == address)
     }
 
     async fn ask(&self, address: &str, own: &str) -> Result<(), Status> {

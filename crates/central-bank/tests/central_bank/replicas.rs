@@ -204,20 +204,7 @@ async fn what_was_settled_is_there_after_each_node_in_turn_was_away() {
 async fn leadership_is_handed_over_by_command_and_nothing_is_refused_meanwhile() {
     let replicas = Replicas::three().await;
     replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
-    let successor = loop {
-        let first = replicas.leader().await;
-        let successor = replicas.running().into_iter().find(|node| *node != first).unwrap();
-        let wanted = u32::from(replicas.nodes[successor].config.member);
-        let mut operator = LeadershipClient::new(replicas.channel(first, Role::Operator, 1));
-        match operator.hand_over(v1::HandOverRequest { successor: Some(wanted) }).await {
-            Ok(done) => {
-                assert_eq!(done.into_inner().leader, wanted);
-                break successor;
-            }
-            // On a busy machine leadership may have moved meanwhile.
-            Err(status) => assert!(leader_named_by(&status).is_some(), "{status:?}"),
-        }
-    };
+    let successor = replicas.change_leader_by_hand_over().await;
     let outcome = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
     check_same(&replicas, &outcome, 1).await;
     // A bank may not ask for it.
@@ -410,6 +397,24 @@ impl Replicas {
         }
     }
 
+    /// Has the leader hand over to another node, which is returned.
+    async fn change_leader_by_hand_over(&self) -> usize {
+        loop {
+            let first = self.leader().await;
+            let successor = self.running().into_iter().find(|node| *node != first).unwrap();
+            let wanted = u32::from(self.nodes[successor].config.member);
+            let mut operator = LeadershipClient::new(self.channel(first, Role::Operator, 1));
+            match operator.hand_over(v1::HandOverRequest { successor: Some(wanted) }).await {
+                Ok(done) => {
+                    assert_eq!(done.into_inner().leader, wanted);
+                    return successor;
+                }
+                // On a busy machine leadership may have moved meanwhile.
+                Err(status) => assert!(leader_named_by(&status).is_some(), "{status:?}"),
+            }
+        }
+    }
+
     /// Stops the leader, lets another take over, and starts it again.
     async fn change_leader(&mut self) {
         let leader = self.leader().await;
@@ -417,4 +422,59 @@ impl Replicas {
         self.leader().await;
         self.start_again(leader).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_majority_is_lost_one_node_goes_on_by_order_and_others_join_it() {
+    let mut replicas = Replicas::three().await;
+    let before = replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    check_same(&replicas, &before, 1).await;
+    for node in replicas.running() {
+        replicas.stop(node).await;
+    }
+    // By itself it does not go on, nor does it order alone because its configuration says so.
+    let alone = Config { ordering: None, ..replicas.nodes[0].config.clone() };
+    let refused = start(alone).await.err().expect("others vote by its log").to_string();
+    assert!(refused.contains("order together"), "{refused}");
+    let by_order = Config { go_on_alone: true, ..replicas.nodes[0].config.clone() };
+    replicas.nodes[0].node = Some(start(by_order).await.unwrap());
+    replicas.wait_for_voters(&[1]).await;
+    let after = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
+    assert_eq!(after.height, before.height + 1);
+    // Another one has lost its disk, and joins with an empty one.
+    let empty = replicas._folder.path().join("empty");
+    let config = &mut replicas.nodes[1].config;
+    config.data_dir = empty;
+    config.ordering.as_mut().unwrap().join = true;
+    prepare_data_folder(config, false).unwrap();
+    replicas.start_again(1).await;
+    replicas.wait_for_voters(&[1, 2]).await;
+    check_same(&replicas, &before, 1).await;
+    check_same(&replicas, &after, 1).await;
+    replicas.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_of_one_node_grows() {
+    let mut replicas = Replicas::start(NetworkSpec::default()).await;
+    let before = replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    let address = replicas.nodes[0].config.listen.to_string();
+    replicas.stop(0).await;
+    // The node that was alone now has an address at which others reach it.
+    let section = OrderingSection { members: vec![OrderingMember { member: 1, address }], join: false };
+    replicas.nodes[0].config.ordering = Some(section);
+    replicas.start_again(0).await;
+    let newcomer = Newcomer::new(&replicas.nodes[0].config, 2);
+    replicas.decide(&[GovernanceAction::AdmitMember(newcomer.member.clone())]).await;
+    let node = start(newcomer.config.clone()).await.unwrap();
+    replicas.nodes.push(Replica { config: newcomer.config.clone(), node: Some(node) });
+    replicas.wait_for_voters(&[1, 2]).await;
+    let after = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
+    check_same(&replicas, &before, 1).await;
+    check_same(&replicas, &after, 1).await;
+    // The newcomer can lead.
+    replicas.change_leader_by_hand_over().await;
+    let outcome = replicas.settle(&opening_of(&replicas.network, 1, 3)).await;
+    check_same(&replicas, &outcome, 1).await;
+    replicas.end().await;
 }
