@@ -18,7 +18,8 @@ pub struct Gap {
 /// The gap in settling after an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct SettlingGap {
-    /// From the last settlement before it to the first after it; absent if nothing was settled any more.
+    /// From the last settlement before it to the first after it; after a recovery (a restart, a resumption, healed
+    /// links), from the event on. Absent if nothing was settled any more.
     pub gap_ms: Option<f64>,
     /// Its beginning, in seconds from the start of the load.
     pub from_s: f64,

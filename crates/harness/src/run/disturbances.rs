@@ -26,7 +26,8 @@ pub fn fill_in(events: &[Event], records: &mut [EventRecord], outcomes: &[Stream
         let (Some(Some(began_s)), Some(done_s)) = (begun.get(index).copied(), record.done_at_s) else { continue };
         let next_s = begun[index + 1..].iter().flatten().next().copied().unwrap_or(f64::INFINITY);
         let until_s = (done_s + BEGINS_WITHIN.as_secs_f64()).min(next_s);
-        record.settling = Some(times.gap(began_s, until_s, next_s, leaders));
+        let is_a_recovery = events[index].action.is_a_recovery();
+        record.settling = Some(times.gap(began_s, is_a_recovery, until_s, next_s, leaders));
     }
 }
 
@@ -56,9 +57,20 @@ impl Times {
         times
     }
 
-    fn gap(&self, began_s: f64, until_s: f64, next_s: f64, leaders: &[LeaderChange]) -> SettlingGap {
+    fn gap(
+        &self,
+        began_s: f64,
+        is_a_recovery: bool,
+        until_s: f64,
+        next_s: f64,
+        leaders: &[LeaderChange],
+    ) -> SettlingGap {
         let ns = |at_s: f64| (at_s * 1e9) as u64;
-        let found = longest(&self.settled, ns(began_s), ns(until_s));
+        let mut found = longest(&self.settled, ns(began_s), ns(until_s));
+        // A pause that a recovery ends is the earlier event's; its own is how long it took from then on.
+        if let Some(gap) = found.as_mut().filter(|_| is_a_recovery) {
+            gap.from_ns = gap.from_ns.max(ns(began_s));
+        }
         let (from_ns, to_ns) = found.map_or((ns(began_s), u64::MAX), |gap| (gap.from_ns, gap.to_ns));
         let is_in_it = |at: u64| (from_ns..=to_ns).contains(&at);
         SettlingGap {
@@ -126,6 +138,17 @@ mod tests {
         assert_eq!((killed.gap_ms, killed.refused, killed.unknown), (Some(210.0), 1, 20));
         assert_eq!(killed.leader_before.as_deref(), Some("central-bank-1"));
         assert_eq!(killed.leader_after.as_deref(), Some("central-bank-3"));
+    }
+
+    #[test]
+    fn a_recovery_has_no_part_in_the_pause_that_it_ends() {
+        let text = "[[event]]\nat_s = 1\naction = \"pause\"\nnode = \"leader\"\n[[event]]\nat_s = 2\naction = \"resume\"\n\
+                    node = \"former-leader\"";
+        let scenario = Scenario::parse("test.toml", "test", text, &[]).unwrap();
+        let mut records = vec![record(1.0), record(2.0)];
+        fill_in(&scenario.events, &mut records, &[stream(&[900, 2_040, 2_060, 2_070], &[], &[])], &[]);
+        let gaps: Vec<_> = records.iter().map(|record| record.settling.as_ref().unwrap().gap_ms).collect();
+        assert_eq!(gaps, [Some(1_140.0), Some(40.0)]);
     }
 
     #[test]

@@ -146,6 +146,11 @@ impl Action {
         matches!(self, Self::Partition { .. } | Self::SlowLink { .. } | Self::Heal)
     }
 
+    /// Whether nodes or links come back.
+    pub fn is_a_recovery(&self) -> bool {
+        matches!(self, Self::Restart { .. } | Self::Resume { .. } | Self::Heal)
+    }
+
     /// Whether nodes or links fail, come back or change their parts: settling may pause.
     pub fn is_a_disturbance(&self) -> bool {
         self.is_about_links() || !self.nodes().is_empty() || matches!(self, Self::HandOver { .. })
