@@ -87,7 +87,7 @@ impl Up {
                 if let Some(why) = central_bank_failure(&network).await {
                     output.note(&format!("\nThe central bank does not serve: {why}"));
                 }
-                running.until_stopped(stop, output).await
+                running.until_stopped(&network, stop, output).await
             }
             Ok(false) => Ok(()),
             Err(error) => Err(error),
@@ -161,7 +161,11 @@ impl Up {
             ]);
             let wallets_shown = wallets_table(network, &wallets);
             let links = links_text(&wallets, &linked);
-            format!("{about}\n{}\n{wallets_shown}{links}\n{}", nodes_table(&nodes), next_steps(&self.dir))
+            format!(
+                "{about}\n{}\n{wallets_shown}{links}\n{}",
+                nodes_table(&nodes),
+                next_steps(&self.dir, central_banks)
+            )
         });
         Ok(())
     }
@@ -207,7 +211,7 @@ fn log_path(dir: &Path) -> PathBuf {
 }
 
 /// Commands that can be pasted into a second terminal.
-fn next_steps(dir: &Path) -> String {
+fn next_steps(dir: &Path, central_banks: usize) -> String {
     let program = std::env::args().next().filter(|program| program.contains('/')).unwrap_or_else(|| "cbdc".to_owned());
     let program = shell_word(Path::new(&program));
     let network = match dir == Path::new("network") {
@@ -223,13 +227,20 @@ fn next_steps(dir: &Path) -> String {
         "chain head",
         "audit",
     ];
-    let lines: String = steps.iter().map(|step| format!("  {program} {step}{network}\n")).collect();
+    let of_several: &[&str] = if central_banks > 1 { &["chain members", "chain hand-over"] } else { &[] };
+    let steps = steps.iter().chain(of_several);
+    let lines: String = steps.map(|step| format!("  {program} {step}{network}\n")).collect();
     format!("Try, in a second terminal:\n{lines}\nCtrl-C stops the network; the same command continues it.")
 }
 
 impl Running {
     /// Runs until a stop is requested, or a node ends by itself without which the network cannot go on.
-    async fn until_stopped(&mut self, stop: impl Future<Output = &'static str>, output: &Output) -> anyhow::Result<()> {
+    async fn until_stopped(
+        &mut self,
+        network: &Network,
+        stop: impl Future<Output = &'static str>,
+        output: &Output,
+    ) -> anyhow::Result<()> {
         let mut stop = std::pin::pin!(stop);
         loop {
             let (node, error) = tokio::select! {
@@ -239,13 +250,13 @@ impl Running {
                     return Ok(());
                 }
             };
-            let (left, of) = self.central_banks();
+            let of = network.central_banks().count();
+            // By their answers: a node that was started again by hand is none of this program's.
+            let left = network.leaderships().await.iter().filter(|(_, answer)| answer.is_ok()).count();
             if node.role() != Role::CentralBank || 2 * left <= of {
                 return Err(error.into());
             }
-            output.note(&format!(
-                "\nnote: {error}\n{left} of {of} nodes of the central bank are left, a majority: payments go on"
-            ));
+            output.note(&format!("\n{}", lost_and_gone_on(network, node, &error, (left, of))));
         }
     }
 
@@ -257,14 +268,6 @@ impl Running {
         }
     }
 
-    /// The number of the central bank's nodes that run, and of all that it has.
-    fn central_banks(&self) -> (usize, usize) {
-        match self {
-            Running::InProcess(nodes) => nodes.central_banks(),
-            Running::Processes(processes) => processes.central_banks(),
-        }
-    }
-
     async fn stop(self) -> anyhow::Result<()> {
         match self {
             Running::InProcess(nodes) => nodes.stop().await,
@@ -272,6 +275,19 @@ impl Running {
         }
         Ok(())
     }
+}
+
+/// Says that one of the central bank's nodes was lost, and that the others go on.
+fn lost_and_gone_on(network: &Network, node: NodeName, error: &NetworkError, (left, of): (usize, usize)) -> String {
+    let what = match error {
+        NetworkError::Died { status, log, .. } => format!("{node} ended ({status}); its log is {}", log.display()),
+        other => other.to_string(),
+    };
+    format!(
+        "note: {what}\n{left} of the central bank's {of} nodes are left, a majority: payments go on. Start it again with\n  \
+         cbdc node central-bank --config {}",
+        shell_word(&network.config_path(node))
+    )
 }
 
 async fn watch(processes: &mut Processes) -> (NodeName, NetworkError) {
@@ -415,7 +431,8 @@ mod tests {
 
     #[test]
     fn the_next_steps_name_the_network_where_it_is_not_the_usual_one() {
-        assert!(!next_steps(Path::new("network")).contains("--network"));
-        assert!(next_steps(Path::new("my net")).contains("chain head --network 'my net'"));
+        assert!(!next_steps(Path::new("network"), 1).contains("--network"));
+        assert!(next_steps(Path::new("my net"), 1).contains("chain head --network 'my net'"));
+        assert!(next_steps(Path::new("my net"), 3).contains("chain members --network 'my net'"));
     }
 }

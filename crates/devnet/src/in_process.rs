@@ -72,11 +72,6 @@ impl InProcess {
         (node, NetworkError::Node { node, reason })
     }
 
-    /// The number of the central bank's nodes that run, and of all that it has.
-    pub fn central_banks(&self) -> (usize, usize) {
-        (self.central_banks.len(), self.network.central_banks().count())
-    }
-
     /// Stops every node gracefully: the banks first, so that commands in flight are answered, then the central bank's
     /// followers, then its leader.
     pub async fn stop(mut self) {

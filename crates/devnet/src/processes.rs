@@ -123,12 +123,6 @@ impl Processes {
         self.ended().map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// The number of the central bank's nodes that run, and of all that it has.
-    pub fn central_banks(&self) -> (usize, usize) {
-        let run = self.children.keys().filter(|node| node.role() == Role::CentralBank).count();
-        (run, self.network.central_banks().count())
-    }
-
     /// Stops every node gracefully: the banks first, together, then the central bank's followers, then its leader.
     pub async fn stop(mut self) -> Result<(), NetworkError> {
         let leader = self.network.leader().await;

@@ -2,7 +2,7 @@
 //! machine, from `/proc/stat`, which shows whether other programs used it meanwhile.
 //!
 //! The kernel counts in ticks of 10 ms: over a run of seconds the error is below one part in a hundred. A process that
-//! is killed and restarted is two processes; read the first before it ends.
+//! is killed and restarted is two processes; the first is read before it ends.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -113,16 +113,23 @@ impl CpuClock {
         Ok(Self { started_us, machine_us: machine_cpu_us(), started: Instant::now() })
     }
 
-    /// CPU time used since the start.
+    /// CPU time used since the start, also by processes that were started `later`. Of those that have ended, `ended_us`
+    /// has what was read just before.
     ///
     /// # Errors
-    /// One of the processes is gone.
-    pub fn stop(&self) -> Result<CpuSpent, CpuError> {
-        let read = |(process, started_us): (&u32, &u64)| {
-            process_cpu_us(*process).map(|us| (*process, us.saturating_sub(*started_us)))
+    /// One of the processes is gone, and was not read before.
+    pub fn stop(&self, later: &[u32], ended_us: &BTreeMap<u32, u64>) -> Result<CpuSpent, CpuError> {
+        let from_nothing = later.iter().filter(|process| !self.started_us.contains_key(process));
+        let started = self.started_us.iter().map(|(process, us)| (*process, *us));
+        let read = |(process, started_us): (u32, u64)| {
+            let now_us = ended_us.get(&process).map_or_else(|| process_cpu_us(process), |us| Ok(*us))?;
+            Ok((process, now_us.saturating_sub(started_us)))
         };
         Ok(CpuSpent {
-            by_process_us: self.started_us.iter().map(read).collect::<Result<_, _>>()?,
+            by_process_us: started
+                .chain(from_nothing.map(|process| (*process, 0)))
+                .map(read)
+                .collect::<Result<_, CpuError>>()?,
             machine_us: self.machine_us.zip(machine_cpu_us()).map(|(before, now)| now.saturating_sub(before)),
             elapsed_us: self.started.elapsed().as_micros() as u64,
         })
@@ -159,7 +166,20 @@ mod tests {
         while own_cpu_us().expect("this process is alive") < goal_us {
             sum = (0..10_000_u64).fold(sum, |sum, number| sum.wrapping_mul(31).wrapping_add(number));
         }
-        assert!(clock.stop().expect("this process is alive").by_process_us[&me] >= 3 * TICK_US, "{sum}");
+        let spent = clock.stop(&[], &BTreeMap::new()).expect("this process is alive");
+        assert!(spent.by_process_us[&me] >= 3 * TICK_US, "{sum}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn processes_that_end_or_start_on_the_way_are_counted() {
+        let me = std::process::id();
+        let mut clock = CpuClock::start([me]).expect("this process is alive");
+        clock.started_us = [(u32::MAX, 40)].into();
+        assert!(clock.stop(&[], &BTreeMap::new()).is_err(), "it is gone, and nobody read it before");
+        let spent = clock.stop(&[me, u32::MAX], &[(u32::MAX, 100)].into()).expect("it was read before it ended");
+        assert_eq!(spent.by_process_us[&u32::MAX], 60);
+        assert!(spent.by_process_us.contains_key(&me));
     }
 
     #[test]

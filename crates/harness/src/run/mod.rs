@@ -189,7 +189,7 @@ async fn measure(
     progress.step("measuring the machine: what a core verifies, and how long it stalls when idle");
     let folder: &NetworkFolder = network;
     tokio::task::block_in_place(|| result.machine.measure(folder.dir()))?;
-    let before = summary::counters(folder, nodes).await;
+    let before = nodes.counters(folder).await;
     let clock = CpuClock::start(nodes.process_ids()).ok();
 
     result.supply_before = supply::now(folder).await?;
@@ -211,8 +211,8 @@ async fn measure(
     // What is compared and audited afterwards is the network as it was left, but not what a cut withholds from it.
     links.iter().for_each(|links| links.heal());
 
-    let cpu = clock.and_then(|clock| clock.stop().ok());
-    let after = summary::counters(folder, nodes).await;
+    let cpu = clock.and_then(|clock| nodes.cpu(&clock));
+    let (before, after) = (nodes.counted_from(before), nodes.counters(folder).await);
     let samples = observer.finish().await;
     let answers = summary::summarize(scenario, result, outcomes, payments.amounts.clone(), samples);
     summary::account_for_cpu(result, &answers, cpu.as_ref(), nodes, (&before, &after));

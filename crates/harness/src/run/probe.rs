@@ -4,10 +4,22 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use cbdc_client::{NetworkFolder, NodeName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+/// A node's counters by name.
+pub type Counters = BTreeMap<String, f64>;
+
+/// The counters of a node of a network, empty if it serves none.
+pub async fn counters(folder: &NetworkFolder, node: NodeName) -> Counters {
+    match folder.metrics_address(node) {
+        Ok(Some(address)) => scrape(address).await.unwrap_or_default(),
+        _ => Counters::new(),
+    }
+}
+
 /// A node's counters and gauges, summed over labels, from its Prometheus endpoint.
-pub async fn scrape(address: &str) -> Result<BTreeMap<String, f64>> {
+pub async fn scrape(address: &str) -> Result<Counters> {
     let fetch = async {
         let mut stream = tokio::net::TcpStream::connect(address).await?;
         let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
@@ -22,12 +34,12 @@ pub async fn scrape(address: &str) -> Result<BTreeMap<String, f64>> {
 }
 
 /// Counters of the nodes in this process, in the form of [`scrape`].
-pub fn own() -> BTreeMap<String, f64> {
+pub fn own() -> Counters {
     parse(&cbdc_node::telemetry::render())
 }
 
-fn parse(text: &str) -> BTreeMap<String, f64> {
-    let mut totals = BTreeMap::new();
+fn parse(text: &str) -> Counters {
+    let mut totals = Counters::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let Some((name, value)) = line.rsplit_once(' ') else { continue };
         let Ok(value) = value.parse::<f64>() else { continue };
