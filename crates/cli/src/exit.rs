@@ -141,6 +141,12 @@ fn code(error: &anyhow::Error) -> u8 {
     if error.chain().any(|cause| is_missing(cause) || is_unfit(cause)) {
         return 2;
     }
+    // What the command line asks of a new network.
+    let is_no_network =
+        |cause: &(dyn std::error::Error + 'static)| matches!(cause.downcast_ref(), Some(NetworkError::Spec { .. }));
+    if error.chain().any(is_no_network) {
+        return 2;
+    }
     match client_error(error) {
         Some(ClientError::Usage(_) | ClientError::NotFound(_) | ClientError::UnknownMember { .. }) => 2,
         // The file or folder that the command line names.

@@ -5,5 +5,6 @@ mod architecture;
 mod bench_core;
 mod documentation;
 mod program;
+mod replicas;
 mod running;
 mod wallet_in_flight;

@@ -126,8 +126,8 @@ pub(super) fn count_under_versions(
 }
 
 /// The checks that were on, by the own counters of each of the central bank's nodes: signatures verified, by all
-/// together, and syncs made, never fewer than block proposals at any of them. `before` is when a node was last restarted,
-/// if it was; if one serves no counters at the end, nothing is known.
+/// together, and syncs made, never fewer than block proposals at any of them. `before` is when a node was last
+/// restarted, if it was; if one serves no counters at the end, nothing is known.
 pub(super) fn checks(before: &[Counters], after: &[Counters], settled: u64, was_restarted: bool) -> Checks {
     let count = |counters: &Counters, name: &str| counters.get(name).copied().unwrap_or(0.0);
     let growth = |(before, after): (&Counters, &Counters), name: &str| count(after, name) - count(before, name);
