@@ -21,7 +21,7 @@ pub const HAND_OVER_HELP: &str = "Examples:
 
 The leader takes no more commands, answers those that it has, and another node leads: the one that follows most closely,
 or the one named. Commands that come meanwhile wait at the banks. If no other node follows closely enough, the leader
-leads on, and the exit code is 1.";
+leads on, and the command fails with the reason.";
 
 /// Asks every node of the central bank who leads.
 pub async fn show(network: &NetworkArgument, output: &Output) -> anyhow::Result<()> {
