@@ -61,7 +61,7 @@ struct Known {
     addresses: Vec<Arc<str>>,
     /// Connections that are kept to ask who leads, and to submit.
     channels: HashMap<Arc<str>, Channel>,
-    /// The newest term in which a node has led.
+    /// The term of the node that led last.
     term: u64,
 }
 
@@ -123,9 +123,8 @@ impl CentralBankNodes {
 
     /// Names the node that leads, and its term; returns whether it is another one than before.
     pub fn found_leader(&self, address: &Arc<str>, term: Option<u64>) -> bool {
-        {
-            let mut known = self.known();
-            known.term = known.term.max(term.unwrap_or(0));
+        if let Some(term) = term {
+            self.known().term = term;
         }
         let is_other = *self.present.borrow().address != **address;
         self.present.send_replace(PresentNode { address: address.clone(), leads: true });
@@ -137,7 +136,7 @@ impl CentralBankNodes {
         self.present.send_if_modified(|present| std::mem::take(&mut present.leads));
     }
 
-    /// The newest term in which a node has led, as far as this bank knows.
+    /// The term of the node that led last, as far as this bank knows.
     pub fn newest_term(&self) -> u64 {
         self.known().term
     }

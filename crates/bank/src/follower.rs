@@ -41,7 +41,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use crate::catching_up::HeadSource;
-use crate::central_bank_nodes::{CentralBankNodes, Claim};
+use crate::central_bank_nodes::{CentralBankNodes, Claim, PresentNode};
 use crate::deposit_service::DepositService;
 use crate::metrics::Metrics;
 use crate::pace::{Kept, LOOK_EVERY, Pace};
@@ -258,11 +258,13 @@ impl Follower {
         }
     }
 
-    /// Tells the operator which node is followed, if it is another one than before, or again the only one.
+    /// Tells the operator which node is followed first, and when the only one is followed again.
     fn note_followed(&self, address: &Arc<str>, what: &str) {
         let before = self.followed.lock().unwrap_or_else(PoisonError::into_inner).replace(address.clone());
-        if before.as_ref() != Some(address) || !self.nodes.are_several() {
-            tracing::info!(%address, "{what}");
+        match before {
+            // Of a leader that has changed the relay tells.
+            Some(_) if self.nodes.are_several() => tracing::debug!(%address, "{what}"),
+            _ => tracing::info!(%address, "{what}"),
         }
     }
 
@@ -491,16 +493,20 @@ fn held_back(height: Height, pace: &Pace) -> PeerEnded {
 }
 
 /// Waits until another node of the central bank is to be followed rather than the one at an address: when another one
-/// leads, or, if this one never led, after a while.
+/// comes to lead, or, while this one does not, after a while.
 async fn no_longer_preferred(nodes: Arc<CentralBankNodes>, address: Arc<str>) {
     let mut present = nodes.watch();
-    if present.borrow().address != address {
-        return tokio::time::sleep(RETRY).await;
-    }
-    // It fails only if the nodes are gone, and then the bank stops.
-    let is_other = present.wait_for(|present| present.leads && present.address != address).await.is_ok();
-    if !is_other {
-        std::future::pending().await
+    let at_first = present.borrow_and_update().clone();
+    let other_leads = async {
+        let is_other = |now: &PresentNode| now.leads && now.address != address && *now != at_first;
+        if present.wait_for(is_other).await.is_err() {
+            // The nodes are gone: the bank stops.
+            std::future::pending().await
+        }
+    };
+    match at_first.address == address {
+        true => other_leads.await,
+        false => drop(tokio::time::timeout(RETRY, other_leads).await),
     }
 }
 

@@ -4,7 +4,8 @@
 //! 1. The node that is taken for the leader is tried at once, the others a moment later ([`HEAD_START`]). No attempt
 //!    waits for another: a host that is dead or frozen holds up nobody but itself.
 //! 2. An attempt asks the node whether it leads, and opens the stream if it does. A node that leads in an older term
-//!    than the newest one that this bank has seen has been deposed, and does not count.
+//!    than the newest one that this bank has seen has been deposed, and does not count; unless no other is found for a
+//!    while ([`OLDER_AFTER`]), since a central bank that was restored counts its terms anew.
 //! 3. A node that fails is tried again after a pause. Pauses are short at first, since a leader is replaced within a
 //!    fraction of a second, and grow with the time that the search has taken, up to 2 s ([`pause_after`]).
 //! 4. A node that another one names as the leader is tried out of turn, at most once between two turns of its own, so
@@ -34,6 +35,8 @@ const HEAD_START: Duration = Duration::from_millis(15);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(15), Duration::from_secs(2));
 /// A pause is this part of the time that the search has taken.
 const PAUSE_PART: u32 = 20;
+/// The time that a search takes before a leader of an older term counts as well.
+const OLDER_AFTER: Duration = Duration::from_secs(10);
 /// The longest time that opening a stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Batches handed to the transport and not yet taken by it.
@@ -66,13 +69,12 @@ async fn open_over(channel: Channel, address: &Arc<str>, term: Option<u64>) -> R
     Ok(OpenStream { address: address.clone(), term, channel, batches, answers })
 }
 
-/// Opens a stream to a node if it leads.
-async fn open_if_leading(nodes: Arc<CentralBankNodes>, address: Arc<str>) -> Result<OpenStream, Status> {
+/// Opens a stream to a node if it leads, in the term `newest` or a later one.
+async fn open_if_leading(nodes: Arc<CentralBankNodes>, address: Arc<str>, newest: u64) -> Result<OpenStream, Status> {
     let term = match nodes.claim_of(&address).await? {
         Claim::Leads(term) => term,
         Claim::Follows(leader) => return Err(not_leader(leader.as_deref())),
     };
-    let newest = nodes.newest_term();
     if let Some(term) = term.filter(|term| *term < newest) {
         return Err(Status::unavailable(format!("it leads in term {term}, and another node has led in term {newest}")));
     }
@@ -204,8 +206,9 @@ impl Search {
         loop {
             for address in self.turns.due(Instant::now()) {
                 let nodes = self.nodes.clone();
+                let newest = if self.took() < OLDER_AFTER { nodes.newest_term() } else { 0 };
                 let attempt = async move {
-                    let opened = open_if_leading(nodes, address.clone()).await;
+                    let opened = open_if_leading(nodes, address.clone(), newest).await;
                     (address, opened)
                 };
                 self.trying.push(Box::pin(attempt));

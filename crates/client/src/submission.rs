@@ -327,6 +327,21 @@ mod tests {
         assert!(attempts > 1);
     }
 
+    #[tokio::test]
+    async fn where_no_node_leads_a_record_is_in_doubt_only_if_it_was_sent() {
+        let none = || Err(ClientError::NoLeader { said: "a:1: it knows no leader".to_owned() });
+        let mut attempts = Attempts::until(Instant::now() + TIMEOUT);
+        assert!(attempts.ended(none()).is_none(), "one may lead in a moment");
+        attempts.give_up = Instant::now();
+        assert!(matches!(attempts.ended(none()), Some(Err(ClientError::NoLeader { .. }))), "nothing was sent");
+        let sent = attempts.note(&nowhere(), Err(Status::unavailable("gone")));
+        assert!(matches!(sent, Ok(Step::Again(_))));
+        for error in [none(), Err(ClientError::Unreachable { address: String::new(), reason: String::new() })] {
+            let ended = attempts.ended(error);
+            assert!(matches!(ended, Some(Ok(SubmissionStatus::Unknown { .. }))), "{:?}", ended.is_some());
+        }
+    }
+
     #[test]
     fn only_a_number_that_another_record_used_is_exchanged() {
         let not_ordered = |reason| SubmissionStatus::of_answer(&Answer::not_ordered(Outcome::refused(reason, 0, 0)));

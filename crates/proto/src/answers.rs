@@ -188,6 +188,22 @@ mod tests {
     }
 
     #[test]
+    fn commands_that_were_sent_again_keep_the_outcome_that_they_had_and_take_the_later_one_otherwise() {
+        let overloaded = Answer::not_ordered(Outcome::refused(Reason::Overloaded, 0, 0));
+        let first = Answers::from(&[settled(40), Answer::unknown(), overloaded][..]);
+        assert!(first.has_unknown() && !RUN.has_unknown());
+        let ceased_to_lead = Answer::not_ordered(Outcome::refused(Reason::NotLeader, 0, 0));
+        assert!(Answers::from(&[settled(40), ceased_to_lead][..]).has_unknown());
+        assert!(!Answers::from(&[settled(40), overloaded][..]).has_unknown());
+        let later = Answers::Run { height: Height(9), first: 1, count: 3 };
+        let [_, second, third] = later.unpacked().unwrap()[..] else { panic!("three answers") };
+        assert_eq!(first.clone().completed_by(later).unpacked().unwrap(), [settled(40), second, third]);
+        let still = first.completed_by(Answers::all(Answer::unknown(), 3));
+        assert_eq!(still.unpacked().unwrap(), [settled(40), Answer::unknown(), Answer::unknown()]);
+        assert_eq!(RUN.completed_by(Answers::all(Answer::unknown(), 3)), RUN);
+    }
+
+    #[test]
     fn a_run_travels_only_to_a_sender_that_takes_it() {
         let message = RUN.into_message(5, true);
         assert_eq!((message.batch_id, message.outcomes.len()), (5, 0));

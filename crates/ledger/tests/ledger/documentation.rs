@@ -30,6 +30,7 @@ The `google.rpc.ErrorInfo` of a status says what follows for the record:
 | `final` = `true` | the record never settles, whoever sends it | re-sign if you like |
 | `may_settle_until_ms` | not ordered; another copy may settle until then | send the same record again, or replace it |
 | neither, `UNAVAILABLE`, `CLOCK_JUMP` or `LOST_BLOCKS` | a copy *may have been ordered* | send the same record again |
+| neither, `NOT_LEADER` | the same | send it to the node at `leader`, if that is given, or else to the next one |
 | neither, `SEQUENCE_USED` | the number's first outcome stands, of this record or another | ask the wallet's own bank |
 
 A copy settles until `may_settle_until_ms` if it is sent before that time of the chain, the record's valid-until, and
