@@ -29,8 +29,8 @@ enum Kind {
         /// First recover blocks that this node has lost, from the bank at this address
         #[arg(long, value_name = "ADDRESS")]
         recover_from: Option<String>,
-        /// Go on with this node alone, since a majority of the central bank's nodes is lost for good: what only they had
-        /// is lost too. They must never start again on their data; new nodes join this one. For one start
+        /// Go on with this node alone, since a majority of the central bank's nodes is lost for good: what only they
+        /// had is lost too. They must never start again on their data; new nodes join this one. For one start
         #[arg(long)]
         majority_lost: bool,
     },

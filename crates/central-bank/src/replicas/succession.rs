@@ -1,8 +1,8 @@
 //! Succession: following who leads, and handing over.
 //!
 //! This node leads ([`Leading`]) once ordering says so and settlement has applied the first entry of its term: by then
-//! everything that was ordered before is in the ledger. A fresh leader's clock starts over from the newest block, and it
-//! collects the issuance requests that the others keep.
+//! everything that was ordered before is in the ledger. A fresh leader's clock starts over from the newest block, and
+//! it collects the issuance requests that the others keep.
 //!
 //! # The planned hand-over
 //! 1. Calls and streams wait; what was taken is ordered, settled and answered.

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `at_s` | seconds from the first payment due, warm-up included; required |
 //! | `action` | required; one of those below |
+//! | `times` | the action happens so often, once by default |
+//! | `every_s` | seconds from one time to the next; required with `times` above 1 |
 //!
 //! | action | further keys |
 //! |---|---|
@@ -55,6 +57,8 @@ use super::node::{NodeName, bank_of, read_node, read_nodes, read_successor};
 use super::section::Section;
 use super::wallets::Wallets;
 
+/// The most times that one event may happen.
+const TIMES_MAX: u64 = 10_000;
 /// The longest delay of a slow link.
 const DELAY_MS_MAX: u64 = 60_000;
 /// The highest rate of a slow link that is one.
@@ -118,12 +122,13 @@ const KINDS: [(&str, Kind); 20] = [
 ];
 
 impl Event {
+    /// Reads an event, as often as it happens.
     pub(super) fn read(
         mut section: Section<'_>,
         network: &Network,
         wallets: &Wallets,
         total_s: f64,
-    ) -> Result<Self, ScenarioError> {
+    ) -> Result<Vec<Self>, ScenarioError> {
         let banks = network.banks;
         let Some(at_s) = section.optional_number("at_s", 0.0..=total_s)? else {
             return Err(section.mistake("at_s", "`at_s`, the event's time in seconds", "none"));
@@ -168,8 +173,28 @@ impl Event {
                 Action::Redeem { node, amount_minor: read_amount(&mut section)? }
             }
         };
+        let (times, every_s) = read_times(&mut section, at_s, total_s)?;
         section.end()?;
-        Ok(Self { at_s, action })
+        let at = |time: u64| Self { at_s: at_s + time as f64 * every_s, action: action.clone() };
+        Ok((0..times).map(at).collect())
+    }
+}
+
+/// How often an event happens, and the seconds from one time to the next.
+fn read_times(section: &mut Section<'_>, at_s: f64, total_s: f64) -> Result<(u64, f64), ScenarioError> {
+    let times = section.integer("times", 1..=TIMES_MAX, 1)?;
+    let every_s = section.optional_number("every_s", 0.0..=total_s)?;
+    match every_s {
+        None if times > 1 => {
+            Err(section.mistake("times", "`every_s`, the seconds from one time to the next, with `times`", "none"))
+        }
+        Some(_) if times == 1 => Err(section.mistake("every_s", "`every_s` only with `times` above 1", "one time")),
+        Some(every_s) if at_s + (times - 1) as f64 * every_s > total_s => {
+            let expected = format!("a last time within the run of {total_s} s");
+            let last = at_s + (times - 1) as f64 * every_s;
+            Err(section.mistake("times", expected, format!("one at {last} s")))
+        }
+        every_s => Ok((times, every_s.unwrap_or(0.0))),
     }
 }
 

@@ -343,7 +343,8 @@ fn read_events(
 ) -> Result<Vec<(usize, Event)>, ScenarioError> {
     let mut events = Vec::new();
     for (index, section) in sections.into_iter().enumerate() {
-        events.push((index, Event::read(section, network, wallets, total_s)?));
+        let read = Event::read(section, network, wallets, total_s)?;
+        events.extend(read.into_iter().map(|event| (index, event)));
     }
     events.sort_by(|(_, a), (_, b)| a.at_s.total_cmp(&b.at_s));
     Ok(events)

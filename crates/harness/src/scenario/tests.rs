@@ -417,6 +417,21 @@ fn a_mistake_names_what_was_expected_and_found() {
 }
 
 #[test]
+fn an_event_happens_as_often_as_it_says() {
+    let event = |more: &str| format!("[[event]]\nat_s = 1\naction = 'kill'\nnode = 'bank-1'\n{more}");
+    let scenario = parse(&event("every_s = 2.5\ntimes = 3")).expect("valid");
+    assert_eq!(scenario.events.iter().map(|event| event.at_s).collect::<Vec<_>>(), [1.0, 3.5, 6.0]);
+    for (more, expected) in [
+        ("times = 3", "`every_s`"),
+        ("every_s = 3", "`times` above 1"),
+        ("every_s = 3\ntimes = 10000", "a last time within the run"),
+    ] {
+        let mistake = mistake(parse(&event(more)));
+        assert!(mistake.expected.contains(expected), "{mistake}");
+    }
+}
+
+#[test]
 fn an_override_replaces_a_value_and_takes_bare_words() {
     let scenario = parse_with("[load]\nrate_per_s = 5", "load.rate_per_s", "700").expect("valid");
     assert_eq!(scenario.load.profile.peak_per_s(), 700.0);
