@@ -83,3 +83,23 @@ async fn banks_with_partial_replicas_settle_and_agree() {
     assert_eq!((result.shape.replica.as_str(), result.failed, result.settled), ("partial", 0, result.offered));
     assert!(result.deposits.values().all(|bank| bank.agrees), "{:?}", result.deposits);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_of_the_central_bank_settle_and_hand_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("three.toml");
+    let smoke = std::fs::read_to_string("../../simulations/load/smoke.toml").unwrap();
+    let events = "\n[[event]]\nat_s = 1.0\naction = \"hand-over\"\n[[event]]\nat_s = 1.5\naction = \"kill\"\nnode = \"leader\"\n";
+    std::fs::write(&scenario, smoke + events).unwrap();
+    let three = [("network.central_banks", "3"), ("network.header_signatures", "2")];
+    let result = bench(&BenchOptions { scenario, ..options(folder.path(), &three) }).await.unwrap();
+    assert!(result.audit.ok, "{:?}", result.audit.findings);
+    assert_eq!((result.failed, result.refused, result.settled), (0, 0, result.offered), "{:?}", result.refusals);
+    assert_eq!((result.shape.central_banks, result.shape.header_signatures), (3, 2));
+    let [hand_over, kill] = result.events.as_slice() else { panic!("{:?}", result.events) };
+    let settling = hand_over.settling.as_ref().unwrap();
+    assert!(settling.gap_ms.is_some() && settling.refused == 0, "{settling:?}");
+    assert_ne!(settling.leader_before, settling.leader_after, "{settling:?}");
+    assert_eq!(result.leaders.len(), 2, "{:?}", result.leaders);
+    assert!(kill.done_at_s.is_none() && kill.note.as_ref().unwrap().contains("--in-process"), "{kill:?}");
+}

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod bench_core;
+mod bench_failures;
 mod documentation;
 mod program;
 mod replicas;
