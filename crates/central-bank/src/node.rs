@@ -585,8 +585,9 @@ impl Parts {
             IssuanceQueue::open(network, operator, shared_ledger, shared_intake, rejections, replies, store.clone())?;
         let archive = Arc::new(Archive::new(store, Arc::new(LogProposals(ordering.clone()))));
         let leading = Arc::new(Leading::new(config.ordering.is_none()));
-        let witnesses =
-            Arc::new(Witnesses::new(ledger.clone(), archive.clone(), clock.clone(), config.ordering.is_some()));
+        // A node that goes on alone may lack what only the lost ones had.
+        let has_replicas = config.ordering.is_some() && !config.go_on_alone;
+        let witnesses = Arc::new(Witnesses::new(ledger.clone(), archive.clone(), clock.clone(), has_replicas));
         Ok(Parts {
             network,
             member: MemberId(config.member),
@@ -798,6 +799,7 @@ impl Parts {
             clock: self.clock.clone(),
             ledger: ledger.clone(),
             work: self.work.clone(),
+            witnesses: self.witnesses.clone(),
             term_began: term_began.subscribe(),
             stop: stop.clone(),
         });

@@ -14,10 +14,12 @@
 //! testified, or [`wait_for_banks_ms`](crate::Config::wait_for_banks_ms) has passed.
 //!
 //! A node that orders with others waits for nobody, and does not mind newer blocks than its own: it may lag, and a
-//! majority has whatever was settled. Another header at a height that it has is a fork all the same.
+//! majority has whatever was settled. Another header at a height that it has is a fork all the same. One that goes on
+//! alone after a majority was lost listens to the banks as if it had always been alone.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -127,14 +129,24 @@ pub struct Witnesses {
     /// Whether the wait for the banks after the start is over.
     has_waited: watch::Sender<bool>,
     /// Whether other nodes order with this one: then newer blocks than its own are no sign of a loss.
-    has_replicas: bool,
+    has_replicas: AtomicBool,
 }
 
 impl Witnesses {
     pub fn new(ledger: LedgerHandle, archive: Arc<Archive>, clock: Arc<Clock>, has_replicas: bool) -> Witnesses {
+        let has_replicas = AtomicBool::new(has_replicas);
         let (testimonies, heard, lost) = (Mutex::default(), watch::channel(()).0, watch::channel(None).0);
         let has_waited = watch::channel(false).0;
         Witnesses { ledger, archive, clock, testimonies, heard, lost, has_waited, has_replicas }
+    }
+
+    /// Notes that other nodes order with this one.
+    pub fn note_replicas(&self) {
+        self.has_replicas.store(true, Ordering::Release);
+    }
+
+    fn has_replicas(&self) -> bool {
+        self.has_replicas.load(Ordering::Acquire)
     }
 
     /// The proof that this node has lost blocks, if there is one: it may seal none then.
@@ -221,7 +233,7 @@ impl Witnesses {
     }
 
     async fn hear_within(&self, longest: Duration) {
-        let waits_for_nobody = self.has_replicas || self.ledger.read(Ledger::height) == Height(0);
+        let waits_for_nobody = self.has_replicas() || self.ledger.read(Ledger::height) == Height(0);
         if waits_for_nobody || self.has_lost_blocks() {
             return;
         }
@@ -302,7 +314,7 @@ impl Witnesses {
         let (height, hash) = (known.header.height, known.header.hash());
         let (own_height, own_hash) = self.ledger.read(|ledger| (ledger.height(), ledger.tip_hash()));
         if height > own_height {
-            return Ok((!self.has_replicas).then_some((own_height, own_hash)));
+            return Ok((!self.has_replicas()).then_some((own_height, own_hash)));
         }
         let own = self.archive.header(height).map_err(|error| Status::data_loss(error.to_string()))?;
         Ok(own.map(|(own, _)| (height, own.header.hash())).filter(|(_, own)| *own != hash))

@@ -27,6 +27,7 @@ use crate::issuance_queue::IssuanceQueue;
 use crate::leading::{Leader, Leading, Standing};
 use crate::metrics as names;
 use crate::shares::work_queue::WorkQueue;
+use crate::witnesses::Witnesses;
 
 /// The longest time for answering what was taken, and again for the successor's log.
 const HAND_OVER_MAX: Duration = Duration::from_secs(2);
@@ -65,6 +66,7 @@ pub struct Succession {
     pub clock: Arc<Clock>,
     pub ledger: LedgerHandle,
     pub work: Arc<WorkQueue<Batch>>,
+    pub witnesses: Arc<Witnesses>,
     /// The other nodes, from which a new leader collects what they keep.
     pub others: Arc<OtherNodes>,
     pub issuance_queue: IssuanceQueue,
@@ -141,7 +143,11 @@ impl Succession {
         if let Some(ms) = known.hand_over_ms {
             gauge!(names::WITHOUT_LEADER).set(ms as f64 / 1_000.0);
         }
-        for state in self.ordering.members() {
+        let members = self.ordering.members();
+        if members.iter().filter(|state| state.votes).count() > 1 {
+            self.witnesses.note_replicas();
+        }
+        for state in members {
             if let Some(lag) = state.lag {
                 gauge!(names::LAG, "node" => state.member.to_string()).set(lag as f64);
             }
