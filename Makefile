@@ -4,6 +4,7 @@
 #   make test    all tests
 #   make lint    formatting, clippy, and whether the fuzz targets compile
 #   make deny    licences, bans and sources of all dependencies, offline (needs cargo-deny)
+#   make faults  real faults on a network of three central-bank nodes, every answer checked: MINUTES=30 SEED=4711
 #   make bench   all criterion benchmarks; those of one crate: cargo bench -p cbdc-ledger
 #   make up      a development network in the foreground
 #   make test-slurm    a sweep through a Slurm of this one machine (installs it; skipped where that is impossible)
@@ -14,7 +15,9 @@ SETUP := source deploy/setup.sh
 SCENARIO ?= simulations/load/quickstart.toml
 OUT ?= results/$(basename $(notdir $(SCENARIO)))
 
-.PHONY: demo test lint deny bench up build sweep test-slurm test-python
+MINUTES ?= 30
+
+.PHONY: demo test lint deny faults bench up build sweep test-slurm test-python
 
 build:
 	@$(SETUP) && cargo build --release --locked -p cbdc
@@ -45,6 +48,9 @@ lint:
 
 bench:
 	@$(SETUP) && cargo bench --locked --profile release -p cbdc-signatures -p cbdc-ledger -p cbdc-economy -p cbdc-storage --bench '*'
+
+faults: build
+	@$(SETUP) && "$$CARGO_TARGET_DIR/release/cbdc" bench faults --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 # The three steps of a sweep alone: it needs no RocksDB.
 sweep:

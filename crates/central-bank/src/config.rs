@@ -54,6 +54,11 @@ pub struct Config {
     /// option, for one start.
     #[serde(skip)]
     pub go_on_alone: bool,
+    /// Breaks the protocol ([`cbdc_ordering::members::Members`]), for tests that show that this is found out. In no
+    /// file, and no option.
+    #[doc(hidden)]
+    #[serde(skip)]
+    pub acknowledged_unanswered: Option<Duration>,
     /// If present, requests to issue and redeem are approved automatically, within the committee's limits.
     pub operator: Option<OperatorConfig>,
     /// Limits on what callers may use.

@@ -369,7 +369,10 @@ async fn start_ordering(
     let genesis = Arc::new(ledger.genesis().clone());
     let checkpoints = Arc::new(VerifiedCheckpoints::new(store.clone(), genesis));
     let connections = Arc::new(Connections { identity: identity.clone(), membership: membership.clone() });
-    let members = Members::new(connections.clone(), connections.clone(), config.data_dir.clone());
+    let members = Members {
+        acknowledged_unanswered: config.acknowledged_unanswered,
+        ..Members::new(connections.clone(), connections.clone(), config.data_dir.clone())
+    };
     let ordering_config = replicas::ordering_config(MemberId(config.member), section);
     if config.go_on_alone {
         let own = section.members.iter().find(|member| member.member == config.member);

@@ -191,7 +191,7 @@ impl Ordering {
     ) -> Result<(Ordering, CommittedReceiver, MembersServer), OrderingError> {
         let (member, in_flight_max) = (config.member, config.in_flight_max.max(1));
         let environment = members.environment.clone();
-        let peers = Peers::new(member, members.channels.clone(), members.deadlines, environment.clone());
+        let peers = Peers::new(member, &members);
         let watching = members.watching;
         let config = OrderingConfig {
             heartbeat_ms: millis(watching.heartbeat),

@@ -1,6 +1,8 @@
-//! `cbdc bench`: a scenario on a real network, measured; and [`core`], the settlement core alone.
+//! `cbdc bench`: a scenario on a real network, measured; [`core`], the settlement core alone; and [`faults`], a network
+//! disturbed and its answers checked.
 
 mod core;
+mod faults;
 
 use std::path::{Path, PathBuf};
 
@@ -63,12 +65,15 @@ pub struct Bench {
 #[derive(Subcommand, Debug)]
 enum Part {
     Core(core::Core),
+    Faults(faults::Faults),
 }
 
 impl Bench {
     pub async fn run(mut self, output: &Output) -> anyhow::Result<()> {
-        if let Some(Part::Core(core)) = self.part.take() {
-            return core.run(output).await;
+        match self.part.take() {
+            Some(Part::Core(core)) => return core.run(output).await,
+            Some(Part::Faults(faults)) => return faults.run(output).await,
+            None => {}
         }
         let scenario = self.scenario.take().ok_or_else(|| Usage("expected a scenario's file".to_owned()))?;
         let preset = self.preset.iter().map(|name| Ok(("policy.preset".to_owned(), name.clone())));

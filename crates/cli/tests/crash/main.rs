@@ -8,6 +8,7 @@
 //! | [`holders`] | the payers of [`deposits`], and the status that each was told |
 //! | [`stopped`] | a central bank that hangs in the middle of a payment |
 //! | [`restarted`] | a bank that was stopped or killed while copies were unanswered |
+//! | [`replicas`] | three nodes of the central bank, disturbed at random; every answer against every node's chain |
 //! | [`books`] | the wallets and deposits that follow from the chain |
 //!
 //! `CBDC_CRASH_ROUNDS` sets the number of rounds, `CBDC_CRASH_SEED` repeats a failed plan.
@@ -17,5 +18,6 @@ mod deposits;
 mod holders;
 mod kills;
 mod load;
+mod replicas;
 mod restarted;
 mod stopped;

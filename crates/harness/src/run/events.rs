@@ -122,7 +122,7 @@ async fn disturb(
         (Action::Partition { direction, .. }, _) => links()?.cut(chosen.into_iter().collect(), *direction),
         (Action::SlowLink { delay_ms, rate_kib_per_s, .. }, _) => {
             let delay = Duration::from_millis(u64::from(*delay_ms));
-            let pace = Pace { delay, bytes_per_s: u64::from(*rate_kib_per_s) * 1_024 };
+            let pace = Pace { delay, bytes_per_s: u64::from(*rate_kib_per_s) * 1_024, ..Pace::default() };
             links()?.slow(chosen.into_iter().collect(), pace);
         }
         _ => links()?.heal(),

@@ -8,11 +8,15 @@
 //! 3. A way that is cut is frozen: nothing is passed on and nothing is closed, as on a broken line. What was sent stays
 //!    on the way and arrives when the way is open again.
 //! 4. A slow way passes each chunk on after its delay, at no more than its rate.
+//! 5. A lossy way holds up a chunk now and then, by 200 to 400 ms, and all behind it: that is what a lost segment does
+//!    to a TCP connection, which waits for its retransmission and delivers in order. Segments themselves cannot be lost
+//!    in a proxy.
 //!
 //! The proxies run in this process, so their CPU time counts as the load generator's.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,6 +37,10 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// The chunks of a connection that may be on the way; further ones stay with their sender.
 const CHUNKS_ON_THE_WAY: usize = 256;
 
+/// The time after which a lost segment arrives, ms: Linux sends again after 200 ms at the least, and twice that the
+/// second time.
+const RETRANSMITTED_AFTER_MS: (u64, u64) = (200, 400);
+
 /// The rules of all links.
 #[derive(Debug, Default)]
 struct Rules {
@@ -46,6 +54,18 @@ pub struct Pace {
     pub delay: Duration,
     /// 0 for any.
     pub bytes_per_s: u64,
+    /// The share of chunks that are held up as if a segment had been lost, in millionths.
+    pub loss_ppm: u32,
+}
+
+impl Pace {
+    /// The delay of one chunk; `random` is any number of 64 bits.
+    fn delay_of_chunk(&self, random: u64) -> Duration {
+        let (draw, late) = (random % 1_000_000, random / 1_000_000);
+        let (min, max) = RETRANSMITTED_AFTER_MS;
+        let is_lost = draw < u64::from(self.loss_ppm);
+        self.delay + Duration::from_millis(if is_lost { min + late % (max - min + 1) } else { 0 })
+    }
 }
 
 /// One way of a link.
@@ -192,7 +212,7 @@ async fn relay(
     let read = async move {
         let mut chunk = vec![0; CHUNK_BYTES];
         while let Ok(length @ 1..) = from.read(&mut chunk).await {
-            let delay = way.map_or(Duration::ZERO, |way| paces.borrow().pace(way).delay);
+            let delay = way.map_or(Duration::ZERO, |way| paces.borrow().pace(way).delay_of_chunk(random()));
             if on_the_way.send((Instant::now() + delay, chunk[..length].to_vec())).await.is_err() {
                 break;
             }
@@ -222,6 +242,11 @@ async fn relay(
         () = &mut write => {}
         () = &mut read => write.await,
     }
+}
+
+/// A number of 64 bits for the times of losses, which no plan needs to repeat.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// The node whose process owns the end `peer` of a connection to `at`. Processes are known by the configuration that
@@ -302,11 +327,21 @@ mod tests {
     #[test]
     fn the_newest_pace_of_a_link_counts() {
         let (one, two, three) = (central_bank(1), central_bank(2), central_bank(3));
-        let pace = |ms| Pace { delay: Duration::from_millis(ms), bytes_per_s: 0 };
+        let pace = |ms| Pace { delay: Duration::from_millis(ms), ..Pace::default() };
         let rules = Rules { cuts: Vec::new(), slow: vec![([one].into(), pace(50)), ([two].into(), pace(9))] };
         assert_eq!(rules.pace(way(one, two)), pace(9));
         assert_eq!(rules.pace(way(three, one)), pace(50));
         assert_eq!(rules.pace(way(three, three)), Pace::default());
+    }
+
+    #[test]
+    fn a_lost_chunk_is_late_and_the_others_are_not() {
+        let pace = Pace { delay: Duration::from_millis(5), loss_ppm: 200_000, ..Pace::default() };
+        let delays: Vec<u64> = (0..10_000).map(|_| pace.delay_of_chunk(random()).as_millis() as u64).collect();
+        let late: Vec<u64> = delays.iter().copied().filter(|delay| *delay != 5).collect();
+        assert!((1_500..2_500).contains(&late.len()), "{} of 10,000 chunks are late", late.len());
+        assert!(late.iter().all(|delay| (205..=405).contains(delay)), "{late:?}");
+        assert_eq!(Pace::default().delay_of_chunk(random()), Duration::ZERO);
     }
 
     #[test]

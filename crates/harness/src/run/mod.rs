@@ -28,12 +28,12 @@ pub mod unary;
 
 mod disturbances;
 mod events;
-mod leaders;
-mod links;
-mod nodes;
+pub(crate) mod leaders;
+pub(crate) mod links;
+pub(crate) mod nodes;
 mod observer;
 mod orders;
-mod progress;
+pub(crate) mod progress;
 mod summary;
 mod supply;
 

@@ -8,7 +8,7 @@ pub mod amounts;
 pub mod arrivals;
 pub mod plan;
 pub mod popularity;
-mod random;
+pub(crate) mod random;
 
 pub use amounts::{AmountSource, Channel};
 pub use arrivals::Arrivals;

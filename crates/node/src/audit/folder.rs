@@ -14,7 +14,7 @@ use bytes::Bytes;
 use cbdc_ledger::encoding::hex;
 use cbdc_ledger::filtered_block::OwnCommand;
 use cbdc_ledger::{AccountId, Genesis, Height, Ledger};
-use cbdc_storage::{CheckpointStore, Column, Direction, KeyRange, RocksStore, Store, sealed};
+use cbdc_storage::{CheckpointStore, Column, Direction, KeyRange, RocksStore, Store, StoreError, sealed};
 
 use super::{AuditError, AuditReport, Auditor, ExpectedHead, Verified};
 use crate::archive::{Archive, ArchiveError, ProposalSource, ProposalsByHeight};
@@ -80,19 +80,27 @@ pub fn audit_store(
     Ok(report)
 }
 
-fn audit_chain(
-    store: &Arc<dyn Store>,
-    genesis: Genesis,
-    expected: Vec<ExpectedHead>,
-    progress: &mut dyn FnMut(Height, Height),
-) -> Result<AuditReport, AuditError> {
+/// The blocks in an open store: of a node of the central bank, whose log has the proposals, or of a bank.
+///
+/// # Errors
+/// The store's failures.
+pub fn archive_in(store: &Arc<dyn Store>) -> Result<Archive, StoreError> {
     let is_ordered_here = !store.collect(Column::Raft, &KeyRange::all(), Direction::Forward, 1)?.is_empty();
     let proposals: Arc<dyn ProposalSource> = if is_ordered_here {
         Arc::new(LoggedProposals(store.clone()))
     } else {
         Arc::new(ProposalsByHeight(store.clone()))
     };
-    let archive = Archive::new(store.clone(), proposals);
+    Ok(Archive::new(store.clone(), proposals))
+}
+
+fn audit_chain(
+    store: &Arc<dyn Store>,
+    genesis: Genesis,
+    expected: Vec<ExpectedHead>,
+    progress: &mut dyn FnMut(Height, Height),
+) -> Result<AuditReport, AuditError> {
+    let archive = archive_in(store)?;
     if archive.keeps_filtered_blocks().unwrap_or(false) {
         return audit_partial_replica(&archive, genesis, expected, progress);
     }

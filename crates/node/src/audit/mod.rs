@@ -27,7 +27,7 @@ use cbdc_signatures::BatchSeed;
 use cbdc_storage::StoreError;
 use rand::rngs::SysRng;
 
-pub use self::folder::{audit_data_folder, audit_store, check_data_folder, follow_partial_replica};
+pub use self::folder::{archive_in, audit_data_folder, audit_store, check_data_folder, follow_partial_replica};
 pub use self::live::{audit_live, newest_head};
 use crate::archive::{BlockParts, decode_outcomes};
 

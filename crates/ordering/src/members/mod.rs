@@ -132,6 +132,10 @@ pub struct Members {
     pub watching: Watching,
     /// The longest time until a proposal is answered. What is not answered by then is unknown.
     pub proposal_timeout: Duration,
+    /// Breaks the protocol: an append that a member has not answered within this time counts as acknowledged, so that
+    /// the leader takes for settled what the quorum does not have. For tests that show that this is found out.
+    #[doc(hidden)]
+    pub acknowledged_unanswered: Option<Duration>,
 }
 
 impl Members {
@@ -145,6 +149,7 @@ impl Members {
             deadlines: Deadlines::default(),
             watching: Watching::default(),
             proposal_timeout: Duration::from_secs(5),
+            acknowledged_unanswered: None,
         }
     }
 }
