@@ -891,6 +891,7 @@ impl Node {
         health.set(false).await;
         ledger.close();
         stop.cancel();
+        ordering.end_streams();
         if !server.is_finished() {
             drop(server.await);
         }

@@ -232,7 +232,10 @@ impl Heartbeats {
                 core_alive = now;
             }
             let is_alive = now.saturating_duration_since(core_alive) <= self.watching.silence.1;
-            if is_alive && !self.pausing.borrow().sends_no_heartbeats {
+            // A leader that others hear and that hears nobody can commit nothing, and keeps them from electing another.
+            let silent_ms = core.borrow().millis_since_quorum_ack.unwrap_or_default();
+            let is_answered = Duration::from_millis(silent_ms) <= self.watching.unanswered_max();
+            if is_alive && is_answered && !self.pausing.borrow().sends_no_heartbeats {
                 self.send();
             }
         }

@@ -47,9 +47,6 @@ use crate::types::{LogId, MemberId, Position, Proposal, Raft, Types, position_of
 
 /// The longest time in which a single member must elect itself.
 const SELF_ELECTION_MS_MAX: u64 = 10_000;
-/// A leader takes no more proposals after a silence of the majority that is so many times as long as the longest of a
-/// leader: by then another member may lead.
-const SILENT_MAX_FACTOR: u32 = 2;
 /// The longest time that openraft's tasks may take to end.
 const STOP_MS_MAX: u64 = 10_000;
 
@@ -155,6 +152,8 @@ struct Among {
     pausing: watch::Sender<Pause>,
     /// Held while leadership is handed over or the membership changes: one at a time.
     changing: tokio::sync::Mutex<()>,
+    /// Sent to, or dropped, to end the streams that other members have open to this one.
+    end_streams: watch::Sender<()>,
 }
 
 impl Ordering {
@@ -238,6 +237,7 @@ impl Ordering {
         };
         tokio::spawn(elections.run());
         tokio::spawn(heartbeats.run());
+        let (end_streams, streams_end) = watch::channel(());
         let service = MembersService::server(Serving {
             member,
             members: members.clone(),
@@ -247,7 +247,7 @@ impl Ordering {
             source,
             lease,
             receiving: tokio::sync::Mutex::new(()),
-            stopping: ordering.stop.subscribe(),
+            stopping: streams_end,
         });
         ordering.among = Some(Among {
             member,
@@ -256,6 +256,7 @@ impl Ordering {
             in_flight_max: u32::try_from(in_flight_max).unwrap_or(u32::MAX),
             pausing,
             changing: tokio::sync::Mutex::new(()),
+            end_streams,
         });
         Ok((ordering, receiver, service))
     }
@@ -446,7 +447,7 @@ impl Ordering {
         }
         if leadership.is_leader() {
             // A leader that nobody follows any more takes nothing: it could only say *unknown* later.
-            let silent_max = among.members.watching.silence.1 * SILENT_MAX_FACTOR;
+            let silent_max = among.members.watching.unanswered_max();
             let silent_ms = self.raft.metrics().borrow().millis_since_quorum_ack.unwrap_or_default();
             if Duration::from_millis(silent_ms) > silent_max {
                 return Err(ProposeError::NotLeader { leader: None, term: leadership.term });
@@ -609,6 +610,14 @@ impl Ordering {
         }
     }
 
+    /// Ends the streams that other members have open to this one, which never end by themselves: for a server that
+    /// waits for its calls before it stops. What this member has proposed is still answered.
+    pub fn end_streams(&self) {
+        if let Some(among) = &self.among {
+            among.end_streams.send_replace(());
+        }
+    }
+
     /// Stops this member while others still hold it: proposals in flight are answered or fail with
     /// [`ProposeError::Unknown`], the receiver ends, and the log is no longer written.
     pub async fn stop(&self) -> Result<(), OrderingError> {
@@ -618,6 +627,7 @@ impl Ordering {
         let stopped = self.raft.shutdown().await;
         if self.among.is_some() {
             // The streams of other members end, and the elections.
+            self.end_streams();
             self.stop.send_replace(());
         }
         let hint = if self.failure.get().is_none() { self.log.store_committed().await } else { Ok(()) };

@@ -2,6 +2,11 @@
 //! answer and read is compared with every block of every node.
 
 use std::process::Command;
+use std::time::Duration;
+
+use cbdc_harness::faults::plan::{Fault, Part, Planned, Side};
+use cbdc_harness::faults::{FaultOptions, run};
+use cbdc_harness::scenario::Direction;
 
 use crate::kills::Dice;
 
@@ -29,4 +34,26 @@ fn whatever_was_answered_stands_after_nodes_and_links_failed() {
         assert!(!result["faults"].as_array().unwrap().is_empty(), "{told}");
         assert!(result["operations"]["settled"].as_u64().unwrap() > 100, "{}\n{told}", result["operations"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_others_hear_and_that_hears_nobody_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = FaultOptions {
+        seed: 1,
+        duration: Duration::from_secs(1),
+        rate_per_s: 50.0,
+        out: folder.path().join("out"),
+        program: Some(env!("CARGO_BIN_EXE_cbdc").into()),
+        plan: Some(vec![Planned {
+            calm: Duration::from_millis(200),
+            fault: Fault::Cut(Side::One(Part::Leader), Direction::In),
+            // Shorter than the leader waits for an append to be answered, after which it has no stream for heartbeats.
+            lasts: Duration::from_millis(4_500),
+        }]),
+        patience: FaultOptions::PATIENCE,
+    };
+    let result = run(&options, |what| println!("{what}")).await.unwrap();
+    assert!(result.violations.is_empty(), "{:?}", result.violations);
+    assert!(result.leader_changes >= 1, "{}", result.text());
 }

@@ -105,6 +105,14 @@ pub struct Watching {
     pub back_off: Duration,
 }
 
+impl Watching {
+    /// The longest silence of the majority after which a leader still leads. After that it takes no more proposals and
+    /// sends no more heartbeats: by then another member may lead, or should.
+    pub(crate) fn unanswered_max(&self) -> Duration {
+        self.silence.1 * 2
+    }
+}
+
 impl Default for Watching {
     fn default() -> Self {
         Watching {
