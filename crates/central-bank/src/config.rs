@@ -59,6 +59,8 @@ pub struct Config {
     #[doc(hidden)]
     #[serde(skip)]
     pub acknowledged_unanswered: Option<Duration>,
+    /// A file whose number of milliseconds each sync of the disk waits, for tests of a slow disk; none if absent.
+    pub sync_delay_ms_file: Option<PathBuf>,
     /// If present, requests to issue and redeem are approved automatically, within the committee's limits.
     pub operator: Option<OperatorConfig>,
     /// Limits on what callers may use.
@@ -156,6 +158,9 @@ impl Config {
             &mut config.signing_key,
         ] {
             *relative = beside(path, relative);
+        }
+        if let Some(file) = &mut config.sync_delay_ms_file {
+            *file = beside(path, file);
         }
         if let Some(operator) = &mut config.operator {
             operator.signing_key = beside(path, &operator.signing_key);

@@ -29,7 +29,7 @@ use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity};
 use cbdc_proto::v1;
 use cbdc_proto::wall_clock::wall_clock;
-use cbdc_storage::{Store, StoreError};
+use cbdc_storage::{SlowStore, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -213,7 +213,11 @@ async fn start_on_disk(config: Config) -> Result<Node, StartError> {
     let (genesis, identity, key) = read_files(&config)?;
     descriptors::raise(&config.limits)?;
     let owner = owner(&config, &genesis);
-    let store = owner.open(&config.data_dir, &genesis)?;
+    let mut store = owner.open(&config.data_dir, &genesis)?;
+    if let Some(file) = &config.sync_delay_ms_file {
+        tracing::warn!(file = %file.display(), "syncs of the disk wait as long as a file says: for tests only");
+        store = Arc::new(SlowStore::new(store, file.clone()));
+    }
     let folder_gone = folder_watch::watch(config.data_dir.clone(), owner);
     let environment = Environment { store: store.clone(), wall_clock: Box::new(wall_clock) };
     let started = start_with(config, genesis, identity, key, listener, environment).await;

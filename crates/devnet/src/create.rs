@@ -296,6 +296,9 @@ fn central_bank_config(spec: &NetworkSpec, node: u16, ports: &NetworkPorts) -> S
     if let Some(blocks) = spec.checkpoint_every_blocks {
         text.push_str(&format!("checkpoint_every_blocks = {blocks}\n"));
     }
+    if spec.slow_disks {
+        text.push_str(&format!("sync_delay_ms_file = \"{}\"\n", NetworkSpec::SYNC_DELAY_MS_FILE));
+    }
     let sequencer = [
         ("commands_max", spec.sequencer.commands_max),
         ("interval_ms", spec.sequencer.interval_ms),

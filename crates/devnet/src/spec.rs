@@ -61,6 +61,9 @@ pub struct NetworkSpec {
     pub verification_threads: Option<u32>,
     /// The least number of blocks between checkpoints; the nodes' own default if absent.
     pub checkpoint_every_blocks: Option<u64>,
+    /// The central bank's nodes have disks that can be made slow, by the file
+    /// [`SYNC_DELAY_MS_FILE`](NetworkSpec::SYNC_DELAY_MS_FILE) in a node's folder.
+    pub slow_disks: bool,
     /// Banks verify signatures before they relay.
     pub precheck_signatures: bool,
     /// The number of banks with full replicas, the first ones; the others keep partial replicas.
@@ -72,6 +75,8 @@ pub struct NetworkSpec {
 impl NetworkSpec {
     pub const COMMITTEE_SEATS: u16 = 3;
     pub const BANKS_MAX: u16 = 99;
+    /// The file in a node's folder that holds the milliseconds that each sync of its disk waits.
+    pub const SYNC_DELAY_MS_FILE: &str = "sync-delay-ms";
     pub const CENTRAL_BANKS_MAX: u16 = 7;
 
     /// Checks a number of the central bank's nodes.
@@ -168,6 +173,7 @@ impl Default for NetworkSpec {
             sequencer: SequencerSpec::default(),
             verification_threads: None,
             checkpoint_every_blocks: None,
+            slow_disks: false,
             precheck_signatures: true,
             full_replicas: NetworkSpec::BANKS_MAX,
             peers: true,

@@ -56,6 +56,7 @@ mod log_framing;
 pub mod memory;
 pub mod rocks;
 pub mod sealed;
+mod slow;
 pub mod store;
 mod wal_cache;
 
@@ -67,4 +68,5 @@ pub use error::StoreError;
 pub use headers::{HeaderStore, StoredHeader};
 pub use memory::{Fault, MemoryStore};
 pub use rocks::{OPEN_FILES_MAX, RocksStore, is_locked};
+pub use slow::SlowStore;
 pub use store::{Direction, Durability, KeyRange, Operation, Store, WriteBatch};

@@ -10,6 +10,7 @@ use cbdc_ledger::Amount;
 use cbdc_proto::wall_clock::wall_clock;
 
 use super::committee::{Committee, bank_id};
+use super::disks;
 use super::links::{Links, Pace};
 use super::nodes::{Nodes, name_of};
 use super::orders::{self, Order};
@@ -35,7 +36,7 @@ pub async fn happen(
         let began_at_s = start.elapsed().as_secs_f64();
         let done = match &event.action {
             action if !action.nodes().is_empty() || *action == Action::Heal => match chosen {
-                Ok(chosen) => disturb(action, chosen, nodes, links).await,
+                Ok(chosen) => disturb(action, chosen, folder, nodes, links).await,
                 Err(error) => Err(error),
             },
             Action::HandOver { to } => folder
@@ -108,10 +109,11 @@ impl Met<'_> {
 async fn disturb(
     action: &Action,
     chosen: Vec<NodeName>,
+    folder: &NetworkFolder,
     nodes: &mut Nodes,
     links: Option<&Links>,
 ) -> Result<Option<String>> {
-    let links = || links.context("links can be cut only between processes; run without --in-process");
+    let ruled = || links.context("links can be cut only between processes; run without --in-process");
     let names: Vec<String> = chosen.iter().map(ToString::to_string).collect();
     match (action, chosen.as_slice()) {
         (Action::Kill { .. }, [node]) => nodes.kill(*node).await?,
@@ -119,13 +121,17 @@ async fn disturb(
         (Action::Restart { .. }, [node]) => nodes.restart(*node).await?,
         (Action::Pause { .. }, [node]) => nodes.pause(*node).await?,
         (Action::Resume { .. }, [node]) => nodes.resume(*node).await?,
-        (Action::Partition { direction, .. }, _) => links()?.cut(chosen.into_iter().collect(), *direction),
+        (Action::Partition { direction, .. }, _) => ruled()?.cut(chosen.into_iter().collect(), *direction),
         (Action::SlowLink { delay_ms, rate_kib_per_s, .. }, _) => {
             let delay = Duration::from_millis(u64::from(*delay_ms));
             let pace = Pace { delay, bytes_per_s: u64::from(*rate_kib_per_s) * 1_024, ..Pace::default() };
-            links()?.slow(chosen.into_iter().collect(), pace);
+            ruled()?.slow(chosen.into_iter().collect(), pace);
         }
-        _ => links()?.heal(),
+        (Action::SlowDisk { delay_ms, .. }, _) => disks::slow(folder, &chosen, *delay_ms)?,
+        _ => {
+            disks::heal(folder)?;
+            links.iter().for_each(|links| links.heal());
+        }
     }
     let by_part = action.nodes().iter().any(|node| !matches!(node, NodeChoice::Named(_)));
     Ok(by_part.then(|| names.join(", ")))

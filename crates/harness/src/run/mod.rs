@@ -26,6 +26,7 @@ pub mod signed_payments;
 pub mod stream_outcome;
 pub mod unary;
 
+mod disks;
 mod disturbances;
 mod events;
 pub(crate) mod leaders;
@@ -210,6 +211,7 @@ async fn measure(
     drop(leaders);
     // What is compared and audited afterwards is the network as it was left, but not what a cut withholds from it.
     links.iter().for_each(|links| links.heal());
+    disks::heal(folder)?;
 
     let cpu = clock.and_then(|clock| nodes.cpu(&clock));
     let (before, after) = (nodes.counted_from(before), nodes.counters(folder).await);

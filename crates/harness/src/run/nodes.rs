@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use super::probe::{self, Counters};
 use super::setup::funding_needed;
 use crate::measure::cpu::{CpuClock, CpuSpent, process_cpu_us};
-use crate::scenario::{self, Replica, Scenario};
+use crate::scenario::{self, Action, Replica, Scenario};
 use cbdc_devnet::policy::CURRENCY_EXPONENT;
 use cbdc_devnet::{InProcess, Network, NetworkSpec, Ports, Processes};
 
@@ -30,6 +30,7 @@ pub fn spec(scenario: &Scenario, reached_at: Vec<SocketAddr>) -> NetworkSpec {
         currency_exponent: CURRENCY_EXPONENT,
         policy: scenario.policy.parameters.clone(),
         opening_reserves: default.opening_reserves.max(Amount::from_minor(needed)),
+        slow_disks: scenario.events.iter().any(|event| matches!(event.action, Action::SlowDisk { .. })),
         precheck_signatures: scenario.network.precheck_signatures,
         full_replicas: if scenario.network.replica == Replica::Full { NetworkSpec::BANKS_MAX } else { 0 },
         ..default

@@ -60,6 +60,13 @@ pub enum Action {
         /// The most that passes through each connection on each way, 0 for any amount.
         rate_kib_per_s: u32,
     },
+    /// Each sync of these nodes' disks takes longer.
+    SlowDisk {
+        /// Nodes of the central bank.
+        nodes: Vec<NodeChoice>,
+        /// The delay of each sync.
+        delay_ms: u32,
+    },
     /// Nothing is cut off or slow any more.
     Heal,
     /// The operator hands leadership over, as before work on the leader's machine.
@@ -136,7 +143,9 @@ impl Action {
     pub fn nodes(&self) -> Vec<NodeChoice> {
         match self {
             Self::Pause { node } | Self::Resume { node } => vec![*node],
-            Self::Partition { nodes, .. } | Self::SlowLink { nodes, .. } => nodes.clone(),
+            Self::Partition { nodes, .. } | Self::SlowLink { nodes, .. } | Self::SlowDisk { nodes, .. } => {
+                nodes.clone()
+            }
             _ => self.interrupted_node().into_iter().collect(),
         }
     }
@@ -313,7 +322,8 @@ impl fmt::Display for Action {
                 write!(f, "links of {} slow: {delay_ms} ms", list(nodes))?;
                 if *rate_kib_per_s > 0 { write!(f, ", {rate_kib_per_s} KiB/s") } else { Ok(()) }
             }
-            Self::Heal => write!(f, "heal all links"),
+            Self::SlowDisk { nodes, delay_ms } => write!(f, "disks of {} slow: {delay_ms} ms a sync", list(nodes)),
+            Self::Heal => write!(f, "heal all links and disks"),
             Self::HandOver { to: None } => write!(f, "hand over"),
             Self::HandOver { to: Some(node) } => write!(f, "hand over to {node}"),
             Self::Policy(change) => write!(f, "policy: {change}"),

@@ -14,7 +14,8 @@
 //! | `"hand-over"` | `to`: a node of the central bank; by default the one that follows the leader most closely |
 //! | `"partition"` | `nodes`, the list of those on one side; `direction`: `"both"`, `"in"` or `"out"` |
 //! | `"slow-link"` | `nodes`; `delay_ms` on each way; `rate_kib_per_s` of each connection (0: any) |
-//! | `"heal"` | none: ends every partition and slow link |
+//! | `"slow-disk"` | `nodes` of the central bank; `delay_ms` of each sync |
+//! | `"heal"` | none: ends every partition, slow link and slow disk |
 //! | `"policy"` | the keys of `[policy]` but `preset`, at least one |
 //! | `"grant"` | `class`, `amount_minor` for each holder; `first` so many holders (0: all), `bank` |
 //! | | for targeted money also `expires_in_s`, `payees` (classes), `funding` (`"equity"` or `"government"`) |
@@ -53,7 +54,7 @@ use super::action::{
 };
 use super::error::ScenarioError;
 use super::network::Network;
-use super::node::{NodeName, bank_of, read_node, read_nodes, read_successor};
+use super::node::{NodeChoice, NodeName, bank_of, read_node, read_nodes, read_successor};
 use super::section::Section;
 use super::wallets::Wallets;
 
@@ -84,6 +85,7 @@ enum Kind {
     HandOver,
     Partition,
     SlowLink,
+    SlowDisk,
     Heal,
     Policy,
     Grant,
@@ -98,7 +100,7 @@ enum Kind {
     Redeem,
 }
 
-const KINDS: [(&str, Kind); 20] = [
+const KINDS: [(&str, Kind); 21] = [
     ("kill", Kind::Kill),
     ("stop", Kind::Stop),
     ("restart", Kind::Restart),
@@ -107,6 +109,7 @@ const KINDS: [(&str, Kind); 20] = [
     ("hand-over", Kind::HandOver),
     ("partition", Kind::Partition),
     ("slow-link", Kind::SlowLink),
+    ("slow-disk", Kind::SlowDisk),
     ("heal", Kind::Heal),
     ("policy", Kind::Policy),
     ("grant", Kind::Grant),
@@ -151,6 +154,7 @@ impl Event {
                 Action::Partition { nodes, direction: section.choice("direction", &DIRECTIONS)? }
             }
             Kind::SlowLink => read_slow_link(&mut section, network)?,
+            Kind::SlowDisk => read_slow_disk(&mut section, network)?,
             Kind::Heal => Action::Heal,
             Kind::Policy => Action::Policy(read_change(&mut section)?),
             Kind::Grant => Action::Grant(read_grant(&mut section, banks)?),
@@ -204,9 +208,10 @@ fn say_where_keys_belong(section: &mut Section<'_>) {
     let nodes = "`node` only with action = \"kill\", \"stop\", \"restart\", \"pause\", \"resume\", \"bank-status\", \
                  \"report-deposits\", \"issue\" or \"redeem\"";
     section.only_when(&["node"], nodes);
-    section.only_when(&["nodes"], "`nodes` only with action = \"partition\" or \"slow-link\"");
+    section.only_when(&["nodes"], "`nodes` only with action = \"partition\", \"slow-link\" or \"slow-disk\"");
     section.only_when(&["direction"], "`direction` only with action = \"partition\"");
-    section.only_when(&["delay_ms", "rate_kib_per_s"], "this key only with action = \"slow-link\"");
+    section.only_when(&["delay_ms"], "`delay_ms` only with action = \"slow-link\" or \"slow-disk\"");
+    section.only_when(&["rate_kib_per_s"], "`rate_kib_per_s` only with action = \"slow-link\"");
     section.only_when(&["to"], "`to` only with action = \"hand-over\"");
     section.only_when(&["status"], "`status` only with action = \"bank-status\"");
     let grant = "this key only with action = \"grant\"";
@@ -241,6 +246,16 @@ fn read_slow_link(section: &mut Section<'_>, network: &Network) -> Result<Action
         return Err(section.mistake("action", expected, "a slow link that is not slow"));
     }
     Ok(Action::SlowLink { nodes, delay_ms, rate_kib_per_s })
+}
+
+fn read_slow_disk(section: &mut Section<'_>, network: &Network) -> Result<Action, ScenarioError> {
+    let nodes = read_nodes(section, network)?;
+    let is_bank = |node: &&NodeChoice| matches!(node, NodeChoice::Named(NodeName::Bank(_)));
+    if let Some(bank) = nodes.iter().find(is_bank) {
+        return Err(section.mistake("nodes", "nodes of the central bank, whose disks can be slow", bank.to_string()));
+    }
+    let delay_ms = section.integer("delay_ms", 1..=DELAY_MS_MAX, 20)? as u32;
+    Ok(Action::SlowDisk { nodes, delay_ms })
 }
 
 fn read_change(section: &mut Section<'_>) -> Result<PolicyChange, ScenarioError> {

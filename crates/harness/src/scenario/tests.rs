@@ -417,6 +417,19 @@ fn a_mistake_names_what_was_expected_and_found() {
 }
 
 #[test]
+fn only_disks_of_the_central_bank_can_be_slow() {
+    let event = |nodes: &str| {
+        format!(
+            "[network]\ncentral_banks = 3\n[[event]]\nat_s = 1\naction = 'slow-disk'\nnodes = {nodes}\ndelay_ms = 30"
+        )
+    };
+    let scenario = parse(&event("['central-bank-2', 'leader']")).expect("valid");
+    assert_eq!(scenario.events[0].action.to_string(), "disks of central-bank-2, leader slow: 30 ms a sync");
+    let mistake = mistake(parse(&event("['bank-1']")));
+    assert!(mistake.expected.contains("nodes of the central bank"), "{mistake}");
+}
+
+#[test]
 fn an_event_happens_as_often_as_it_says() {
     let event = |more: &str| format!("[[event]]\nat_s = 1\naction = 'kill'\nnode = 'bank-1'\n{more}");
     let scenario = parse(&event("every_s = 2.5\ntimes = 3")).expect("valid");
