@@ -110,6 +110,13 @@ impl Clock {
         reading.last_stamp = reading.last_stamp.max(tip.1);
     }
 
+    /// Goes on from the newest block of another node's sealing, with the estimate as it is: a clock that has jumped
+    /// since this node started stays one that has.
+    pub fn take_over_at(&self, tip: Timestamp) {
+        let mut reading = self.reading();
+        reading.last_stamp = reading.last_stamp.max(tip);
+    }
+
     /// Takes another clock's time for the estimate.
     pub fn expect(&self, estimate: Timestamp) {
         let mut reading = self.reading();
@@ -201,6 +208,17 @@ mod tests {
             clock.accept();
             assert_eq!(clock.stamp(), Ok(wall()));
         }
+    }
+
+    #[test]
+    fn a_clock_that_jumped_while_another_node_led_stays_jumped() {
+        let (time, clock) = settable(1_000_000, 1_000_000);
+        clock.stamp().unwrap();
+        time.store(1_000_000 + 2 * 86_400_000, Ordering::SeqCst);
+        clock.take_over_at(Timestamp(1_001_000));
+        assert!(clock.stamp().is_err());
+        time.store(1_000_500, Ordering::SeqCst);
+        assert_eq!(clock.stamp(), Ok(Timestamp(1_001_000)), "no stamp is before the newest block");
     }
 
     #[test]

@@ -59,11 +59,14 @@ pub struct Kept {
 /// The other nodes, a majority of which, with this one, has to keep a request.
 #[tonic::async_trait]
 pub trait Keepers: Send + Sync {
-    /// Has enough of the others keep a request.
+    /// The term in which this node leads; `None` if it does not.
+    fn term(&self) -> Option<u64>;
+
+    /// Has enough of the others keep a request, as the leader of a term.
     ///
     /// # Errors
     /// Too few have answered, or another node leads by now: whether the request is kept is not known.
-    async fn keep(&self, kept: Kept) -> Result<(), String>;
+    async fn keep(&self, kept: Kept, term: u64) -> Result<(), String>;
 }
 
 /// An operator's key that this node may sign orders with.
@@ -132,17 +135,27 @@ impl IssuanceQueue {
         waiting.values().map(|entry| Kept { request: entry.request, rejected: entry.rejected }).collect()
     }
 
-    /// Keeps what another node has: durable when it returns. A rejection stands against a request that waits.
+    /// Keeps what another node has: durable when it returns. What the leader says replaces what is here; a new leader
+    /// that collects replaces nothing, except that a rejection stands against the same request that waits.
     ///
     /// # Errors
     /// The store has failed.
-    pub async fn take_over(&self, kept: Kept) -> Result<(), Outcome> {
+    pub async fn take_over(&self, kept: Kept, is_from_leader: bool) -> Result<(), Outcome> {
         let Kept { request, rejected } = kept;
         let key = (request.record.bank, request.record.head.sequence);
         let _keeping = self.keeping.lock().await;
-        let known = self.lock().get(&key).copied();
-        if known.is_some_and(|known| known.rejected || (!rejected && known.request == request)) {
-            return Ok(());
+        let known = {
+            let mut waiting = self.lock();
+            self.drop_settled(&mut waiting);
+            waiting.get(&key).copied()
+        };
+        match known {
+            Some(known) if known.request == request && (known.rejected || !rejected) => return Ok(()),
+            Some(known) if known.request != request && !is_from_leader => {
+                tracing::warn!(bank = %key.0, sequence = key.1, "two nodes keep different requests under one number");
+                return Ok(());
+            }
+            _ => {}
         }
         self.keep_here(key, Entry { request, rejected }).await?;
         if rejected {
@@ -179,6 +192,7 @@ impl IssuanceQueue {
 
     async fn wait_for_operator(&self, request: Signed<IssuanceRequest>) -> Result<(), Outcome> {
         let (bank, sequence) = (request.record.bank, request.record.head.sequence);
+        let term = self.term()?;
         let _keeping = self.keeping.lock().await;
         {
             let mut waiting = self.lock();
@@ -197,20 +211,33 @@ impl IssuanceQueue {
             }
         }
         let entry = Entry { request, rejected: false };
-        self.keep((bank, sequence), entry).await
+        self.keep((bank, sequence), entry, term).await
     }
 
-    /// Makes an entry durable, here and at a majority of the nodes. `keeping` is held.
-    async fn keep(&self, key: RequestKey, entry: Entry) -> Result<(), Outcome> {
+    /// The term in which this node leads, where others order with it.
+    fn term(&self) -> Result<Option<u64>, Outcome> {
+        match &self.keepers {
+            None => Ok(None),
+            Some(keepers) => keepers.term().map(Some).ok_or(Outcome::refused(Reason::NotLeader, 0, 0)),
+        }
+    }
+
+    /// Makes an entry durable, here and at a majority of the nodes, as the leader of a term. `keeping` is held.
+    async fn keep(&self, key: RequestKey, entry: Entry, term: Option<u64>) -> Result<(), Outcome> {
         // The others first: what is known here is kept by a majority.
-        if let Some(keepers) = &self.keepers {
-            let kept = keepers.keep(Kept { request: entry.request, rejected: entry.rejected }).await;
+        if let (Some(keepers), Some(term)) = (&self.keepers, term) {
+            let kept = keepers.keep(Kept { request: entry.request, rejected: entry.rejected }, term).await;
             kept.map_err(|reason| {
                 tracing::warn!(%reason, "it is not known whether a majority keeps an issuance request");
                 Outcome::refused(Reason::Unavailable, 0, 0)
             })?;
         }
-        self.keep_here(key, entry).await
+        self.keep_here(key, entry).await?;
+        // Whoever leads by now may have been told what is kept here before this was.
+        match self.term() {
+            Ok(now) if now == term => Ok(()),
+            _ => Err(Outcome::refused(Reason::Unavailable, 0, 0)),
+        }
     }
 
     /// Makes an entry durable here, then adds it to the table. `keeping` is held.
@@ -253,6 +280,7 @@ impl IssuanceQueue {
 
     /// Rejects a request for good, unless an order that carries it is answered first.
     async fn bar_and_keep(&self, key: RequestKey, entry: Entry) -> Result<bool, Outcome> {
+        let term = self.term()?;
         let Ok(Some(barred)) = tokio::time::timeout(ORDERS_WAIT, self.rejections.bar(key)).await else {
             return Err(Outcome::refused(Reason::Unavailable, 0, 0));
         };
@@ -260,7 +288,7 @@ impl IssuanceQueue {
             return Ok(false);
         }
         let _keeping = self.keeping.lock().await;
-        self.keep(key, Entry { rejected: true, ..entry }).await?;
+        self.keep(key, Entry { rejected: true, ..entry }, term).await?;
         barred.reject();
         Ok(true)
     }

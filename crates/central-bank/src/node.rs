@@ -436,10 +436,16 @@ fn check_keys(ledger: &Ledger, config: &Config, identity: &NodeIdentity, key: &P
         return if joins { Ok(()) } else { Err(StartError::NotAMember { member, height }) };
     };
     let other = |what, path: &std::path::Path, expected: String, found: String| {
-        Err(StartError::OtherKey { what, path: path.to_owned(), member, height, expected, found })
+        let error = StartError::OtherKey { what, path: path.to_owned(), member, height, expected, found };
+        if config.ordering.is_none() {
+            return Err(error);
+        }
+        // Its log may not reach the block that replaced them. Until it does, the node signs nothing.
+        tracing::warn!(%error, "the keys are not those of this node's newest block");
+        Ok(())
     };
     if seat.member.signing_key != *key {
-        return other("signing key", &config.signing_key, seat.member.signing_key.to_string(), key.to_string());
+        other("signing key", &config.signing_key, seat.member.signing_key.to_string(), key.to_string())?;
     }
     match seat.member.node_key {
         Some(node_key) if node_key == identity.public_key() => Ok(()),
@@ -593,7 +599,8 @@ impl Parts {
         let archive = Arc::new(Archive::new(store, Arc::new(LogProposals(ordering.clone()))));
         let leading = Arc::new(Leading::new(config.ordering.is_none()));
         // A node that goes on alone may lack what only the lost ones had.
-        let has_replicas = config.ordering.is_some() && !config.go_on_alone;
+        let voters = ordering.members().into_iter().filter(|state| state.votes).count();
+        let has_replicas = config.ordering.as_ref().is_some_and(|section| section.join || voters > 1);
         let witnesses = Arc::new(Witnesses::new(ledger.clone(), archive.clone(), clock.clone(), has_replicas));
         Ok(Parts {
             network,

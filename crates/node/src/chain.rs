@@ -181,6 +181,12 @@ impl v1::chain_server::Chain for ChainService {
         self.require_blocks()?;
         let mut next = Height(from_height.max(1));
         let mut announced = self.ledger.announced();
+        // At once, so that the caller asks another node: one that took over a checkpoint has no earlier blocks.
+        let newest = *announced.borrow();
+        if next <= newest && self.recent.get(next).is_none() {
+            let found = ChainService::look(&self.archive, move |archive| archive.header(next)).await?;
+            found.ok_or_else(|| no_block(next, newest))?;
+        }
         let closed = self.ledger.closed().clone();
         let (recent, archive, membership) = (self.recent.clone(), self.archive.clone(), self.membership.clone());
         Ok(Response::new(Box::pin(async_stream::try_stream! {

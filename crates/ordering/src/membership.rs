@@ -17,7 +17,7 @@ use openraft::error::{ClientWriteError, RaftError};
 use openraft::raft::ClientWriteResponse;
 use openraft::{BasicNode, ChangeMembers};
 
-use crate::environment;
+use crate::environment::{self, Environment};
 use crate::leadership::Leadership;
 use crate::members::Members;
 use crate::types::{MemberId, Raft, Types};
@@ -95,6 +95,30 @@ pub(crate) struct Change<'a> {
     pub leadership: Leadership,
 }
 
+/// Waits up to `limit` until the log of `member` is nearly as long as the leader's.
+pub(crate) async fn catch_up(
+    raft: &Raft,
+    environment: &dyn Environment,
+    member: MemberId,
+    limit: Duration,
+) -> Result<(), MembershipError> {
+    let mut metrics = raft.metrics();
+    let caught_up = metrics.wait_for(|metrics| {
+        let Some(replication) = &metrics.replication else { return true };
+        let matched = replication.get(&member).copied().flatten();
+        let last = metrics.last_log_index.unwrap_or_default();
+        matched.is_some_and(|matched| matched.index + LAG_MAX >= last)
+    });
+    match environment::within(environment, limit, caught_up).await {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(_)) => Err(MembershipError::Unknown("this member has stopped".into())),
+        None => {
+            let waited_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            Err(MembershipError::Behind { member, waited_ms })
+        }
+    }
+}
+
 type Written = Result<ClientWriteResponse<Types>, RaftError<MemberId, ClientWriteError<MemberId, BasicNode>>>;
 
 impl Change<'_> {
@@ -120,13 +144,8 @@ impl Change<'_> {
         }
     }
 
-    /// Admits `member`, who is reached at `address`; waits up to `limit` for it to catch up.
-    pub(crate) async fn admit(
-        &self,
-        member: MemberId,
-        address: String,
-        limit: Duration,
-    ) -> Result<(), MembershipError> {
+    /// Lets `member`, who is reached at `address`, learn. Returns whether it votes already.
+    pub(crate) async fn make_learner(&self, member: MemberId, address: String) -> Result<bool, MembershipError> {
         self.check_leads()?;
         let known = states(self.raft).into_iter().find(|state| state.member == member);
         let node = BTreeMap::from([(member, BasicNode::new(&address))]);
@@ -136,24 +155,12 @@ impl Change<'_> {
             Some(_) => self.write(ChangeMembers::SetNodes(node)).await?,
             None => self.write(ChangeMembers::AddNodes(node)).await?,
         }
-        if known.is_some_and(|state| state.votes) {
-            return Ok(());
-        }
-        let mut metrics = self.raft.metrics();
-        let caught_up = metrics.wait_for(|metrics| {
-            let Some(replication) = &metrics.replication else { return true };
-            let matched = replication.get(&member).copied().flatten();
-            let last = metrics.last_log_index.unwrap_or_default();
-            matched.is_some_and(|matched| matched.index + LAG_MAX >= last)
-        });
-        match environment::within(self.members.environment.as_ref(), limit, caught_up).await {
-            Some(Ok(_)) => {}
-            Some(Err(_)) => return Err(MembershipError::Unknown("this member has stopped".into())),
-            None => {
-                let waited_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-                return Err(MembershipError::Behind { member, waited_ms });
-            }
-        }
+        Ok(known.is_some_and(|state| state.votes))
+    }
+
+    /// Lets `member`, who learns, vote.
+    pub(crate) async fn make_voter(&self, member: MemberId) -> Result<(), MembershipError> {
+        self.check_leads()?;
         self.write(ChangeMembers::AddVoterIds(BTreeSet::from([member]))).await
     }
 

@@ -493,7 +493,14 @@ impl Ordering {
         let Some(among) = &self.among else {
             return Err(HandOverError::NoSuccessor("this member orders alone".into()));
         };
-        let _one_at_a_time = among.changing.lock().await;
+        let environment = among.members.environment.as_ref();
+        let one_at_a_time = environment::within(environment, limit, among.changing.lock()).await;
+        let Some(_one_at_a_time) = one_at_a_time else {
+            return Err(HandOverError::Timeout {
+                what: "the members were being changed".into(),
+                waited_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+            });
+        };
         let hand_over = HandOver {
             member: among.member,
             raft: &self.raft,
@@ -523,8 +530,17 @@ impl Ordering {
     /// # Errors
     /// [`MembershipError`].
     pub async fn admit(&self, member: MemberId, address: String, limit: Duration) -> Result<(), MembershipError> {
+        {
+            let (change, _one_at_a_time) = self.change().await?;
+            if change.make_learner(member, address).await? {
+                return Ok(());
+            }
+        }
+        // Meanwhile leadership may be handed over.
+        let Some(among) = &self.among else { return Ok(()) };
+        membership::catch_up(&self.raft, among.members.environment.as_ref(), member, limit).await?;
         let (change, _one_at_a_time) = self.change().await?;
-        change.admit(member, address, limit).await
+        change.make_voter(member).await
     }
 
     /// Dismisses a member, other than the leader. On the leader only; safe to repeat.

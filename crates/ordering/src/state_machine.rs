@@ -97,6 +97,15 @@ impl RaftStateMachine<Types> for StateMachine {
         meta: &SnapshotMeta<u64, openraft::BasicNode>,
         snapshot: Box<SnapshotStream>,
     ) -> Result<(), RaftStorageError> {
+        let failed = |reason: String| {
+            let error = OrderingError::Stopped(format!("the snapshot could not be installed: {reason}"));
+            RaftStorageError::from(RaftIoError::write_snapshot(Some(meta.signature()), AnyError::new(&error)))
+        };
+        // First: a note whose checkpoint is not there is passed over, and a checkpoint without its note is no start.
+        if let Some(log_id) = meta.last_log_id {
+            let noted = self.snapshots.log.note_snapshot(log_id, meta.last_membership.clone()).await;
+            noted.map_err(|error| failed(error.to_string()))?;
+        }
         let (source, log) = (self.snapshots.source.clone(), self.snapshots.log.clone());
         let installed = tokio::task::spawn_blocking(move || {
             let installed = snapshot.install_into(source.as_ref());
@@ -105,10 +114,6 @@ impl RaftStateMachine<Types> for StateMachine {
             installed
         });
         let installed = installed.await;
-        let failed = |reason: String| {
-            let error = OrderingError::Stopped(format!("the snapshot could not be installed: {reason}"));
-            RaftStorageError::from(RaftIoError::write_snapshot(Some(meta.signature()), AnyError::new(&error)))
-        };
         let manifest =
             installed.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
         if meta.last_log_id.as_ref().map(position_of) != Some(manifest.position) {
@@ -116,10 +121,6 @@ impl RaftStateMachine<Types> for StateMachine {
                 "its manifest is for {:?}, openraft's for {:?}",
                 manifest.position, meta.last_log_id
             )));
-        }
-        if let Some(log_id) = meta.last_log_id {
-            let noted = self.snapshots.log.note_snapshot(log_id, meta.last_membership.clone()).await;
-            noted.map_err(|error| failed(error.to_string()))?;
         }
         tracing::info!(
             height = manifest.height,

@@ -4,8 +4,9 @@
 //! - A new leader collects what a majority keeps before it takes commands.
 //!
 //! Nothing gets lost between two leaders: a node refuses to keep for a leader of an older term than it knows, and does
-//! not tell a new leader what it keeps before it knows that leader's term, which is durable by then. So of two
-//! majorities the node in common has either kept before it told, or refused.
+//! not tell a new leader what it keeps before it knows that leader's term, which is durable by then; a leader answers
+//! only if it leads in the same term still once it has kept the request itself. So of two majorities the node in common
+//! has either kept before it told, or refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,13 +101,17 @@ impl OtherNodes {
         };
         for answer in self.ask(list).await? {
             for kept in &answer.kept {
-                let kept = from_message(kept).map_err(|status| status.message().to_owned())?;
-                queue.take_over(kept).await.map_err(|refusal| refusal.to_string())?;
+                match from_message(kept) {
+                    Ok(kept) => queue.take_over(kept, false).await.map_err(|refusal| refusal.to_string())?,
+                    Err(status) => {
+                        tracing::error!(status = %status.message(), "another node keeps what cannot be read");
+                    }
+                }
             }
         }
         // What one of them has may not be kept by a majority yet.
         for kept in queue.kept() {
-            self.keep(kept).await?;
+            self.keep(kept, term).await?;
         }
         Ok(())
     }
@@ -114,8 +119,12 @@ impl OtherNodes {
 
 #[tonic::async_trait]
 impl Keepers for OtherNodes {
-    async fn keep(&self, kept: Kept) -> Result<(), String> {
-        let term = self.ordering.leadership().borrow().term;
+    fn term(&self) -> Option<u64> {
+        let known = *self.ordering.leadership().borrow();
+        known.is_leader().then_some(known.term)
+    }
+
+    async fn keep(&self, kept: Kept, term: u64) -> Result<(), String> {
         let request = wire::KeepIssuanceRequestRequest { term, kept: Some(to_message(&kept)) };
         let keep = |mut client: SealingClient<Channel>| {
             let request = request.clone();
@@ -141,7 +150,7 @@ pub async fn keep(
     check()?;
     let kept = request.kept.as_ref().ok_or_else(|| invalid("kept", "expected a request, found none"))?;
     let stopped = |_| unavailable("the request could not be made durable");
-    queue.take_over(from_message(kept)?).await.map_err(stopped)?;
+    queue.take_over(from_message(kept)?, true).await.map_err(stopped)?;
     // Whoever leads in a newer term may have been told what is kept here before this was.
     check()
 }

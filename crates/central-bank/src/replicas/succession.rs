@@ -35,6 +35,10 @@ const HAND_OVER_MAX: Duration = Duration::from_secs(2);
 const DRAIN_POLL: Duration = Duration::from_millis(1);
 /// The interval of the metrics.
 const METRICS_EVERY: Duration = Duration::from_secs(1);
+/// The interval at which a leader looks whether it is followed.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A leader that a majority has not followed for so long takes no more commands: another may lead by now.
+const UNFOLLOWED_MAX: Duration = Duration::from_millis(500);
 /// The pause of a leader whose clock has jumped between two attempts to hand over.
 const CLOCK_HAND_OVER_EVERY: Duration = Duration::from_secs(5);
 
@@ -79,19 +83,24 @@ impl Succession {
     /// Follows the leadership until the node stops.
     pub async fn follow(self: Arc<Self>) {
         let (mut leadership, mut term_began) = (self.ordering.leadership(), self.term_began.clone());
-        let mut every = tokio::time::interval(METRICS_EVERY);
+        let (mut look, mut every) = (tokio::time::interval(LOOK_EVERY), tokio::time::interval(METRICS_EVERY));
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut clock_handed_over = Instant::now();
+        // The term in which this node leads.
+        let mut leads_in = None;
         loop {
             let known = *leadership.borrow_and_update();
             let began = *term_began.borrow_and_update();
-            self.follow_to(&known, began).await;
+            self.follow_to(&known, began, &mut leads_in).await;
             tokio::select! {
                 changed = leadership.changed() => if changed.is_err() { return },
                 changed = term_began.changed() => if changed.is_err() { return },
+                _ = look.tick() => {}
                 _ = every.tick() => {
                     self.report(&known);
+                    let has_jumped = self.clock.stamp().is_err();
                     let may_try = clock_handed_over.elapsed() > CLOCK_HAND_OVER_EVERY;
-                    if known.is_leader() && may_try && self.clock.stamp().is_err() {
+                    if known.is_leader() && may_try && has_jumped {
                         clock_handed_over = Instant::now();
                         let of = self.clone();
                         tokio::spawn(async move { of.leave_with_jumped_clock().await });
@@ -102,34 +111,51 @@ impl Succession {
         }
     }
 
-    async fn follow_to(&self, known: &Leadership, began: Option<u64>) {
-        let leads_now = known.is_leader() && began == Some(known.term);
-        if leads_now && !self.leading.leads() {
+    async fn follow_to(&self, known: &Leadership, began: Option<u64>, leads_in: &mut Option<u64>) {
+        let leads_now = known.is_leader() && began == Some(known.term) && self.is_followed();
+        if leads_now && *leads_in == Some(known.term) {
+            return;
+        }
+        if leads_now {
+            // Of another term than the last, if it led: nothing is taken in between.
+            self.leading.set(Standing::Follows(None));
             self.others.collect(known.term, &self.issuance_queue).await;
             let still = *self.ordering.leadership().borrow();
             if !still.is_leader() || still.term != known.term {
                 // The watch has another turn.
                 return;
             }
-            self.clock.resume_after(self.ledger.read(|ledger| (ledger.height(), ledger.tip().time)));
+            self.clock.take_over_at(self.ledger.read(|ledger| ledger.tip().time));
             counter!(names::LEADERSHIPS).increment(1);
             tracing::info!(term = known.term, "this node leads");
+            *leads_in = Some(known.term);
             self.leading.set(Standing::Leads);
+            self.report(known);
+            return;
         }
-        if !known.is_leader() {
-            let leader = known.leader.filter(|leader| *leader != u64::from(self.member.0));
-            let standing = Standing::Follows(leader.and_then(|leader| self.leader(leader)));
-            if *self.leading.watch().borrow() != standing {
-                match &standing {
-                    Standing::Follows(Some(Leader { member, address })) => {
-                        tracing::info!(leader = %member, address, term = known.term, "another node leads");
-                    }
-                    _ => tracing::info!(term = known.term, "no node is known to lead"),
-                }
+        *leads_in = None;
+        let leader = known.leader.filter(|leader| *leader != u64::from(self.member.0));
+        let standing = Standing::Follows(leader.and_then(|leader| self.leader(leader)));
+        if *self.leading.watch().borrow() == standing {
+            return;
+        }
+        match &standing {
+            Standing::Follows(Some(Leader { member, address })) => {
+                tracing::info!(leader = %member, address, term = known.term, "another node leads");
             }
-            self.leading.set(standing);
+            _ if known.is_leader() && began == Some(known.term) => {
+                tracing::warn!(term = known.term, "no majority follows this node: it takes no more commands");
+            }
+            _ => tracing::info!(term = known.term, "no node is known to lead"),
         }
+        self.leading.set(standing);
         self.report(known);
+    }
+
+    /// Whether a majority has followed this leader lately. Its own disk counts for it.
+    fn is_followed(&self) -> bool {
+        let silent_ms = self.ordering.state().majority_silent_ms.unwrap_or_default();
+        Duration::from_millis(silent_ms) <= UNFOLLOWED_MAX
     }
 
     fn leader(&self, member: u64) -> Option<Leader> {

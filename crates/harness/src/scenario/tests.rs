@@ -337,7 +337,7 @@ fn disturbances_read_back_from_the_canonical_form() {
         "resume central-bank-2",
         "nothing reaches leader, bank-1",
         "links of bank-2 slow: 100 ms",
-        "heal all links",
+        "heal all links and disks",
         "hand over",
         "hand over to central-bank-5",
     ];

@@ -177,18 +177,24 @@ impl Peer {
 
     /// The error of a call whose deadline has passed; the next one connects anew.
     fn overdue(&self, deadline: Duration) -> CallError {
+        self.connect_anew();
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        CallError::Deadline { member: self.member, waited_ms: deadline.as_millis() }
+    }
+
+    /// Makes the next call connect anew, with the member's key of today.
+    fn connect_anew(&self) {
         match self.channels.channel(self.member, &self.address) {
             Ok(channel) => *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = channel,
             Err(reason) => tracing::warn!(member = self.member, reason, "no channel can be had"),
         }
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        CallError::Deadline { member: self.member, waited_ms: deadline.as_millis() }
     }
 
     fn failed(&self, status: &tonic::Status) -> CallError {
         let (member, reason) = (self.member, status.message().to_owned());
         match status.code() {
             tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::Unknown => {
+                self.connect_anew();
                 CallError::Unreachable { member, reason }
             }
             _ => CallError::Refused { member, reason },
