@@ -302,7 +302,7 @@ fn a_disturbance_names_nodes_that_there_are() {
         ("action = \"partition\"\nnodes = [\"leader\", \"leader\"]", "each node once", "\"leader\" twice"),
         ("action = \"partition\"\nnode = \"leader\"", "`nodes`, a list of", "none"),
         ("action = \"partition\"\nnodes = [\"leader\"]\ndirection = \"up\"", "one of \"both\"", "\"up\""),
-        ("action = \"partition\"\nnodes = [\"leader\"]\ndelay_ms = 5", "this key only with", "`delay_ms`"),
+        ("action = \"partition\"\nnodes = [\"leader\"]\ndelay_ms = 5", "`delay_ms` only with", "`delay_ms`"),
         ("action = \"slow-link\"\nnodes = [\"leader\"]", "`delay_ms` or `rate_kib_per_s`", "a slow link"),
         ("action = \"hand-over\"\nto = \"bank-1\"", "\"central-bank-1\" to \"central-bank-3\"", "\"bank-1\""),
     ];
