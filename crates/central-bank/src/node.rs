@@ -70,6 +70,10 @@ use crate::{metrics, repetition, verification};
 const SETTLING_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 /// The name of the service whose health says whether blocks are sealed.
 const SETTLEMENT: &str = v1::settlement_server::SERVICE_NAME;
+/// The time that the others have for taking the vote of this node once it was dismissed.
+const VOTE_TAKEN_MAX: std::time::Duration = std::time::Duration::from_secs(15);
+/// The interval at which a node that was dismissed looks whether it still votes.
+const VOTE_POLL: std::time::Duration = std::time::Duration::from_millis(50);
 /// The blocks that the reply cache loads after a start.
 const REPLIES_RELOADED: u64 = 1_024;
 
@@ -178,6 +182,9 @@ pub struct Node {
     differs: watch::Receiver<Option<OtherHeader>>,
     /// `None` for a node that orders alone.
     succession: Option<Arc<Succession>>,
+    /// The height at which this node was dismissed; `None` for one that orders alone.
+    dismissed: Option<watch::Receiver<Option<Height>>>,
+    member: MemberId,
 }
 
 /// The store and the clock of a node; tests use a failing disk or a jumping clock.
@@ -281,6 +288,7 @@ async fn start_with(
     let started = start_ordering(&config, &ledger, &identity, &membership, &store, resume_after).await?;
     let StartedOrdering { ordering, committed, replicas } = started;
     let mut parts = Parts::assemble(&config, ledger, key, store.clone(), Arc::new(ordering), membership, wall_clock)?;
+    let dismissed = replicas.as_ref().map(|replicas| replicas.dismissed.subscribe());
     if let Some(replicas) = &replicas {
         let (member, ordering) = (parts.member, parts.ordering.clone());
         let others = OtherNodes { member, ordering, connections: replicas.connections.clone() };
@@ -339,6 +347,8 @@ async fn start_with(
         work: parts.work,
         differs: parts.differs.subscribe(),
         succession,
+        dismissed,
+        member: parts.member,
     })
 }
 
@@ -356,6 +366,7 @@ struct Replicas {
     checkpoints: Arc<VerifiedCheckpoints>,
     seals: Arc<Seals>,
     term_began: watch::Sender<Option<u64>>,
+    dismissed: watch::Sender<Option<Height>>,
 }
 
 async fn start_ordering(
@@ -386,7 +397,8 @@ async fn start_ordering(
     let (ordering, committed, server) =
         Ordering::start_among(ordering_config, members, store.clone(), resume_after, checkpoints.clone()).await?;
     let seals = Arc::new(Seals::new(ledger.height()));
-    let replicas = Replicas { server, connections, checkpoints, seals, term_began: watch::channel(None).0 };
+    let (term_began, dismissed) = (watch::channel(None).0, watch::channel(None).0);
+    let replicas = Replicas { server, connections, checkpoints, seals, term_began, dismissed };
     Ok(StartedOrdering { ordering, committed, replicas: Some(replicas) })
 }
 
@@ -516,6 +528,24 @@ async fn other_header(differs: &mut watch::Receiver<Option<OtherHeader>>) -> Oth
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Waits until this node was dismissed and the others have taken its vote, or have had the time to; for ever, if it
+/// orders alone.
+async fn dismissed(
+    dismissed: Option<&mut watch::Receiver<Option<Height>>>,
+    ordering: &Ordering,
+    member: MemberId,
+) -> Height {
+    let Some(dismissed) = dismissed else { return std::future::pending().await };
+    let found = dismissed.wait_for(Option::is_some).await.ok().and_then(|height| *height);
+    let Some(height) = found else { return std::future::pending().await };
+    let votes = || ordering.members().iter().any(|state| state.votes && state.member == u64::from(member.0));
+    let until = tokio::time::Instant::now() + VOTE_TAKEN_MAX;
+    while votes() && tokio::time::Instant::now() < until {
+        tokio::time::sleep(VOTE_POLL).await;
+    }
+    height
 }
 
 /// Reports when settlement ends, and why.
@@ -687,6 +717,7 @@ impl Parts {
             comparison: self.comparison(replicas),
             checkpoints: replicas.checkpoints.clone(),
             term_began: replicas.term_began.clone(),
+            dismissed: replicas.dismissed.clone(),
         });
         let settlement = Settlement {
             network: self.network,
@@ -877,6 +908,11 @@ impl Node {
                 self.health.set(false).await;
                 self.stop.cancel();
                 Err(gone.into())
+            }
+            height = dismissed(self.dismissed.as_mut(), &self.ordering, self.member) => {
+                self.health.set(false).await;
+                self.stop.cancel();
+                Err(SettlementError::Dismissed { member: self.member, height }.into())
             }
             found = other_header(&mut self.differs) => {
                 self.health.set(false).await;

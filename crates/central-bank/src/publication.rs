@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -74,6 +74,9 @@ pub struct Publication {
 
 struct Waiting {
     blocks: mpsc::Sender<Sealed>,
+    /// The height of the checkpoint that was taken over last: blocks up to it wait in vain. Held while one is
+    /// published.
+    taken_over: Arc<Mutex<Height>>,
     seals: Arc<Seals>,
     /// The blocks that the thread has.
     count: Arc<AtomicUsize>,
@@ -91,12 +94,14 @@ impl Publication {
     /// be called within a tokio runtime.
     pub fn among(publisher: Publisher, seals: Arc<Seals>) -> std::io::Result<Publication> {
         let (blocks, incoming) = mpsc::channel();
+        let taken_over = Arc::<Mutex<Height>>::default();
         let (count, (fail, failed)) = (Arc::new(AtomicUsize::new(0)), watch::channel(None));
         let mut waits = Waits {
             publisher: publisher.clone(),
             seals: seals.clone(),
             count: count.clone(),
             blocks: VecDeque::new(),
+            taken_over: taken_over.clone(),
             runtime: tokio::runtime::Handle::current(),
         };
         let run = move || {
@@ -106,12 +111,21 @@ impl Publication {
             }
         };
         std::thread::Builder::new().name("publication".to_owned()).spawn(run)?;
-        Ok(Publication { publisher, waiting: Some(Waiting { blocks, seals, count, failed }) })
+        Ok(Publication { publisher, waiting: Some(Waiting { blocks, taken_over, seals, count, failed }) })
     }
 
-    /// Forgets the recent blocks: the next one does not follow on the last.
-    pub fn forget_recent(&self) {
+    /// Goes on from a checkpoint: the next block does not follow on the last, and what still waits for signatures up to
+    /// its height is not published. Callers of such blocks are answered as unknown.
+    pub fn take_over(&self, height: Height) {
+        let taken_over = self.waiting.as_ref().map(|waiting| {
+            waiting.seals.forget(height);
+            waiting.taken_over.lock().unwrap_or_else(PoisonError::into_inner)
+        });
         self.publisher.recent.clear();
+        self.publisher.filtered_blocks.clear();
+        if let Some(mut taken_over) = taken_over {
+            *taken_over = height;
+        }
     }
 
     /// Publishes a block, now or when it has enough signatures.
@@ -169,6 +183,7 @@ struct Waits {
     seals: Arc<Seals>,
     count: Arc<AtomicUsize>,
     blocks: VecDeque<Sealed>,
+    taken_over: Arc<Mutex<Height>>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -186,6 +201,12 @@ impl Waits {
             drop(heard.borrow_and_update());
             while let Some(mut block) = self.blocks.pop_front() {
                 let (height, hash) = (block.height(), block.header.header.hash());
+                let taken_over = self.taken_over.clone();
+                let taken_over = taken_over.lock().unwrap_or_else(PoisonError::into_inner);
+                if height <= *taken_over {
+                    self.count.fetch_sub(1, Ordering::AcqRel);
+                    continue;
+                }
                 block.add(self.publisher.network, self.seals.signatures(height, &hash));
                 if !block.has_enough_signatures() {
                     self.blocks.push_front(block);

@@ -107,6 +107,9 @@ pub struct Among {
     pub checkpoints: Arc<VerifiedCheckpoints>,
     /// The term of this node's leadership whose first entry was reached: all before it is applied.
     pub term_began: watch::Sender<Option<u64>>,
+    /// The height at which this node was dismissed. It goes on, without signing, until the others have taken its vote:
+    /// they may need it for that.
+    pub dismissed: watch::Sender<Option<Height>>,
 }
 
 impl Settlement {
@@ -161,15 +164,14 @@ impl Settlement {
         let ledger = ledger.map_err(|error| SettlementError::Checkpoint { height, error })?;
         self.directory.replace(&ledger);
         self.membership.follow(&ledger);
-        self.filtered_blocks.clear();
-        self.publication.forget_recent();
-        self.signers = signers(&ledger);
+        self.publication.take_over(height);
+        let before = std::mem::replace(&mut self.signers, signers(&ledger));
         self.checkpoints.restart_at(height);
         self.ledger.replace(ledger);
         self.applied.send_replace(Some(manifest.position));
         self.ledger.announce(height);
         tracing::info!(%height, "went on from a checkpoint of the leader; earlier blocks are not kept here");
-        Ok(())
+        self.check_own_key(&before, height)
     }
 
     fn settle(&mut self, committed: &Committed, in_flight: Option<InFlight>) -> Result<Header, SettlementError> {
@@ -220,18 +222,28 @@ impl Settlement {
     /// Notes whose signatures now count. A node that signs no further block ends, unless later blocks are in its log:
     /// those may name another key.
     fn follow_signers(&mut self, index: u64, height: Height) -> Result<(), SettlementError> {
-        let before = self.key_in_force();
-        self.signers = self.ledger.read(signers);
+        let before = std::mem::replace(&mut self.signers, self.ledger.read(signers));
         let goes_on = index <= self.replayed_until || self.recovered.borrow().is_some();
-        // A node that joins was none of them before either.
-        let joins = before.is_none() && self.key_in_force().is_none() && self.among.is_some();
-        if goes_on || joins || self.key_in_force() == Some(self.key.public_key()) {
+        if goes_on {
             return Ok(());
         }
+        self.check_own_key(&before, height)
+    }
+
+    /// Checks that this node still signs after a block, or a checkpoint, that changed whose signatures count.
+    fn check_own_key(&self, before: &Signers, height: Height) -> Result<(), SettlementError> {
         let member = self.member;
-        match self.key_in_force() {
-            Some(expected) => Err(SettlementError::KeyReplaced { member, height, expected: expected.to_string() }),
-            None => Err(SettlementError::Dismissed { member, height }),
+        match (self.key_in_force(), &self.among) {
+            (Some(key), _) if key == self.key.public_key() => Ok(()),
+            (Some(expected), _) => Err(SettlementError::KeyReplaced { member, height, expected: expected.to_string() }),
+            (None, None) => Err(SettlementError::Dismissed { member, height }),
+            (None, Some(among)) => {
+                // A node that joins was none of them before either.
+                if before.keys.contains_key(&member) {
+                    among.dismissed.send_replace(Some(height));
+                }
+                Ok(())
+            }
         }
     }
 

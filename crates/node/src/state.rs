@@ -68,7 +68,11 @@ impl LedgerHandle {
 
     /// Announces to followers that a block can be read from the archive.
     pub fn announce(&self, height: Height) {
-        self.height.send_replace(height);
+        self.height.send_if_modified(|newest| {
+            let is_newer = *newest < height;
+            *newest = height.max(*newest);
+            is_newer
+        });
     }
 
     /// The height of the last announced block, with notification of changes.

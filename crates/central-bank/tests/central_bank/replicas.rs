@@ -321,10 +321,7 @@ async fn the_committee_admits_a_node_that_learns_and_votes_and_dismisses_another
     let leader = replicas.leader().await;
     let gone = replicas.nodes[leader].config.member;
     replicas.decide(&[GovernanceAction::DismissMember { role: Role::CentralBank, id: MemberId(gone) }]).await;
-    let mut dismissed = replicas.nodes[leader].node.take().unwrap();
-    let why = tokio::time::timeout(TIMEOUT, dismissed.stopped()).await.expect("it stops").unwrap_err().to_string();
-    assert!(why.contains("dismissed"), "{why}");
-    dismissed.shutdown().await;
+    replicas.dismissed(leader).await;
     let others: Vec<u32> = (1..=4).filter(|node| *node != u32::from(gone)).collect();
     replicas.wait_for_voters(&others).await;
     let after = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
@@ -415,6 +412,14 @@ impl Replicas {
         }
     }
 
+    /// Waits until a node stops because it was dismissed.
+    async fn dismissed(&mut self, node: usize) {
+        let mut dismissed = self.nodes[node].node.take().unwrap();
+        let why = tokio::time::timeout(TIMEOUT, dismissed.stopped()).await.expect("it stops").unwrap_err().to_string();
+        assert!(why.contains("dismissed"), "{why}");
+        dismissed.shutdown().await;
+    }
+
     /// Stops the leader, lets another take over, and starts it again.
     async fn change_leader(&mut self) {
         let leader = self.leader().await;
@@ -455,7 +460,7 @@ async fn after_a_majority_is_lost_one_node_goes_on_by_order_and_others_join_it()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_network_of_one_node_grows() {
+async fn a_network_of_one_node_grows_and_shrinks() {
     let mut replicas = Replicas::start(NetworkSpec::default()).await;
     let before = replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
     let address = replicas.nodes[0].config.listen.to_string();
@@ -476,5 +481,13 @@ async fn a_network_of_one_node_grows() {
     replicas.change_leader_by_hand_over().await;
     let outcome = replicas.settle(&opening_of(&replicas.network, 1, 3)).await;
     check_same(&replicas, &outcome, 1).await;
+    // Of two, the one that follows is dismissed: it lets its vote be taken before it stops.
+    let leader = replicas.leader().await;
+    let follower = 1 - leader;
+    let gone = MemberId(replicas.nodes[follower].config.member);
+    replicas.decide(&[GovernanceAction::DismissMember { role: Role::CentralBank, id: gone }]).await;
+    replicas.wait_for_voters(&[u32::from(replicas.nodes[leader].config.member)]).await;
+    replicas.dismissed(follower).await;
+    replicas.settle(&opening_of(&replicas.network, 1, 4)).await;
     replicas.end().await;
 }

@@ -12,7 +12,7 @@ use openraft::raft::VoteResponse;
 use openraft::{ServerState, Snapshot, SnapshotMeta};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use super::{MESSAGE_BYTES_MAX, Members, wire as convert};
 use crate::elections::StandRequests;
@@ -90,7 +90,7 @@ impl Serving {
     /// Works off one stream of a leader.
     async fn appends(
         self: Arc<Self>,
-        caller: MemberId,
+        (caller, extensions): (MemberId, Extensions),
         mut requests: Streaming<wire::AppendRequest>,
         answers: mpsc::Sender<Result<wire::AppendResponse, Status>>,
     ) {
@@ -108,6 +108,8 @@ impl Serving {
                     }
                 }
                 request = requests.message(), if working.len() < APPENDS_MAX => match request {
+                    // A leader that may call no more is silent from then on.
+                    Ok(Some(_)) if self.members.admission.member(&extensions).is_err() => return,
                     Ok(Some(request)) if request.heartbeat => {
                         if let Err(status) = self.heartbeat(caller, request) {
                             let _ = answers.send(Err(status)).await;
@@ -282,7 +284,8 @@ impl OrderingService for MembersService {
     ) -> Result<Response<Self::AppendStream>, Status> {
         let caller = self.admit(&request)?;
         let (answers, stream) = mpsc::channel(APPENDS_MAX);
-        tokio::spawn(self.serving.clone().appends(caller, request.into_inner(), answers));
+        let extensions = request.extensions().clone();
+        tokio::spawn(self.serving.clone().appends((caller, extensions), request.into_inner(), answers));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
