@@ -3,7 +3,7 @@
 //! Start, in this order, so that the cheapest mistakes are found first: configuration, keys, port, store, checkpoint,
 //! ordering, replay, services. Health reports "serving" only when the whole log was replayed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use tonic::service::Routes;
 
 use crate::batch::Batch;
 use crate::clock::Clock;
-use crate::config::{Config, OrderingMember};
+use crate::config::{Config, OrderingMember, OrderingSection};
 use crate::intake::Intake;
 use crate::issuance_queue::{IssuanceQueue, OperatorKey};
 use crate::leading::{Leading, Standing};
@@ -381,6 +381,9 @@ async fn start_ordering(
         let started = Ordering::start(OrderingConfig::default(), store.clone(), resume_after).await?;
         return Ok(StartedOrdering { ordering: started.0, committed: started.1, replicas: None });
     };
+    if !section.join && cbdc_ordering::is_new(store.as_ref())? {
+        check_founders(ledger.genesis(), section)?;
+    }
     let genesis = Arc::new(ledger.genesis().clone());
     let checkpoints = Arc::new(VerifiedCheckpoints::new(store.clone(), genesis));
     let connections = Arc::new(Connections { identity: identity.clone(), membership: membership.clone() });
@@ -429,6 +432,20 @@ fn check_ordering(config: &Config) -> Result<(), StartError> {
         return Err(StartError::RecoverAmong);
     }
     Ok(())
+}
+
+/// Refuses to begin a network's log with other nodes than genesis names: each would begin a log of its own.
+fn check_founders(genesis: &Genesis, section: &OrderingSection) -> Result<(), StartError> {
+    let nodes = genesis.members.iter().filter(|member| member.role == Role::CentralBank);
+    let founders: BTreeSet<u16> = nodes.map(|member| member.id.0).collect();
+    let listed: BTreeSet<u16> = section.members.iter().map(|member| member.member).collect();
+    if founders == listed {
+        return Ok(());
+    }
+    let expected = format!(
+        "the nodes that genesis names, {founders:?}, at the first start (join = true for one that comes later)"
+    );
+    Err(StartError::OrderingSection { expected, found: format!("{listed:?}") })
 }
 
 /// Refuses to order alone where a header needs several signatures.

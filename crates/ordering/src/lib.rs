@@ -84,6 +84,15 @@ pub use membership::{MemberState, MembershipError};
 pub use ordering::{Ordering, OrderingConfig, OrderingState, PendingProposal};
 pub use types::{MemberId, Position};
 
+/// Whether the log in `store` has not begun: the next start begins it.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn is_new(store: &dyn cbdc_storage::Store) -> Result<bool, cbdc_storage::StoreError> {
+    let all = cbdc_storage::KeyRange::all();
+    Ok(store.collect(cbdc_storage::Column::Log, &all, cbdc_storage::Direction::Forward, 1)?.is_empty())
+}
+
 /// The proposal at `index` of the log in `store`, without taking part in ordering: for an audit of a stopped member's
 /// data. `None` if there is none.
 ///

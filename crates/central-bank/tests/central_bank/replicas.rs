@@ -491,3 +491,18 @@ async fn a_network_of_one_node_grows_and_shrinks() {
     replicas.settle(&opening_of(&replicas.network, 1, 4)).await;
     replicas.end().await;
 }
+
+#[tokio::test]
+async fn a_networks_log_begins_with_the_nodes_that_genesis_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = NetworkSpec { ports: Ports::Free, banks: 1, central_banks: 3, ..NetworkSpec::default() };
+    let network = Network::create(&folder.path().join("net"), &spec).unwrap();
+    let first = config(&network, network.central_bank());
+    for wrong in [&[1][..], &[1, 3], &[1, 2, 3, 4]] {
+        let members =
+            wrong.iter().map(|member| OrderingMember { member: *member, address: format!("127.0.0.1:{member}") });
+        let section = OrderingSection { members: members.collect(), join: false };
+        let refused = start(Config { ordering: Some(section), ..first.clone() }).await.err().expect("another list");
+        assert!(refused.to_string().contains("{1, 2, 3}, at the first start"), "{refused}");
+    }
+}

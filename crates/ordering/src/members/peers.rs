@@ -60,7 +60,10 @@ pub(crate) enum CallError {
 impl<E: std::error::Error> From<CallError> for RPCError<MemberId, BasicNode, E> {
     fn from(error: CallError) -> Self {
         match error {
-            CallError::Unreachable { .. } => RPCError::Unreachable(Unreachable::new(&error)),
+            // Both are tried again with pauses.
+            CallError::Unreachable { .. } | CallError::LostLog { .. } => {
+                RPCError::Unreachable(Unreachable::new(&error))
+            }
             _ => RPCError::Network(NetworkError::new(&error)),
         }
     }
