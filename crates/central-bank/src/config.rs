@@ -117,6 +117,11 @@ pub struct OrderingMember {
     pub address: String,
 }
 
+/// Whether a text is a host and a port, at which others can reach a node.
+pub(crate) fn is_host_and_port(text: &str) -> bool {
+    text.parse::<http::uri::Authority>().is_ok_and(|address| address.port().is_some())
+}
+
 /// The operator in whose name requests are approved.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

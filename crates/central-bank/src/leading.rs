@@ -50,7 +50,7 @@ impl Leading {
         self.0.subscribe()
     }
 
-    /// Sets the part. A leader that hands over leads on only if it says so itself.
+    /// Sets the part, and tells those who watch if it is another one.
     pub fn set(&self, standing: Standing) {
         self.0.send_if_modified(|known| {
             let is_new = *known != standing;

@@ -38,7 +38,7 @@ use tonic::service::Routes;
 
 use crate::batch::Batch;
 use crate::clock::Clock;
-use crate::config::{Config, OrderingMember, OrderingSection};
+use crate::config::{Config, OrderingMember, OrderingSection, is_host_and_port};
 use crate::intake::Intake;
 use crate::issuance_queue::{IssuanceQueue, OperatorKey};
 use crate::leading::{Leading, Standing};
@@ -423,8 +423,7 @@ fn check_ordering(config: &Config) -> Result<(), StartError> {
         return wrong(&format!("this node, member {}, among them", config.member), format!("{numbers:?}"));
     }
     for OrderingMember { member, address } in &section.members {
-        let is_address = address.parse::<http::uri::Authority>().is_ok_and(|address| address.port().is_some());
-        if !is_address {
+        if !is_host_and_port(address) {
             return wrong("an address such as 10.0.0.1:7000", format!("`{address}` for member {member}"));
         }
     }

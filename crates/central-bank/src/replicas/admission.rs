@@ -27,7 +27,7 @@ use tonic::Status;
 use super::connections::Connections;
 use super::member_id;
 use super::succession::Succession;
-use crate::config::OrderingMember;
+use crate::config::{OrderingMember, is_host_and_port};
 use crate::leading::Leading;
 
 /// The time that the leader gives a new node to catch up, before the node asks again.
@@ -52,11 +52,10 @@ impl Admission {
     /// `NOT_LEADER`; `NOT_AUTHORISED` for a node that is no active member; `UNAVAILABLE` while it has not caught up.
     pub async fn admit(&self, member: MemberId, address: String) -> Result<(), Status> {
         self.leading.require().await?;
-        if address.parse::<http::uri::Authority>().is_ok_and(|address| address.port().is_some()) {
-            self.check_is_member(member)?;
-        } else {
+        if !is_host_and_port(&address) {
             return Err(invalid("address", format!("expected host:port, found `{address}`")));
         }
+        self.check_is_member(member)?;
         let admitted = self.ordering.admit(u64::from(member.0), address.clone(), CATCH_UP_MAX).await;
         match admitted {
             Ok(()) => {

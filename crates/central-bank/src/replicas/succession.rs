@@ -98,6 +98,9 @@ impl Succession {
                 _ = look.tick() => {}
                 _ = every.tick() => {
                     self.report(&known);
+                    if self.ordering.members().iter().filter(|state| state.votes).count() > 1 {
+                        self.witnesses.note_replicas();
+                    }
                     let has_jumped = self.clock.stamp().is_err();
                     let may_try = clock_handed_over.elapsed() > CLOCK_HAND_OVER_EVERY;
                     if known.is_leader() && may_try && has_jumped {
@@ -169,11 +172,7 @@ impl Succession {
         if let Some(ms) = known.hand_over_ms {
             gauge!(names::WITHOUT_LEADER).set(ms as f64 / 1_000.0);
         }
-        let members = self.ordering.members();
-        if members.iter().filter(|state| state.votes).count() > 1 {
-            self.witnesses.note_replicas();
-        }
-        for state in members {
+        for state in self.ordering.members() {
             if let Some(lag) = state.lag {
                 gauge!(names::LAG, "node" => state.member.to_string()).set(lag as f64);
             }
