@@ -133,14 +133,18 @@ impl Publication {
     /// # Errors
     /// The store has failed.
     pub fn publish(&self, block: Sealed) -> Result<(), StoreError> {
-        let Some(waiting) = &self.waiting else { return self.publisher.publish(block) };
+        let Some(waiting) = &self.waiting else {
+            self.publisher.publish(block);
+            return Ok(());
+        };
         if let Some(error) = &*waiting.failed.borrow() {
             return Err(error.clone());
         }
         // Only this thread adds blocks: with none waiting, all before this one are published.
         if waiting.count.load(Ordering::Acquire) == 0 && block.has_enough_signatures() {
             waiting.seals.forget(block.height());
-            return self.publisher.publish(block);
+            self.publisher.publish(block);
+            return Ok(());
         }
         waiting.count.fetch_add(1, Ordering::AcqRel);
         // If the thread has ended, dropping the block answers its callers as unknown, and the next block finds out why.
@@ -238,10 +242,11 @@ impl Publisher {
             Archive::put_membership_change(&mut batch, &proved);
         }
         self.archive.store().write(batch, Durability::Buffered)?;
-        self.publish(block)
+        self.publish(block);
+        Ok(())
     }
 
-    fn publish(&self, block: Sealed) -> Result<(), StoreError> {
+    fn publish(&self, block: Sealed) {
         let Sealed { header, log_index, proposal, outcomes, filtered_blocks, sections, in_flight, .. } = block;
         let sealed: Header = header.header;
         self.filtered_blocks.push(&header, filtered_blocks);
@@ -253,7 +258,6 @@ impl Publisher {
         if let Some(in_flight) = in_flight {
             self.answer(in_flight, sealed.height, &outcomes);
         }
-        Ok(())
     }
 
     fn answer(&self, in_flight: InFlight, height: Height, outcomes: &[Outcome]) {
