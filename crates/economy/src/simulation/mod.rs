@@ -25,6 +25,7 @@ mod failure;
 mod fees;
 mod identity;
 mod intent;
+mod liquidity;
 mod month;
 mod opening;
 mod rows;

@@ -41,7 +41,7 @@ impl Economy<'_> {
             self.begin_month()?;
         }
         if self.day.is_day_of_month(BILLS_DAY) {
-            self.pay_bills();
+            self.pay_bills()?;
         }
         if self.day.is_day_of_month(self.values.time.payday) {
             self.pay_wages();
@@ -54,6 +54,7 @@ impl Economy<'_> {
         // Days of the month that ended, or those since the start.
         let yesterday = crate::calendar::Day::new(self.values.time.first_day(), self.day.number - 1);
         let days = yesterday.month_days.min(self.day.number);
+        self.draw_for_loans(days)?;
         self.service_loans(days);
         self.pay_deposit_interest(days);
         self.pay_investors(days);
@@ -93,6 +94,19 @@ impl Economy<'_> {
         let liquid = reserves + facility - loans + sheet.vault_minor + sheet.bonds_minor;
         let owed = sheet.deposits_minor + sheet.wholesale_minor;
         if owed > 0 { liquid as f64 / owed as f64 } else { 1.0 }
+    }
+
+    /// Draws from wallets what households' deposits lack for interest and repayment.
+    fn draw_for_loans(&mut self, days: u32) -> Result<(), EconomyError> {
+        let rates: Vec<i64> = self.banks.iter().map(|bank| ppm(bank.loan_rate)).collect();
+        let repaid = ppm(self.behaviours().credit.parameters.repaid);
+        let due_of =
+            |loan: i64, bank: u16| interest(loan, rates[usize::from(bank)], days) + portion(loan, repaid, 1_000_000);
+        let due: Vec<(usize, i64)> = (0..self.households.len())
+            .filter(|index| self.households.cbdc_minor[*index] > 0 && self.households.loan_minor[*index] > 0)
+            .map(|index| (index, due_of(self.households.loan_minor[index], self.households.bank[index])))
+            .collect();
+        self.draw_from_wallets(due.into_iter())
     }
 
     fn service_loans(&mut self, days: u32) {
@@ -425,7 +439,10 @@ impl Economy<'_> {
         if self.day.number < self.macro_state.income_loss_until { self.macro_state.income_loss } else { 0.0 }
     }
 
-    fn pay_bills(&mut self) {
+    fn pay_bills(&mut self) -> Result<(), EconomyError> {
+        let bills = std::mem::take(&mut self.households.bill_minor);
+        self.draw_from_wallets(bills.iter().copied().enumerate())?;
+        self.households.bill_minor = bills;
         let (mut count, mut value) = (0, 0);
         for household in 0..self.households.len() {
             let bill = self.households.bill_minor[household].min(self.households.deposit_minor[household]);
@@ -443,6 +460,7 @@ impl Economy<'_> {
         self.used[BILL].value_minor += value;
         self.macro_state.month_spending_minor += value;
         self.flows_today.record(Flow::Consumption, Sector::Households, Sector::Firms, value);
+        Ok(())
     }
 
     /// Pays wages, less tax and by overdraft where necessary, and pensions.

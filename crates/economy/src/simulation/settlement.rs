@@ -7,7 +7,8 @@
 //! 4. Payments are made. Those with CBDC are commands: a payer's shortfall comes from their deposit by the reverse
 //!    waterfall, a payee's excess goes to theirs by the waterfall, and both are booked as the ledger's outcome states.
 //!    The payer accepts the fee that the ledger's schedule quotes; it is booked to the recipient that the schedule
-//!    names. A payment that CBDC cannot make is paid from the deposit, or else not at all.
+//!    names. A payment that CBDC cannot make is paid from the deposit, which draws what it lacks from the wallet
+//!    ([`liquidity`](super::liquidity)); failing that with banknotes, failing that not at all.
 
 use cbdc_ledger::command::{IssuanceKind, OperationKind};
 use cbdc_ledger::policy::FeeTo;
@@ -20,24 +21,27 @@ use crate::authority::{Transfer, account, minor};
 use crate::error::EconomyError;
 
 /// Commands in one block proposal.
-const PROPOSAL_COMMANDS: usize = 4_096;
+pub(super) const PROPOSAL_COMMANDS: usize = 4_096;
 
-/// A CBDC payment in flight, and the money set aside for it.
+/// A payment in flight, and the money set aside for it.
 #[derive(Clone, Copy)]
 struct InFlight {
     intent: Intent,
     is_to_person: bool,
+    /// From the wallet.
     own_minor: i64,
+    /// From the deposit.
     lacking_minor: i64,
-    payer_fee_minor: i64,
+    way: Way,
 }
 
-/// A transfer between wallet and deposit in flight.
+/// How a payment in flight is made.
 #[derive(Clone, Copy)]
-struct Moved {
-    household: usize,
-    amount_minor: i64,
-    is_funding: bool,
+enum Way {
+    /// From wallet to wallet; what the wallet lacks comes from the deposit.
+    Cbdc { payer_fee_minor: i64 },
+    /// From the deposit, once what it lacks has come from the wallet.
+    DepositAfterDraw,
 }
 
 impl Economy<'_> {
@@ -49,6 +53,8 @@ impl Economy<'_> {
         self.open_household_wallets(&opened)?;
         self.change_banks(all().filter(|intent| intent.kind == IntentKind::Switch))?;
         let (notes, cbdc) = self.prepare_banks(all())?;
+        let draws = all().filter(|intent| intent.kind == IntentKind::Draw);
+        self.draw_from_wallets(draws.map(|intent| (intent.household as usize, intent.amount_minor)))?;
         self.draw_banknotes(all(), notes);
         self.move_wallets(all(), cbdc)?;
         self.macro_state.month_seasonality += self.seasonality_today();
@@ -137,72 +143,6 @@ impl Economy<'_> {
         }
     }
 
-    fn move_wallets<'w>(
-        &mut self,
-        intents: impl Iterator<Item = &'w Intent>,
-        mut treasuries: Vec<i64>,
-    ) -> Result<(), EconomyError> {
-        let mut in_flight = Vec::new();
-        for intent in intents {
-            let is_funding = match intent.kind {
-                IntentKind::Fund => true,
-                IntentKind::Defund => false,
-                _ => continue,
-            };
-            let household = intent.household as usize;
-            let Some(wallet) = account(self.households.wallet[household]) else { continue };
-            let bank = usize::from(self.households.bank[household]);
-            if is_funding {
-                let amount = intent.amount_minor.min(self.households.deposit_minor[household]).min(treasuries[bank]);
-                if amount <= 0 {
-                    continue;
-                }
-                treasuries[bank] -= amount;
-                self.households.deposit_minor[household] -= amount;
-                self.authority.fund(wallet, minor(amount));
-                in_flight.push(Moved { household, amount_minor: amount, is_funding });
-            } else {
-                let amount = intent.amount_minor.min(self.households.cbdc_minor[household]);
-                if amount <= 0 {
-                    continue;
-                }
-                self.households.cbdc_minor[household] -= amount;
-                self.households.sequence[household] += 1;
-                let sequence = u64::from(self.households.sequence[household]);
-                self.authority.defund(wallet, minor(amount), sequence);
-                in_flight.push(Moved { household, amount_minor: amount, is_funding });
-            }
-            if in_flight.len() >= PROPOSAL_COMMANDS {
-                self.settle_moved(&mut in_flight)?;
-            }
-        }
-        self.settle_moved(&mut in_flight)
-    }
-
-    fn settle_moved(&mut self, in_flight: &mut Vec<Moved>) -> Result<(), EconomyError> {
-        let outcomes = self.settle_with_waterfalls()?;
-        for (moved, (outcome, returned)) in in_flight.drain(..).zip(outcomes) {
-            let Moved { household, amount_minor, is_funding } = moved;
-            let bank = usize::from(self.households.bank[household]);
-            let (deposit, cbdc) = (&mut self.households.deposit_minor, &mut self.households.cbdc_minor);
-            match (is_funding, outcome.is_settled()) {
-                (true, true) => {
-                    // The waterfall returned the amount above the limit.
-                    cbdc[household] += amount_minor - returned;
-                    deposit[household] += returned;
-                    self.banks[bank].deposits_minor -= amount_minor - returned;
-                }
-                (true, false) => deposit[household] += amount_minor,
-                (false, true) => {
-                    deposit[household] += amount_minor;
-                    self.banks[bank].deposits_minor += amount_minor;
-                }
-                (false, false) => cbdc[household] += amount_minor,
-            }
-        }
-        Ok(())
-    }
-
     fn make_payments<'w>(&mut self, intents: impl Iterator<Item = &'w Intent>) -> Result<(), EconomyError> {
         let mut in_flight = Vec::with_capacity(PROPOSAL_COMMANDS);
         let mut spent = 0;
@@ -214,13 +154,16 @@ impl Economy<'_> {
                 _ => false,
             };
             if !is_paid {
-                self.pay_otherwise(intent, is_to_person, &mut spent);
+                self.pay_otherwise(intent, is_to_person, &mut in_flight, &mut spent);
             }
             if in_flight.len() >= PROPOSAL_COMMANDS {
                 self.settle_payments(&mut in_flight, &mut spent)?;
             }
         }
-        self.settle_payments(&mut in_flight, &mut spent)?;
+        // A payment that the ledger refuses may draw on the wallet instead, with another command.
+        while !in_flight.is_empty() {
+            self.settle_payments(&mut in_flight, &mut spent)?;
+        }
         self.flows_today.record(Flow::Consumption, Sector::Households, Sector::Firms, spent);
         self.macro_state.month_spending_minor += spent;
         Ok(())
@@ -250,27 +193,36 @@ impl Economy<'_> {
             let bank = self.banks[usize::from(self.households.bank[payer])].id;
             self.authority.transfer_with_top_up(transfer, bank, minor(lacking_minor));
         }
-        in_flight.push(InFlight { intent: *intent, is_to_person, own_minor, lacking_minor, payer_fee_minor });
+        let way = Way::Cbdc { payer_fee_minor };
+        in_flight.push(InFlight { intent: *intent, is_to_person, own_minor, lacking_minor, way });
         true
     }
 
-    /// Applies the CBDC payments in flight and books their outcomes.
+    /// Applies the payments in flight and books their outcomes. Those that are tried again are left in flight.
     fn settle_payments(&mut self, in_flight: &mut Vec<InFlight>, spent: &mut i64) -> Result<(), EconomyError> {
         if in_flight.is_empty() {
             return Ok(());
         }
         let outcomes = self.settle_with_waterfalls()?;
         let (payer_fees, merchant_fees) = (self.payer_fees(), self.merchant_fees());
+        let mut again = Vec::new();
         for (payment, (outcome, waterfall)) in in_flight.drain(..).zip(outcomes) {
-            let InFlight { intent, is_to_person, own_minor, lacking_minor, payer_fee_minor } = payment;
+            let InFlight { intent, is_to_person, own_minor, lacking_minor, way } = payment;
             let (payer, payee, amount) = (intent.household as usize, intent.payee as usize, intent.amount_minor);
             self.households.cbdc_minor[payer] += own_minor;
             self.households.deposit_minor[payer] += lacking_minor;
-            if !outcome.is_settled() {
-                self.used[CBDC].refused += 1;
-                self.pay_otherwise(&intent, is_to_person, spent);
-                continue;
-            }
+            let payer_fee_minor = match way {
+                Way::DepositAfterDraw => {
+                    self.pay_after_draw(&intent, is_to_person, own_minor, outcome.is_settled(), spent);
+                    continue;
+                }
+                Way::Cbdc { .. } if !outcome.is_settled() => {
+                    self.used[CBDC].refused += 1;
+                    self.pay_otherwise(&intent, is_to_person, &mut again, spent);
+                    continue;
+                }
+                Way::Cbdc { payer_fee_minor } => payer_fee_minor,
+            };
             let topped_up = outcome.charges().reverse_waterfall.minor() as i64;
             self.households.cbdc_minor[payer] -= amount + payer_fee_minor - topped_up;
             self.households.deposit_minor[payer] -= topped_up;
@@ -297,6 +249,7 @@ impl Economy<'_> {
             used.reverse_waterfall_minor += topped_up;
             used.waterfall_minor += waterfall;
         }
+        in_flight.append(&mut again);
         Ok(())
     }
 
@@ -329,15 +282,50 @@ impl Economy<'_> {
         true
     }
 
-    /// Pays from the deposit, failing that with banknotes, failing that not at all.
-    fn pay_otherwise(&mut self, intent: &Intent, is_to_person: bool, spent: &mut i64) {
-        let (payer, payee, amount) = (intent.household as usize, intent.payee as usize, intent.amount_minor);
-        if self.households.deposit_minor[payer] < amount {
-            if !self.pay_cash(intent, is_to_person, spent) {
-                self.used[DEPOSIT].declined += 1;
-            }
-            return;
+    /// Pays from the deposit, failing that from deposit and wallet together, failing that with banknotes, failing that
+    /// not at all.
+    fn pay_otherwise(&mut self, intent: &Intent, is_to_person: bool, in_flight: &mut Vec<InFlight>, spent: &mut i64) {
+        let (payer, amount) = (intent.household as usize, intent.amount_minor);
+        let lacking = amount - self.households.deposit_minor[payer];
+        if lacking <= 0 {
+            self.pay_from_deposit(intent, is_to_person, spent);
+        } else if self.draw_from_wallet(payer, lacking) {
+            // The deposit's part is set aside, so that no other payment of the day uses it.
+            let from_deposit = amount - lacking;
+            self.households.cbdc_minor[payer] -= lacking;
+            self.households.deposit_minor[payer] -= from_deposit;
+            let way = Way::DepositAfterDraw;
+            in_flight.push(InFlight {
+                intent: *intent,
+                is_to_person,
+                own_minor: lacking,
+                lacking_minor: from_deposit,
+                way,
+            });
+        } else if !self.pay_cash(intent, is_to_person, spent) {
+            self.used[DEPOSIT].declined += 1;
         }
+    }
+
+    /// Pays from the deposit what was drawn for it from the wallet; with banknotes if the ledger refused that.
+    fn pay_after_draw(
+        &mut self,
+        intent: &Intent,
+        is_to_person: bool,
+        drawn_minor: i64,
+        is_drawn: bool,
+        spent: &mut i64,
+    ) {
+        if is_drawn {
+            self.book_draw(intent.household as usize, drawn_minor);
+            self.pay_from_deposit(intent, is_to_person, spent);
+        } else if !self.pay_cash(intent, is_to_person, spent) {
+            self.used[DEPOSIT].declined += 1;
+        }
+    }
+
+    fn pay_from_deposit(&mut self, intent: &Intent, is_to_person: bool, spent: &mut i64) {
+        let (payer, payee, amount) = (intent.household as usize, intent.payee as usize, intent.amount_minor);
         let from_bank = usize::from(self.households.bank[payer]);
         self.households.deposit_minor[payer] -= amount;
         let to_bank = if is_to_person {
