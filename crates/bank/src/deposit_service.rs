@@ -814,10 +814,10 @@ struct Group<'a> {
 }
 
 impl DepositWriter {
-    /// Serves requests until the service is dropped. Blocks: run it on its own thread.
-    pub fn run(mut self) -> Result<(), DepositServiceError> {
+    /// Serves requests until the service is dropped. It waits for the disk: run it on its own thread.
+    pub async fn run(mut self) -> Result<(), DepositServiceError> {
         let mut jobs = Vec::with_capacity(GROUP);
-        while self.jobs.blocking_recv_many(&mut jobs, GROUP) > 0 {
+        while self.jobs.recv_many(&mut jobs, GROUP).await > 0 {
             let Some(service) = self.service.upgrade() else { return Ok(()) };
             Group::work(&service, jobs.drain(..))?;
         }

@@ -17,9 +17,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::thread::JoinHandle as Thread;
 use std::time::Duration;
 
+use cbdc_environment::network::Listener;
+use cbdc_environment::thread::{self, Thread};
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::genesis::NetworkId;
 use cbdc_ledger::member::Role;
@@ -158,7 +159,7 @@ pub struct Node {
     folder_gone: FolderWatch,
     folder: PathBuf,
     tasks: Vec<JoinHandle<()>>,
-    threads: Vec<Thread<()>>,
+    threads: Vec<Thread>,
     budget: Budget,
     unanswered: Arc<Unanswered>,
     relay: Relay,
@@ -205,9 +206,9 @@ impl Node {
             for task in tasks {
                 let _ = task.await;
             }
-            let joined =
-                tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
-            let _ = joined.await;
+            for thread in threads {
+                thread.ended().await;
+            }
         };
         let has_ended = tokio::time::timeout(GRACE, ended).await.is_ok();
         if !has_ended {
@@ -222,7 +223,7 @@ impl Node {
         let times = ledger.read(|ledger| (ledger.tip().time, latest_valid_until(ledger)));
         // What was answered at a height that the replica has not reached would look as if it were never ordered.
         let has_seen_answers = ledger.read(Ledger::height) >= relay.answered_up_to();
-        let flushed = tokio::task::spawn_blocking(move || {
+        let flushed = thread::blocking(move || {
             // Nothing is sent any more, and all that was is answered, and seen to be, or noted.
             if has_ended
                 && has_seen_answers
@@ -263,7 +264,7 @@ pub fn start(config: Config) -> Starting {
         descriptors::raise(&config.limits)?;
         let (owner, folder, of) = (owner(&config, &genesis), config.data_dir.clone(), genesis.clone());
         let folder_gone = folder_watch::watch(folder.clone(), owner.clone());
-        let store = tokio::task::spawn_blocking(move || owner.open(&folder, &of)).await??;
+        let store = thread::blocking(move || owner.open(&folder, &of)).await??;
         Ok(Node { folder_gone, ..start_with(config, genesis, store).await? })
     })
 }
@@ -315,7 +316,7 @@ async fn start_with(config: Config, genesis: Arc<Genesis>, store: Arc<dyn Store>
     check_keys(&ledger, &config, &identity, &signing_key)?;
     // The port is bound before anything is started, so that a failure leaves nothing running.
     let listener = bind(config.listen).await?;
-    let address = listener.local_addr()?;
+    let address = listener.local_address()?;
     let launch = Launch { config, store, genesis, identity, signing_key, bank, archive, checkpoints };
     launch.run(ledger, listener, address).await
 }
@@ -360,7 +361,7 @@ async fn recover(
         let last = Height(checkpoint.map_or(0, |manifest| manifest.height)).max(newest_checkpoint);
         Ok((ledger, Checkpoints::new(every_blocks, last, commands)))
     };
-    tokio::task::spawn_blocking(recovering).await?
+    thread::blocking(recovering).await?
 }
 
 /// Refuses another member's keys. Others that the ledger does not name as this bank's do not prevent a start: the chain
@@ -426,12 +427,7 @@ struct Launch {
 }
 
 impl Launch {
-    async fn run(
-        self,
-        ledger: Ledger,
-        listener: tokio::net::TcpListener,
-        address: SocketAddr,
-    ) -> Result<Node, StartError> {
+    async fn run(self, ledger: Ledger, listener: Listener, address: SocketAddr) -> Result<Node, StartError> {
         let (bank, height) = (self.bank, ledger.height());
         let (books, deposit_writer) = self.load_books(ledger)?;
         let (stop, halt) = (CancellationToken::new(), CancellationToken::new());
@@ -441,8 +437,8 @@ impl Launch {
         let replica = books.replica(&config, (store.clone(), genesis.clone()), checkpoints);
         let recent = replica.recent.clone();
         let threads = vec![
-            thread("deposits", fail.clone(), move || Ok(deposit_writer.run()?))?,
-            thread("replica", fail.clone(), move || Ok(replica.run(deliveries)?))?,
+            thread("deposits", fail.clone(), async move || Ok(deposit_writer.run().await?))?,
+            thread("replica", fail.clone(), async move || Ok(replica.run(deliveries).await?))?,
         ];
         let nodes = Arc::new(central_bank_nodes(&config, identity.clone(), books.ledger.clone()));
         let (relay, relaying) = Relay::start(nodes.clone(), books.metrics.clone(), halt.clone());
@@ -692,13 +688,12 @@ fn failures(stop: &CancellationToken) -> (Fail, mpsc::UnboundedReceiver<NodeErro
     (Arc::new(fail), failures)
 }
 
-fn thread(
-    name: &str,
-    fail: Fail,
-    work: impl FnOnce() -> Result<(), NodeError> + Send + 'static,
-) -> std::io::Result<Thread<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        if let Err(error) = work() {
+fn thread<F>(name: &str, fail: Fail, work: impl FnOnce() -> F + Send + 'static) -> std::io::Result<Thread>
+where
+    F: Future<Output = Result<(), NodeError>> + Send + 'static,
+{
+    thread::thread(name, async move || {
+        if let Err(error) = work().await {
             fail(error);
         }
     })

@@ -188,8 +188,8 @@ impl Replica {
     ///
     /// # Errors
     /// The node must stop: a block of the central bank does not verify, or cannot be booked.
-    pub fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) -> Result<(), BlockError> {
-        while let Some(delivery) = deliveries.blocking_recv() {
+    pub async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) -> Result<(), BlockError> {
+        while let Some(delivery) = deliveries.recv().await {
             let (followed, verdict) = match delivery {
                 Delivery::Block { block, source, verdict } => (self.follow(block, source), verdict),
                 Delivery::FilteredBlocks(filtered_blocks) => (self.follow_filtered_blocks(&filtered_blocks), None),
@@ -389,7 +389,7 @@ impl Replica {
         let height = header.height;
         let (ledger, newest) = (self.ledger.snapshot(), self.history.snapshot());
         let (store, signer) = (self.store.clone(), self.signer.clone());
-        self.checkpoints.begin(move || {
+        self.checkpoints.begin(async move {
             let written = recovery::write(&store, &ledger, LogPosition { term: 0, index: height.0 }, &signer);
             match written.and_then(|manifest| newest.save(&store, height).map(|()| manifest)) {
                 Ok(manifest) => tracing::info!(%height, chunks = manifest.chunk_count, "wrote a checkpoint"),

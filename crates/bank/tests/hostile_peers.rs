@@ -82,13 +82,13 @@ impl HostilePeer {
         let anybody = ClientAuthentication::Optional(Arc::new(|_: &cbdc_ledger::PublicKey| true));
         match hostile {
             Hostile::Pieces(pieces, then) => {
-                let incoming = incoming(listener, &identity, anybody).unwrap();
+                let incoming = incoming(listener.into(), &identity, anybody).unwrap();
                 let service = Service { pieces, then, asked: counted };
                 let server = tonic::transport::Server::builder().add_service(service);
                 tokio::spawn(server.serve_with_incoming(incoming));
             }
             Hostile::Noise => {
-                let mut incoming = Box::pin(incoming(listener, &identity, anybody).unwrap());
+                let mut incoming = Box::pin(incoming(listener.into(), &identity, anybody).unwrap());
                 tokio::spawn(async move {
                     let mut kept = Vec::new();
                     while let Some(Ok(mut connection)) = incoming.next().await {

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cbdc_environment::thread;
 use cbdc_ledger::command::{Head, IssuanceOrder, IssuanceRequest, Record, Signed, Signer};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::OtherCopies;
@@ -248,7 +249,7 @@ impl IssuanceQueue {
         let key_bytes = stored_key(key);
         batch.put(Column::Meta, &key_bytes, sealed::seal(&key_bytes, &value));
         let store = self.store.clone();
-        let written = tokio::task::spawn_blocking(move || store.write(batch, Durability::Synced)).await;
+        let written = thread::blocking(move || store.write(batch, Durability::Synced)).await;
         if !matches!(written, Ok(Ok(()))) {
             tracing::error!("an issuance request could not be made durable");
             return Err(Outcome::refused(Reason::Unavailable, 0, 0));

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use cbdc_environment::network::Listener;
+use cbdc_environment::{thread, timer};
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{Genesis, Height, Ledger, MemberId, PublicKey, SignedHeader, SigningKey, Timestamp};
@@ -30,7 +32,6 @@ use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_M
 use cbdc_proto::v1;
 use cbdc_proto::wall_clock::wall_clock;
 use cbdc_storage::{SlowStore, Store, StoreError};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -230,7 +231,7 @@ async fn start_on_disk(config: Config) -> Result<Node, StartError> {
     let started = start_with(config, genesis, identity, key, listener, environment).await;
     if started.is_err() {
         // Threads of a failed start must not keep the store open.
-        drop(tokio::task::spawn_blocking(move || store.close()).await);
+        drop(thread::blocking(move || store.close()).await);
     }
     Ok(Node { folder_gone, ..started? })
 }
@@ -268,12 +269,12 @@ async fn start_with(
     genesis: Genesis,
     identity: NodeIdentity,
     key: SigningKey,
-    listener: TcpListener,
+    listener: Listener,
     environment: Environment,
 ) -> Result<Node, StartError> {
     metrics::describe();
     let Environment { store, wall_clock } = environment;
-    let address = listener.local_addr().map_err(StartError::Thread)?;
+    let address = listener.local_address().map_err(StartError::Thread)?;
     check_ordering(&config)?;
     let (ledger, manifest) = cbdc_node::recovery::load(&store, genesis, Some(&key.public_key()))?;
     let own_key = key.public_key();
@@ -311,7 +312,7 @@ async fn start_with(
     parts.ledger.read(|ledger| parts.clock.resume_after((ledger.height(), ledger.tip().time)));
     parts.witnesses.recall()?;
     // The thread of the sequencer's timer starts here: a node that cannot have it does not start.
-    async_io::Timer::after(std::time::Duration::from_micros(1)).await;
+    timer::until(std::time::Instant::now() + std::time::Duration::from_micros(1)).await;
     tokio::spawn(pipeline.sequencer.run(pipeline.verified));
 
     let (stop, budget) = (CancellationToken::new(), Budget::new(&config.limits));
@@ -762,8 +763,8 @@ impl Parts {
             recovered: self.recovered.subscribe(),
         };
         let (ended, settled) = oneshot::channel();
-        let run = move || drop(ended.send(settlement.run(committed)));
-        std::thread::Builder::new().name("settlement".to_owned()).spawn(run).map_err(StartError::Thread)?;
+        let run = async move || drop(ended.send(settlement.run(committed).await));
+        thread::thread("settlement", run).map_err(StartError::Thread)?;
         Ok((settled, Pipeline { sequencer, verified: verified_batches }))
     }
 
@@ -965,7 +966,7 @@ impl Node {
         if !settled.is_terminated() && tokio::time::timeout(SETTLING_MAX, settled).await.is_err() {
             tracing::warn!("settlement did not end in time; what is durable stays so");
         }
-        let closed = tokio::task::spawn_blocking(move || {
+        let closed = thread::blocking(move || {
             let flushed = store.flush();
             store.close();
             flushed

@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use cbdc_environment::thread;
 use cbdc_ledger::membership_change::MembershipChange;
 use cbdc_ledger::{BankId, Header, Height, MemberId, NetworkId, Outcome, PublicKey, Reason, Signature, SignedHeader};
 use cbdc_node::chain::block_to_message;
@@ -19,14 +19,11 @@ use cbdc_node::{Archive, BlockParts, FilteredBlocks, LedgerHandle};
 use cbdc_proto::convert::outcomes_to_bytes;
 use cbdc_proto::packed::Answer;
 use cbdc_storage::{Durability, StoreError, WriteBatch};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::repetition::Repeated;
 use crate::replicas::seals::Seals;
 use crate::sequencer::InFlight;
-
-/// The longest time for which the waiting thread sleeps without looking whether the node stops.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A block that was applied here, with what its publication takes.
 pub struct Sealed {
@@ -62,7 +59,7 @@ pub struct Publisher {
     pub recent: RecentBlocks,
     pub filtered_blocks: FilteredBlocks,
     /// The thread that answers commands that were ordered twice.
-    pub repetitions: mpsc::Sender<Repeated>,
+    pub repetitions: mpsc::UnboundedSender<Repeated>,
 }
 
 /// Publishes blocks in order, those that lack signatures on another thread.
@@ -73,7 +70,7 @@ pub struct Publication {
 }
 
 struct Waiting {
-    blocks: mpsc::Sender<Sealed>,
+    blocks: mpsc::UnboundedSender<Sealed>,
     /// The height of the checkpoint that was taken over last: blocks up to it wait in vain. Held while one is
     /// published.
     taken_over: Arc<Mutex<Height>>,
@@ -90,10 +87,9 @@ impl Publication {
         Publication { publisher, waiting: None }
     }
 
-    /// Publication for one of several nodes. Starts the thread on which blocks wait; it ends when this is dropped. To
-    /// be called within a tokio runtime.
+    /// Publication for one of several nodes. Starts the thread on which blocks wait; it ends when this is dropped.
     pub fn among(publisher: Publisher, seals: Arc<Seals>) -> std::io::Result<Publication> {
-        let (blocks, incoming) = mpsc::channel();
+        let (blocks, mut incoming) = mpsc::unbounded_channel();
         let taken_over = Arc::<Mutex<Height>>::default();
         let (count, (fail, failed)) = (Arc::new(AtomicUsize::new(0)), watch::channel(None));
         let mut waits = Waits {
@@ -102,15 +98,14 @@ impl Publication {
             count: count.clone(),
             blocks: VecDeque::new(),
             taken_over: taken_over.clone(),
-            runtime: tokio::runtime::Handle::current(),
         };
-        let run = move || {
-            if let Err(error) = waits.run(&incoming) {
+        let run = async move || {
+            if let Err(error) = waits.run(&mut incoming).await {
                 tracing::error!(%error, "blocks cannot be published");
                 fail.send_replace(Some(error));
             }
         };
-        std::thread::Builder::new().name("publication".to_owned()).spawn(run)?;
+        thread::thread("publication", run)?;
         Ok(Publication { publisher, waiting: Some(Waiting { blocks, taken_over, seals, count, failed }) })
     }
 
@@ -188,15 +183,14 @@ struct Waits {
     count: Arc<AtomicUsize>,
     blocks: VecDeque<Sealed>,
     taken_over: Arc<Mutex<Height>>,
-    runtime: tokio::runtime::Handle,
 }
 
 impl Waits {
-    fn run(&mut self, incoming: &mpsc::Receiver<Sealed>) -> Result<(), StoreError> {
+    async fn run(&mut self, incoming: &mut mpsc::UnboundedReceiver<Sealed>) -> Result<(), StoreError> {
         let mut heard = self.seals.heard();
         loop {
             if self.blocks.is_empty() {
-                let Ok(block) = incoming.recv() else { return Ok(()) };
+                let Some(block) = incoming.recv().await else { return Ok(()) };
                 self.blocks.push_back(block);
             }
             while let Ok(block) = incoming.try_recv() {
@@ -221,12 +215,13 @@ impl Waits {
                 self.count.fetch_sub(1, Ordering::AcqRel);
             }
             if !self.blocks.is_empty() {
-                if self.publisher.ledger.closed().is_cancelled() {
+                tokio::select! {
+                    biased;
                     // Their callers are answered as unknown; the next start finds the blocks in the log.
-                    return Ok(());
+                    () = self.publisher.ledger.closed().cancelled() => return Ok(()),
+                    _ = heard.changed() => {}
+                    Some(block) = incoming.recv() => self.blocks.push_back(block),
                 }
-                let changed = async { tokio::time::timeout(LOOK_EVERY, heard.changed()).await };
-                drop(self.runtime.block_on(changed));
             }
         }
     }

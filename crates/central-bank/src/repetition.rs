@@ -4,11 +4,11 @@
 //! settlement cannot spare: one customer's copies would delay everybody's payments. So settlement passes the batch to
 //! another thread.
 
-use std::sync::mpsc;
-
+use cbdc_environment::thread;
 use cbdc_ledger::block_proposal::BuiltProposal;
 use cbdc_ledger::{Height, Outcome, Reason};
 use cbdc_proto::packed::Answer;
+use tokio::sync::mpsc;
 
 use crate::reply_cache::ReplyCache;
 use crate::sequencer::Segment;
@@ -23,11 +23,11 @@ pub struct Repeated {
 }
 
 /// Starts the thread, which ends when the sender is dropped.
-pub fn start(reply_cache: ReplyCache) -> std::io::Result<mpsc::Sender<Repeated>> {
+pub fn start(reply_cache: ReplyCache) -> std::io::Result<mpsc::UnboundedSender<Repeated>> {
     // Each segment holds its part of the node's capacity, so there are never many.
-    let (sender, repeated) = mpsc::channel::<Repeated>();
-    std::thread::Builder::new().name("repetition".to_owned()).spawn(move || {
-        for repeated in repeated {
+    let (sender, mut waiting) = mpsc::unbounded_channel::<Repeated>();
+    thread::thread("repetition", async move || {
+        while let Some(repeated) = waiting.recv().await {
             repeated.answer(&reply_cache);
         }
     })?;

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::metrics::histogram;
-use async_io::Timer;
+use cbdc_environment::timer;
 use cbdc_ledger::block_proposal::{BlockProposalBuilder, BuiltProposal};
 use cbdc_ledger::{Outcome, Reason};
 use cbdc_node::LedgerHandle;
@@ -133,9 +133,9 @@ async fn fill(
     batches: &mut Receiver,
     not_before: Instant,
 ) -> (Option<Verified>, Option<OwnedSemaphorePermit>) {
-    let mut time_has_come = Timer::at(not_before);
+    let time_has_come = timer::until(not_before);
     let permit = permits.clone().acquire_owned();
-    tokio::pin!(permit);
+    tokio::pin!(time_has_come, permit);
     let mut is_early = Instant::now() < not_before;
     while !open.is_full(config) {
         tokio::select! {
@@ -146,7 +146,7 @@ async fn fill(
                 Some(batch) => open.push(batch),
                 None => break,
             },
-            _ = &mut time_has_come, if is_early => is_early = false,
+            () = &mut time_has_come, if is_early => is_early = false,
             acquired = &mut permit, if !is_early => return (None, acquired.ok()),
         }
     }

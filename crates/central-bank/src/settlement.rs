@@ -114,10 +114,10 @@ pub struct Among {
 
 impl Settlement {
     /// Runs until ordering is shut down.
-    pub fn run(mut self, mut committed: CommittedReceiver) -> Result<(), SettlementError> {
+    pub async fn run(mut self, mut committed: CommittedReceiver) -> Result<(), SettlementError> {
         let mut waiting = VecDeque::new();
         let mut syncs = self.archive.store().sync_count();
-        while let Some(delivered) = committed.blocking_recv_delivered()? {
+        while let Some(delivered) = committed.recv_delivered().await? {
             let next = match delivered {
                 Delivered::Proposal(next) => next,
                 Delivered::TermBegan { position, is_leader } => {
@@ -326,9 +326,9 @@ impl Settlement {
         let (ledger, writing) = (self.ledger.clone(), self.among.as_ref().map(|among| among.checkpoints.writing()));
         let (store, ordering, runtime) = (self.archive.store().clone(), self.ordering.clone(), self.runtime.clone());
         let signer = CheckpointSigner { role: Role::CentralBank, member: self.member, key: self.key.clone() };
-        self.checkpoints.begin(move || {
+        self.checkpoints.begin(async move {
             // A start from the checkpoint needs the headers up to it with all signatures.
-            if !ledger.wait_until_announced(height) {
+            if !ledger.wait_until_announced(height).await {
                 return;
             }
             let _one_at_a_time = writing.as_ref().map(|writing| writing.lock().unwrap_or_else(PoisonError::into_inner));

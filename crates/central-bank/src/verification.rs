@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::metrics::{counter, histogram};
+use cbdc_environment::thread;
 use cbdc_ledger::command::Command;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::slice_verification::{Slice, verify_slices};
@@ -48,8 +49,8 @@ pub fn start(
 ) -> std::io::Result<()> {
     for number in 0..threads {
         let (verifier, queue, verified) = (verifier.clone(), queue.clone(), verified.clone());
-        std::thread::Builder::new().name(format!("verify-{number}")).spawn(move || {
-            while let Some(taken) = queue.take(threads) {
+        thread::thread(&format!("verify-{number}"), async move || {
+            while let Some(taken) = queue.take(threads).await {
                 for (source, batch) in verifier.verify(taken, &queue) {
                     if !verified.send(source, batch) {
                         return;

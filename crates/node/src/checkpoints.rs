@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cbdc_environment::thread;
 use cbdc_ledger::{FormatVersion, Header, Height};
 
 /// The cost of replaying a block apart from its commands, in commands: reading it, checking and hashing its header.
@@ -115,14 +116,14 @@ impl Checkpoints {
 
     /// Writes the checkpoint of this height on another thread. A failure to write poisons the store, which ends the
     /// node.
-    pub fn begin(&mut self, write: impl FnOnce() + Send + 'static) {
+    pub fn begin(&mut self, write: impl Future<Output = ()> + Send + 'static) {
         self.is_writing.store(true, Ordering::Release);
         let writing = Writing(self.is_writing.clone());
-        let write = move || {
+        let write = async move || {
             let _writing = writing;
-            write();
+            write.await;
         };
-        match std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write) {
+        match thread::thread("checkpoint", write) {
             Ok(_) => (self.last, self.commands_since) = (self.height, 0),
             Err(error) => tracing::error!(%error, "no thread for a checkpoint"),
         }
@@ -147,7 +148,7 @@ mod tests {
             checkpoints.note(Height(height), commands);
             if checkpoints.is_due(|| wallets) {
                 heights.push(height);
-                checkpoints.begin(|| {});
+                checkpoints.begin(async {});
                 wait(&checkpoints);
             }
         }
@@ -175,7 +176,7 @@ mod tests {
         checkpoints.note(Height(1), 1);
         assert!(checkpoints.is_due(|| 1));
         let (finish, is_finished) = std::sync::mpsc::channel::<()>();
-        checkpoints.begin(move || is_finished.recv().unwrap());
+        checkpoints.begin(async move { is_finished.recv().unwrap() });
         checkpoints.note(Height(2), 1);
         assert!(!checkpoints.is_due(|| 1));
         drop(finish);

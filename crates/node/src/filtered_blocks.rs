@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use cbdc_environment::thread;
 use cbdc_ledger::filtered_block::filtered_blocks;
 use cbdc_ledger::{BankId, Genesis, Height, Ledger, SignedHeader, VerifiedProposal};
 use cbdc_proto::convert::header_to_message;
@@ -103,24 +104,27 @@ impl FilteredBlocks {
         let (send, receive) = mpsc::channel(AHEAD);
         let (filtered_blocks, archive, genesis) = (self.clone(), archive.clone(), genesis.clone());
         let turn = self.again.clone().acquire_owned().await;
-        tokio::task::spawn_blocking(move || {
+        let rebuild = async move || {
             let _turn = turn;
             tracing::info!(%bank, %from, "rebuilding filtered blocks for a bank that fell behind");
             let is_needless = |height: Height| height > from && filtered_blocks.get(bank, height).is_some();
-            if let Err(status) = again(&archive, &genesis, bank, (from, to), is_needless, &send) {
-                drop(send.blocking_send(Err(status)));
+            if let Err(status) = again(&archive, &genesis, bank, (from, to), is_needless, &send).await {
+                drop(send.send(Err(status)).await);
             }
-        });
+        };
+        if let Err(error) = thread::thread("filtered-blocks", rebuild) {
+            tracing::error!(%error, "no thread for rebuilding filtered blocks");
+        }
         receive
     }
 }
 
-fn again(
+async fn again(
     archive: &Archive,
     genesis: &Genesis,
     bank: BankId,
     (from, to): (Height, Height),
-    is_needless: impl Fn(Height) -> bool,
+    is_needless: impl Fn(Height) -> bool + Send,
     send: &mpsc::Sender<Result<v1::FilteredBlock, Status>>,
 ) -> Result<(), Status> {
     let lost = |what: String| {
@@ -150,7 +154,7 @@ fn again(
                 header: Some(header_to_message(&parts.header)),
                 filtered_block: filtered_block.into(),
             };
-            if send.blocking_send(Ok(message)).is_err() {
+            if send.send(Ok(message)).await.is_err() {
                 return Ok(());
             }
         }

@@ -3,6 +3,7 @@
 //! Each may use megabytes while it runs, so few run at once, and those of one tenant wait for each other: a caller that
 //! asks for much makes nobody else wait for more than a few look-ups.
 
+use cbdc_environment::thread;
 use tokio::sync::Semaphore;
 
 use crate::budget::Share;
@@ -25,7 +26,7 @@ pub async fn look_up<R: Send + 'static>(look: impl FnOnce() -> R + Send + 'stati
     };
     let turn = RUNNING.acquire().await.map_err(|_| Stopping)?;
     // Both permits stay with the look-up: it does not end when its caller gives up.
-    let looked = tokio::task::spawn_blocking(move || {
+    let looked = thread::blocking(move || {
         let _turns = (own_turn, turn);
         look()
     });

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
+use cbdc_environment::network::Listener;
 use cbdc_proto::transport::limits::{
     CONNECTION_WINDOW_BYTES, CUSTOMER_CONNECTION_WINDOW_BYTES, CUSTOMER_FRAME_BYTES_MAX, CUSTOMER_STREAM_WINDOW_BYTES,
     FRAME_BYTES_MAX, HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, SEND_BYTES_MAX, STREAM_WINDOW_BYTES,
@@ -20,7 +21,6 @@ use futures::StreamExt;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::{counter, gauge};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
@@ -54,8 +54,8 @@ pub enum ServeError {
 }
 
 /// Binds an address, so that a busy port is noticed before anything else starts.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address)
+pub async fn bind(address: SocketAddr) -> Result<Listener, ServeError> {
+    Listener::bind(address)
         .await
         .map_err(|error| ServeError::Bind { address: address.to_string(), reason: error.to_string() })
 }
@@ -97,7 +97,7 @@ pub(crate) fn count_refused(what: &'static str) {
 /// Serves until `stop` is cancelled; then lets open requests end, for a few seconds at most, and cuts the remaining
 /// connections: when this returns, no request holds any part of the node.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     identity: &NodeIdentity,
     clients: ClientAuthentication,
     routes: Routes,

@@ -4,16 +4,12 @@
 //! exclusively. It is never held across an await.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use cbdc_ledger::checkpoint::LedgerSnapshot;
 use cbdc_ledger::filtered_block::{AppliedBlock, FilteredBlockError};
 use cbdc_ledger::{Block, Header, Height, Ledger, VerifiedProposal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-
-/// The interval at which a thread looks whether a block was announced.
-const ANNOUNCED_POLL: Duration = Duration::from_millis(2);
 
 #[derive(Clone)]
 pub struct LedgerHandle {
@@ -80,15 +76,14 @@ impl LedgerHandle {
         self.height.subscribe()
     }
 
-    /// Waits, on a thread of its own, until a block was announced; false if the node stops before.
-    pub fn wait_until_announced(&self, height: Height) -> bool {
-        while *self.height.borrow() < height {
-            if self.closed.is_cancelled() {
-                return false;
-            }
-            std::thread::sleep(ANNOUNCED_POLL);
+    /// Waits until a block was announced; false if the node stops before.
+    pub async fn wait_until_announced(&self, height: Height) -> bool {
+        let mut announced = self.announced();
+        tokio::select! {
+            biased;
+            reached = announced.wait_for(|newest| *newest >= height) => reached.is_ok(),
+            () = self.closed.cancelled() => false,
         }
-        true
     }
 
     /// Closes the streams that follow the chain when the node stops, so that they do not delay it.

@@ -69,36 +69,12 @@ impl CommittedReceiver {
         }
     }
 
-    /// [`Self::recv`] for a thread of its own, such as settlement's.
-    ///
-    /// # Panics
-    /// If called from an async task.
-    pub fn blocking_recv(&mut self) -> Result<Option<Committed>, OrderingError> {
-        loop {
-            match self.blocking_recv_delivered()? {
-                Some(Delivered::TermBegan { .. }) => {}
-                delivered => return proposal(delivered),
-            }
-        }
-    }
-
     /// The next committed proposal or checkpoint; `None` when ordering was shut down.
     ///
     /// # Errors
     /// The reason why this member stopped, unless it was on purpose.
     pub async fn recv_delivered(&mut self) -> Result<Option<Delivered>, OrderingError> {
         match self.receiver.recv().await {
-            Some(delivered) => Ok(Some(delivered)),
-            None => self.end(),
-        }
-    }
-
-    /// [`Self::recv_delivered`] for a thread of its own.
-    ///
-    /// # Panics
-    /// If called from an async task.
-    pub fn blocking_recv_delivered(&mut self) -> Result<Option<Delivered>, OrderingError> {
-        match self.receiver.blocking_recv() {
             Some(delivered) => Ok(Some(delivered)),
             None => self.end(),
         }

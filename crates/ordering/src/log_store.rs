@@ -29,8 +29,8 @@ use std::fmt::Debug;
 use std::ops::{Bound, ControlFlow, RangeBounds};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
+use cbdc_environment::thread::{self, Thread};
 use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, StoreError, WriteBatch, sealed};
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{
@@ -38,7 +38,7 @@ use openraft::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Failure, OrderingError};
 use crate::log_record;
@@ -71,8 +71,8 @@ pub(crate) struct Shared {
     failure: Failure,
     use_among: UseAmong,
     /// `None` only while the last clone is being dropped.
-    writer: Option<std::sync::mpsc::Sender<Work>>,
-    writer_thread: Option<JoinHandle<()>>,
+    writer: Option<mpsc::UnboundedSender<Work>>,
+    writer_thread: Option<Thread>,
     known: Mutex<Known>,
 }
 
@@ -90,7 +90,7 @@ impl Drop for Shared {
         // The thread ends when its queue is closed and empty; then the store may be opened again.
         drop(self.writer.take());
         if let Some(thread) = self.writer_thread.take() {
-            let _ = thread.join();
+            thread.join();
         }
     }
 }
@@ -155,14 +155,16 @@ impl LogStore {
         let last = last_entry(store.as_ref())?.map(|entry| entry.log_id);
         let known = Known { purged, last: last.max(purged), committed, committed_is_stored: true, ..Known::default() };
 
-        let (writer, queue) = std::sync::mpsc::channel::<Work>();
+        let (writer, mut queue) = mpsc::unbounded_channel::<Work>();
         let writers_store = store.clone();
-        let writer_thread = std::thread::Builder::new()
-            .name("log-writer".into())
-            .spawn(move || queue.into_iter().for_each(|work| work(writers_store.as_ref())))
-            .map_err(|error| {
-                OrderingError::Stopped(format!("the log's writer thread could not be started: {error}"))
-            })?;
+        let write = async move || {
+            while let Some(work) = queue.recv().await {
+                work(writers_store.as_ref());
+            }
+        };
+        let writer_thread = thread::thread("log-writer", write).map_err(|error| {
+            OrderingError::Stopped(format!("the log's writer thread could not be started: {error}"))
+        })?;
         let shared = Shared {
             store,
             failure,
@@ -364,8 +366,7 @@ impl LogStore {
             return Ok(entries);
         }
         let log = self.clone();
-        let read =
-            tokio::task::spawn_blocking(move || read_entries(log.shared.store.as_ref(), first, last, bytes_max)).await;
+        let read = thread::blocking(move || read_entries(log.shared.store.as_ref(), first, last, bytes_max)).await;
         let read =
             read.unwrap_or_else(|error| Err(OrderingError::Stopped(format!("reading the log broke off: {error}"))));
         read.map_err(|error| self.failed(error))

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
+use cbdc_environment::thread;
 use cbdc_proto::internal as wire;
 use cbdc_storage::{
     CHUNK_BYTES_MAX, CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition as Position, Store, StoreError,
@@ -180,7 +181,7 @@ pub(crate) fn parts(head: wire::SnapshotHead, stream: SnapshotStream) -> impl St
             0 => Bytes::from(manifest.to_bytes()),
             number if number <= manifest.chunk_count => {
                 let (source, manifest) = (source.clone(), manifest.clone());
-                let read = tokio::task::spawn_blocking(move || source.read_chunk(&manifest, number - 1)).await;
+                let read = thread::blocking(move || source.read_chunk(&manifest, number - 1)).await;
                 match read.map_err(|error| error.to_string()).and_then(|read| read.map_err(|error| error.to_string())) {
                     Ok(chunk) => chunk,
                     Err(error) => {

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use cbdc_environment::thread;
 use cbdc_storage::CheckpointManifest;
 use openraft::storage::RaftStateMachine;
 use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, SnapshotMeta};
@@ -107,7 +108,7 @@ impl RaftStateMachine<Types> for StateMachine {
             noted.map_err(|error| failed(error.to_string()))?;
         }
         let (source, log) = (self.snapshots.source.clone(), self.snapshots.log.clone());
-        let installed = tokio::task::spawn_blocking(move || {
+        let installed = thread::blocking(move || {
             let installed = snapshot.install_into(source.as_ref());
             drop(source);
             drop(log);
@@ -183,7 +184,7 @@ impl RaftSnapshotBuilder<Types> for Snapshots {
     async fn build_snapshot(&mut self) -> Result<Snapshot<Types>, RaftStorageError> {
         let (source, applied) = (self.source.clone(), self.applied.as_ref().map(position_of));
         let log = self.log.clone();
-        let built = tokio::task::spawn_blocking(move || {
+        let built = thread::blocking(move || {
             let built = source.build(applied);
             drop(source);
             drop(log);

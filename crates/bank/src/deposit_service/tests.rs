@@ -77,7 +77,8 @@ fn open_in(
 ) -> Arc<DepositService> {
     let (unanswered, metrics) = (Arc::new(Unanswered::new(BANK, Timestamp(0))), Arc::new(Metrics::register(BANK)));
     let (service, writer) = DepositService::load(store, signer, tip, (started, unanswered), metrics).unwrap();
-    std::thread::spawn(move || writer.run());
+    let write = async move || writer.run().await.expect("the store works");
+    cbdc_environment::thread::thread("deposits", write).unwrap();
     service
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cbdc_environment::thread;
 use cbdc_ledger::command::packed::PackedPayment;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::sequence::SequenceStatus;
@@ -81,7 +82,7 @@ impl Admission {
         let Some(precheck) = self.precheck.clone().filter(|_| checked.count > 0) else { return checked };
         let total = checked.total();
         let (turn, log) = (precheck.turn().await, precheck.clone());
-        let verified = tokio::task::spawn_blocking(move || {
+        let verified = thread::blocking(move || {
             let verified = checked.verified(&precheck);
             drop(turn);
             verified

@@ -1,6 +1,7 @@
 //! The bank's own back office: money paid in, issuance, statements of deposits and accepting them, reserves paid to
 //! other banks, closing wallets, the treasury.
 
+use cbdc_environment::thread;
 use cbdc_ledger::command::{CloseWallet, DepositStatement, IssuanceKind};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{AccountId, Amount, BankId, MemberId, Outcome, Reason};
@@ -100,7 +101,7 @@ impl BackOfficeService {
             token => token.parse().map_err(|_| invalid("page_token", "expected it as the last answer gave it"))?,
         };
         let deposits = self.context.deposits.clone();
-        let read = tokio::task::spawn_blocking(move || deposits.statement(from, size + 1)).await;
+        let read = thread::blocking(move || deposits.statement(from, size + 1)).await;
         let statement = read.map_err(|_| unavailable("the node is stopping"))?;
         let mut statement = statement.map_err(|error| {
             tracing::error!(%error, "the deposit book cannot be read");

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cbdc_environment::thread;
 use cbdc_ledger::encoding::hex;
 use cbdc_ledger::merkle::Hash;
 use cbdc_ledger::{Height, MemberId, Signature};
@@ -165,7 +166,7 @@ impl Sealing for SealingService {
                 newest.borrow_and_update();
                 let found = match seals.own_from(next, SEALS_AT_ONCE) {
                     Some(found) => found,
-                    None => tokio::task::spawn_blocking(move || SealingService::from(&of, &from, wanted))
+                    None => thread::blocking(move || SealingService::from(&of, &from, wanted))
                         .await
                         .map_err(|_| unavailable("the node is stopping"))??,
                 };

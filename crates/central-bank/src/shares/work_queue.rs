@@ -3,12 +3,13 @@
 //! One lock, taken a few times per batch. It knows each source's commands in flight and their outcomes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use cbdc_environment::timer;
 use cbdc_node::standing::Waste;
 use metrics::gauge;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::Source;
 use super::capacity::{Asked, Capacity};
@@ -23,7 +24,7 @@ pub const WAIT_MAX: Duration = Duration::from_secs(5);
 pub struct WorkQueue<B: Work> {
     commands_max: usize,
     state: Mutex<State<B>>,
-    ready: Condvar,
+    ready: Notify,
 }
 
 struct State<B: Work> {
@@ -49,7 +50,7 @@ impl<B: Work> WorkQueue<B> {
             records: BTreeMap::new(),
             is_closed: false,
         };
-        Arc::new(WorkQueue { commands_max, state: Mutex::new(state), ready: Condvar::new() })
+        Arc::new(WorkQueue { commands_max, state: Mutex::new(state), ready: Notify::new() })
     }
 
     /// Commands that may be in flight at once.
@@ -100,20 +101,26 @@ impl<B: Work> WorkQueue<B> {
 
     /// Takes the commands that a thread, one of `threads`, verifies together next. Waits for them; `None` once the
     /// queue is closed.
-    pub fn take(&self, threads: usize) -> Option<Vec<Taken<B>>> {
-        let mut state = self.lock();
-        while !state.is_closed {
-            let now = Instant::now();
-            state = match state.scheduler.take(now, threads) {
-                Next::Verify(taken) => return Some(taken),
-                Next::WaitUntil(at) => {
-                    let waited = self.ready.wait_timeout(state, at.saturating_duration_since(now));
-                    waited.unwrap_or_else(PoisonError::into_inner).0
+    pub async fn take(&self, threads: usize) -> Option<Vec<Taken<B>>> {
+        loop {
+            // Before the look: whatever is added after it is heard of.
+            let ready = self.ready.notified();
+            let next = {
+                let mut state = self.lock();
+                if state.is_closed {
+                    return None;
                 }
-                Next::Nothing => self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
+                state.scheduler.take(Instant::now(), threads)
             };
+            match next {
+                Next::Verify(taken) => return Some(taken),
+                Next::WaitUntil(at) => tokio::select! {
+                    () = ready => {}
+                    () = timer::until(at) => {}
+                },
+                Next::Nothing => ready.await,
+            }
         }
-        None
     }
 
     /// Puts back a batch of which a part is left to verify.
@@ -166,7 +173,7 @@ impl<B: Work> WorkQueue<B> {
             state.is_closed = true;
             state.scheduler.drain()
         };
-        self.ready.notify_all();
+        self.ready.notify_waiters();
         drop(waiting);
     }
 

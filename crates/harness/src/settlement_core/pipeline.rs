@@ -175,7 +175,8 @@ impl Settling {
     }
 
     fn settle_next(&mut self, lap: &mut Lap) -> Result<()> {
-        let committed = self.committed.blocking_recv()?.context("ordering ended before the last proposal")?;
+        let committed =
+            futures::executor::block_on(self.committed.recv())?.context("ordering ended before the last proposal")?;
         let started = thread_cpu::own();
         let verified = VerifiedProposal::from_own_log(&committed.proposal)?;
         let decoded = thread_cpu::own();

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cbdc_environment::thread;
 use cbdc_proto::internal as wire;
 use cbdc_proto::internal::ordering_server::{Ordering as OrderingService, OrderingServer};
 use futures::stream::{FuturesOrdered, Stream, StreamExt};
@@ -239,7 +240,7 @@ impl Serving {
             return Err(Status::invalid_argument("the snapshot's head and its manifest name different entries"));
         }
         let source = self.source.clone();
-        let verified = tokio::task::spawn_blocking(move || received.verify(source.as_ref()).map(|()| received));
+        let verified = thread::blocking(move || received.verify(source.as_ref()).map(|()| received));
         let received = verified.await.map_err(|error| Status::internal(error.to_string()))?.map_err(|reason| {
             tracing::error!(target: "security", leader = caller, %reason, "a snapshot was refused");
             Status::data_loss(format!("the snapshot was refused: {reason}"))

@@ -4,13 +4,13 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use cbdc_environment::network;
 use cbdc_ledger::PublicKey;
 use hyper_util::rt::TokioIo;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -196,8 +196,7 @@ impl Dialer {
     }
 
     async fn handshake(self, address: &str) -> io::Result<TlsStream<ReadAhead>> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        let stream = network::connect(address).await?;
         self.connector.connect(self.server_name, ReadAhead::new(stream)).await
     }
 }

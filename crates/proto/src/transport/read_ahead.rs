@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use cbdc_environment::network::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use super::limits;
@@ -17,13 +17,13 @@ use super::limits;
 /// A socket that is read [`limits::READ_BYTES`] at a time.
 #[derive(Debug)]
 pub struct ReadAhead {
-    stream: TcpStream,
+    stream: Stream,
     read: BytesMut,
 }
 
 impl ReadAhead {
     /// Wraps a socket.
-    pub fn new(stream: TcpStream) -> ReadAhead {
+    pub fn new(stream: Stream) -> ReadAhead {
         ReadAhead { stream, read: BytesMut::new() }
     }
 }
@@ -76,7 +76,7 @@ impl AsyncWrite for ReadAhead {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -84,7 +84,7 @@ mod tests {
     async fn what_was_sent_is_read_in_order_and_an_idle_socket_keeps_no_buffer() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut far = ReadAhead::new(listener.accept().await.unwrap().0);
+        let mut far = ReadAhead::new(listener.accept().await.unwrap().0.into());
         let sent: Vec<u8> = (0..300_000u32).map(|number| (number % 251) as u8).collect();
         let (copy, mut found) = (sent.clone(), vec![0; sent.len()]);
         let writing = tokio::spawn(async move {

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use cbdc_environment::network;
 use cbdc_ledger::PublicKey;
 use futures::Stream;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
@@ -174,7 +174,7 @@ impl AsyncWrite for Connection {
 
 /// Accepts connections on a bound listener, for `Server::serve_with_incoming_shutdown`.
 pub fn incoming(
-    listener: TcpListener,
+    listener: network::Listener,
     identity: &NodeIdentity,
     clients: ClientAuthentication,
 ) -> Result<impl Stream<Item = io::Result<Connection>> + Send + use<>, rustls::Error> {
@@ -224,7 +224,7 @@ pub fn incoming(
 }
 
 /// The next connection.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept(listener: &network::Listener) -> (network::Stream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
@@ -237,8 +237,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream, address: SocketAddr) -> io::Result<Connection> {
-    stream.set_nodelay(true)?;
+async fn handshake(acceptor: &TlsAcceptor, stream: network::Stream, address: SocketAddr) -> io::Result<Connection> {
     let handshake = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, acceptor.accept(ReadAhead::new(stream)));
     let late = |_| {
         let limit = limits::HANDSHAKE_TIMEOUT.as_secs();

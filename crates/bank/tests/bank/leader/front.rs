@@ -68,7 +68,7 @@ impl Front {
             .add_service(Chain(service.clone()))
             .add_service(Policy(service.clone()))
             .add_service(Health(service));
-        tokio::spawn(server.serve_with_incoming(incoming(listener, &identity, anybody).unwrap()));
+        tokio::spawn(server.serve_with_incoming(incoming(listener.into(), &identity, anybody).unwrap()));
         Front { address, part, asked }
     }
 

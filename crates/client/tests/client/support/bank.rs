@@ -77,7 +77,7 @@ impl FakeBank {
         let script = Arc::new(Script { next_sequence: Mutex::new(1), ..Script::default() });
         let service = Service { script: script.clone(), anchor: folder.anchor().clone() };
         let no_members = ClientAuthentication::Optional(Arc::new(|_: &cbdc_ledger::PublicKey| false));
-        let incoming = incoming(listener, &identity, no_members).unwrap();
+        let incoming = incoming(listener.into(), &identity, no_members).unwrap();
         let server = tonic::transport::Server::builder().add_service(BankServer::new(service));
         tokio::spawn(server.serve_with_incoming(incoming));
         FakeBank { script, folder, dir }
