@@ -48,7 +48,9 @@ use crate::recovery::Recovery;
 use crate::rejections::Rejections;
 use crate::replicas::admission::{Admission, AskToJoin, TakeVotes};
 use crate::replicas::checkpoints::VerifiedCheckpoints;
+use crate::replicas::confirmation::Confirmation;
 use crate::replicas::exchange::{Comparison, FollowSeals, OtherHeader, SealingService};
+use crate::replicas::founding::{self, HasBlocks};
 use crate::replicas::kept_requests::OtherNodes;
 use crate::replicas::seals::Seals;
 use crate::replicas::succession::Succession;
@@ -134,6 +136,14 @@ pub enum StartError {
     Telemetry(#[from] TelemetryError),
     #[error(transparent)]
     LostBlocks(#[from] crate::recovery::RecoveryError),
+    #[error(
+        "central-bank {} at {} has {} blocks, and this node has none: it would begin a second history. If it is new, or \
+        has lost its disk, it joins the others: set join = true in the section [ordering] of its configuration. Under \
+        the number of a node whose disk was lost it must not come back while the others go on: dismiss that one, and \
+        admit this one under another number",
+        .0.member, .0.address, .0.height
+    )]
+    HasBlocks(HasBlocks),
     #[error("a thread could not be started: {0}")]
     Thread(std::io::Error),
     #[error("the node stopped while it was starting: {0}")]
@@ -287,7 +297,7 @@ async fn start_with(
         manifest.map(|manifest| Position { term: manifest.position.term, index: manifest.position.index });
     let membership = Membership::of(&ledger);
     let started = start_ordering(&config, &ledger, &identity, &membership, &store, resume_after).await?;
-    let StartedOrdering { ordering, committed, replicas } = started;
+    let StartedOrdering { ordering, committed, replicas, founds } = started;
     let mut parts = Parts::assemble(&config, ledger, key, store.clone(), Arc::new(ordering), membership, wall_clock)?;
     let dismissed = replicas.as_ref().map(|replicas| replicas.dismissed.subscribe());
     if let Some(replicas) = &replicas {
@@ -320,6 +330,7 @@ async fn start_with(
     let (routes, health) = with_health_and_reflection(routes).await?;
     tokio::spawn(report_conduct(parts.work.clone(), stop.clone()));
     let clients = ClientAuthentication::Required(Arc::new(parts.membership.clone()));
+    let founding = (identity.clone(), others_of(&config));
     let server = tokio::spawn({
         let (stop, budget, limits) = (stop.clone(), budget.clone(), config.limits);
         async move { serve(listener, &identity, clients, routes, (&limits, &budget), stop).await }
@@ -328,13 +339,10 @@ async fn start_with(
         return Err(result.err().map_or(NodeError::Settled, NodeError::from).into());
     }
     health.set_service(SETTLEMENT, false).await;
-    health.set(true).await;
     let reported =
         Reported { clock: parts.clock.clone(), witnesses: parts.witnesses.clone(), leading: parts.leading.clone() };
-    tokio::spawn(report_health(health.clone(), reported, stop.clone()));
-    let height = parts.ledger.read(Ledger::height);
-    tracing::info!(%address, %height, network = %parts.network, "the central bank is serving");
-    Ok(Node {
+    let network = parts.network;
+    let node = Node {
         address,
         stop,
         settled,
@@ -350,7 +358,26 @@ async fn start_with(
         succession,
         dismissed,
         member: parts.member,
-    })
+    };
+    if founds {
+        // The node answers others that start at the same time.
+        let (identity, others) = founding;
+        if let Some(found) = founding::ask_others(&others, &identity, &node.ledger).await {
+            node.shutdown().await;
+            return Err(StartError::HasBlocks(found));
+        }
+        node.ordering.begin_to_vote();
+    }
+    node.health.set(true).await;
+    tokio::spawn(report_health(node.health.clone(), reported, node.stop.clone()));
+    tracing::info!(%address, height = %node.height(), %network, "the central bank is serving");
+    Ok(node)
+}
+
+/// The nodes that order with this one, by its configuration.
+fn others_of(config: &Config) -> Vec<OrderingMember> {
+    let listed = config.ordering.iter().flat_map(|section| section.members.iter());
+    listed.filter(|other| other.member != config.member).cloned().collect()
 }
 
 /// Ordering as it was started, alone or with others.
@@ -358,6 +385,8 @@ struct StartedOrdering {
     ordering: Ordering,
     committed: CommittedReceiver,
     replicas: Option<Replicas>,
+    /// Whether this node begins the log with others.
+    founds: bool,
 }
 
 /// The parts of a node that orders with others.
@@ -380,10 +409,15 @@ async fn start_ordering(
 ) -> Result<StartedOrdering, StartError> {
     let Some(section) = &config.ordering else {
         let started = Ordering::start(OrderingConfig::default(), store.clone(), resume_after).await?;
-        return Ok(StartedOrdering { ordering: started.0, committed: started.1, replicas: None });
+        return Ok(StartedOrdering { ordering: started.0, committed: started.1, replicas: None, founds: false });
     };
-    if !section.join && cbdc_ordering::is_new(store.as_ref())? {
+    let founds = !section.join && cbdc_ordering::is_new(store.as_ref())?;
+    if founds {
         check_founders(ledger.genesis(), section)?;
+    }
+    if section.join {
+        // It may have been started without that before, and was told to join.
+        cbdc_ordering::found_nothing(store.as_ref())?;
     }
     let genesis = Arc::new(ledger.genesis().clone());
     let checkpoints = Arc::new(VerifiedCheckpoints::new(store.clone(), genesis));
@@ -392,7 +426,7 @@ async fn start_ordering(
         acknowledged_unanswered: config.acknowledged_unanswered,
         ..Members::new(connections.clone(), connections.clone(), config.data_dir.clone())
     };
-    let ordering_config = replicas::ordering_config(MemberId(config.member), section);
+    let ordering_config = replicas::ordering_config(MemberId(config.member), section, founds);
     if config.go_on_alone {
         let own = section.members.iter().find(|member| member.member == config.member);
         let address = own.map(|member| member.address.clone()).unwrap_or_default();
@@ -403,7 +437,7 @@ async fn start_ordering(
     let seals = Arc::new(Seals::new(ledger.height()));
     let (term_began, dismissed) = (watch::channel(None).0, watch::channel(None).0);
     let replicas = Replicas { server, connections, checkpoints, seals, term_began, dismissed };
-    Ok(StartedOrdering { ordering, committed, replicas: Some(replicas) })
+    Ok(StartedOrdering { ordering, committed, replicas: Some(replicas), founds })
 }
 
 /// Checks the section `[ordering]`.
@@ -648,7 +682,13 @@ impl Parts {
         // A node that goes on alone may lack what only the lost ones had.
         let voters = ordering.members().into_iter().filter(|state| state.votes).count();
         let has_replicas = config.ordering.as_ref().is_some_and(|section| section.join || voters > 1);
-        let witnesses = Arc::new(Witnesses::new(ledger.clone(), archive.clone(), clock.clone(), has_replicas));
+        let applied = watch::channel(None).0;
+        let mut witnesses = Witnesses::new(ledger.clone(), archive.clone(), clock.clone());
+        if config.ordering.is_some() {
+            let (ordering, leading, applied) = (ordering.clone(), leading.clone(), applied.subscribe());
+            witnesses = witnesses.among(Confirmation { ordering, leading, applied }, has_replicas);
+        }
+        let witnesses = Arc::new(witnesses);
         Ok(Parts {
             network,
             member: MemberId(config.member),
@@ -662,7 +702,7 @@ impl Parts {
             filtered_blocks,
             reply_cache,
             ordering,
-            applied: watch::channel(None).0,
+            applied,
             clock,
             witnesses,
             leading,

@@ -13,9 +13,13 @@
 //! A node that starts on a chain waits for the banks first: it seals nothing until the node of each active bank has
 //! testified, or [`wait_for_banks_ms`](crate::Config::wait_for_banks_ms) has passed.
 //!
-//! A node that orders with others waits for nobody, and does not mind newer blocks than its own: it may lag, and a
-//! majority has whatever was settled. Another header at a height that it has is a fork all the same. One that goes on
-//! alone after a majority was lost listens to the banks as if it had always been alone.
+//! A node that orders with others waits for nobody. Newer blocks than its own are no loss by themselves: it may lag, and
+//! a majority has whatever was settled. They are one if a majority confirms that this node leads, and it has applied
+//! all that was ordered ([`crate::replicas::confirmation`]): then the nodes have replaced too many of their disks, or
+//! have begun a second history on empty ones. Another header at a height that the node has is a fork, whether it leads
+//! or not. One that goes on alone after a majority was lost listens to the banks as if it had always been alone.
+//!
+//! What was lost is found again where another node that has it comes to lead: this one follows it then.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,6 +45,7 @@ use tonic::{Request, Status};
 
 use crate::clock::{Clock, JUMP};
 use crate::metrics::SECURITY;
+use crate::replicas::confirmation::Confirmation;
 
 /// The proof that this node has lost blocks, or has sealed others than the network has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +60,8 @@ pub struct Lost {
     pub own_hash: [u8; 32],
     /// Whether the bank has this node's newest block as well, so that its chain continues this one.
     pub continues: bool,
+    /// Whether other nodes order with this one.
+    pub among: bool,
 }
 
 impl Lost {
@@ -100,6 +107,16 @@ impl fmt::Display for Lost {
                 "this node has lost blocks up to {height}, or has sealed others in their place (recovery tells which)"
             ),
         };
+        if self.among {
+            return write!(
+                f,
+                "{what}, and so have the nodes that order with it: their chain ends at block {own_height} ({own_hash}), \
+                 and {bank} has block {height} ({hash}), which the network's nodes signed. Nothing is sealed. If a node \
+                 of the central bank still has that block, stop all others, and start them on empty folders with \
+                 `join = true` in the section [ordering] of their configuration. If none has, one node recovers the \
+                 blocks from {holder}: see \"When a majority is lost\" in docs/operations/replicas.md"
+            );
+        }
         write!(
             f,
             "{what}: its chain ends at block {own_height} ({own_hash}), and {bank} has block {height} ({hash}), which \
@@ -128,16 +145,25 @@ pub struct Witnesses {
     lost: watch::Sender<Option<Lost>>,
     /// Whether the wait for the banks after the start is over.
     has_waited: watch::Sender<bool>,
-    /// Whether other nodes order with this one: then newer blocks than its own are no sign of a loss.
+    /// Whether other nodes order with this one: then newer blocks than its own are by themselves no sign of a loss.
     has_replicas: AtomicBool,
+    /// `None` for a node that orders alone.
+    confirmation: Option<Confirmation>,
 }
 
 impl Witnesses {
-    pub fn new(ledger: LedgerHandle, archive: Arc<Archive>, clock: Arc<Clock>, has_replicas: bool) -> Witnesses {
-        let has_replicas = AtomicBool::new(has_replicas);
+    pub fn new(ledger: LedgerHandle, archive: Arc<Archive>, clock: Arc<Clock>) -> Witnesses {
+        let has_replicas = AtomicBool::new(false);
         let (testimonies, heard, lost) = (Mutex::default(), watch::channel(()).0, watch::channel(None).0);
         let has_waited = watch::channel(false).0;
-        Witnesses { ledger, archive, clock, testimonies, heard, lost, has_waited, has_replicas }
+        let confirmation = None;
+        Witnesses { ledger, archive, clock, testimonies, heard, lost, has_waited, has_replicas, confirmation }
+    }
+
+    /// Those of a node that may order with others; `has_replicas` says whether it does now.
+    #[must_use]
+    pub fn among(self, confirmation: Confirmation, has_replicas: bool) -> Witnesses {
+        Witnesses { confirmation: Some(confirmation), has_replicas: AtomicBool::new(has_replicas), ..self }
     }
 
     /// Notes that other nodes order with this one.
@@ -204,7 +230,8 @@ impl Witnesses {
         for Unresolved { shown, own } in evidence::unresolved(self.archive.store(), &self.archive)? {
             let (height, hash) = (shown.header.height, shown.header.hash());
             let (own_height, own_hash) = own.map_or((tip_height, tip_hash), |own| (height, own));
-            let lost = Lost { bank: None, height, hash, own_height, own_hash, continues: false };
+            let (bank, continues, among) = (None, false, self.has_replicas());
+            let lost = Lost { bank, height, hash, own_height, own_hash, continues, among };
             // Two blocks at a height say more than one above the chain.
             if self.lost().is_some_and(|found| found.height <= found.own_height) {
                 continue;
@@ -276,20 +303,35 @@ impl Witnesses {
         Some(middle.clock.plus_ms(now.0.saturating_sub(middle.own_clock.0)))
     }
 
+    /// Forgets the loss once the chain has the block that was missing: another node has it, leads now, and is followed.
+    /// The evidence stays in the store, where it means nothing any more.
+    pub fn forget_what_is_found(&self) {
+        let Some(Lost { height, hash, .. }) = self.lost() else { return };
+        if self.ledger.read(Ledger::height) < height {
+            return;
+        }
+        let is_found = match self.archive.header(height) {
+            Ok(own) => own.is_some_and(|(own, _)| own.header.hash() == hash),
+            Err(_) => false,
+        };
+        if is_found && self.lost.send_if_modified(|lost| lost.take_if(|lost| lost.hash == hash).is_some()) {
+            tracing::warn!(target: "security", %height, "this node has the block again that it had lost");
+        }
+    }
+
     /// Compares a bank's headers with this node's chain.
-    fn compare(&self, (bank, keeps_blocks): (BankId, bool), testimony: &v1::Testimony) -> Result<(), Status> {
+    async fn compare(&self, (bank, keeps_blocks): (BankId, bool), testimony: &v1::Testimony) -> Result<(), Status> {
         let read = |header: &Option<v1::SignedHeader>| header.as_ref().map(header_from_message).transpose();
         let Some(newest) = read(&testimony.newest)? else { return Ok(()) };
         let at_head = read(&testimony.at_head)?;
-        let mut found = None;
         // The lower one first: two blocks at one height are no loss.
-        for known in at_head.iter().chain([&newest]) {
-            if let Some((own_height, own_hash)) = self.contradiction(known)? {
-                found = Some((known, own_height, own_hash));
-                break;
-            }
-        }
-        let Some((known, own_height, own_hash)) = found else { return Ok(()) };
+        let mut shown = at_head.iter().chain([&newest]);
+        let Some(known) =
+            shown.find_map(|known| self.contradiction(known).map(|found| found.map(|_| known)).transpose())
+        else {
+            return Ok(());
+        };
+        let known = known?;
         let (height, hash) = (known.header.height, known.header.hash());
         if let Err(error) = self.check_signatures(known, &testimony.membership_changes) {
             tracing::warn!(
@@ -300,24 +342,45 @@ impl Witnesses {
                 "header {height} of bank {bank} is not of this chain: {error}"
             )));
         }
+        if !self.is_no_lag(height).await {
+            return Ok(());
+        }
+        // The chain may have grown meanwhile.
+        let Some((own_height, own_hash)) = self.contradiction(known)? else { return Ok(()) };
         // An empty chain is continued by any.
         let continues =
             own_height == Height(0) || at_head.as_ref().is_some_and(|at_head| at_head.header.height == own_height);
-        let lost = Lost { bank: Some((bank, keeps_blocks)), height, hash, own_height, own_hash, continues };
+        let (bank, among) = (Some((bank, keeps_blocks)), self.has_replicas());
+        let lost = Lost { bank, height, hash, own_height, own_hash, continues, among };
         self.keep(&lost, known);
         Err(refusal(&self.lost().unwrap_or(lost)))
     }
 
     /// This node's block that a header contradicts, or its newest one if the header is above it; `None` if the header
-    /// is of this chain.
+    /// is of this chain, or above that of a node that lags or may lag.
     fn contradiction(&self, known: &SignedHeader) -> Result<Option<(Height, [u8; 32])>, Status> {
         let (height, hash) = (known.header.height, known.header.hash());
         let (own_height, own_hash) = self.ledger.read(|ledger| (ledger.height(), ledger.tip_hash()));
         if height > own_height {
-            return Ok((!self.has_replicas()).then_some((own_height, own_hash)));
+            let may_lag = self.has_replicas() && !self.leads();
+            return Ok((!may_lag).then_some((own_height, own_hash)));
         }
         let own = self.archive.header(height).map_err(|error| Status::data_loss(error.to_string()))?;
         Ok(own.map(|(own, _)| (height, own.header.hash())).filter(|(_, own)| *own != hash))
+    }
+
+    fn leads(&self) -> bool {
+        self.confirmation.as_ref().is_none_or(|confirmation| confirmation.leading.leads())
+    }
+
+    /// Whether this node, which lacks a block of a height or has another one there, is certain not to lag.
+    async fn is_no_lag(&self, height: Height) -> bool {
+        match &self.confirmation {
+            Some(confirmation) if self.has_replicas() && height > self.ledger.read(Ledger::height) => {
+                confirmation.leads_with_all().await
+            }
+            _ => true,
+        }
     }
 
     /// Checks that nodes of the central bank signed a header, by the members here, or by those to which membership
@@ -374,12 +437,13 @@ fn refusal(lost: &Lost) -> Status {
     of_outcome(&heights, lost.to_string())
 }
 
+#[tonic::async_trait]
 impl Witness for Witnesses {
     fn require_whole(&self) -> Result<(), Status> {
         Witnesses::require_whole(self)
     }
 
-    fn testify(
+    async fn testify(
         &self,
         (role, id): (Role, MemberId),
         testimony: v1::Testimony,
@@ -389,7 +453,7 @@ impl Witness for Witnesses {
             return Ok(());
         }
         let bank = BankId(id.0);
-        self.compare((bank, keeps_blocks), &testimony)?;
+        self.compare((bank, keeps_blocks), &testimony).await?;
         if let Some(lost) = self.lost() {
             return Err(refusal(&lost));
         }

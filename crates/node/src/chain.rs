@@ -46,6 +46,7 @@ pub fn block_to_message(parts: &BlockParts) -> v1::Block {
 }
 
 /// Receives what members know of the chain before they follow it.
+#[tonic::async_trait]
 pub trait Witness: Send + Sync {
     /// Refuses to serve a chain that lacks blocks which the network has settled.
     ///
@@ -57,7 +58,12 @@ pub trait Witness: Send + Sync {
     ///
     /// # Errors
     /// The status to refuse the stream with: the node must not be followed.
-    fn testify(&self, member: (Role, MemberId), testimony: v1::Testimony, keeps_blocks: bool) -> Result<(), Status>;
+    async fn testify(
+        &self,
+        member: (Role, MemberId),
+        testimony: v1::Testimony,
+        keeps_blocks: bool,
+    ) -> Result<(), Status>;
 }
 
 /// Membership changes that are read at once.
@@ -76,14 +82,14 @@ pub struct ChainService {
 }
 
 impl ChainService {
-    fn hear(
+    async fn hear(
         &self,
         member: (Role, MemberId),
         testimony: Option<v1::Testimony>,
         keeps_blocks: bool,
     ) -> Result<(), Status> {
         match (&self.witness, testimony) {
-            (Some(witness), Some(testimony)) => witness.testify(member, testimony, keeps_blocks),
+            (Some(witness), Some(testimony)) => witness.testify(member, testimony, keeps_blocks).await,
             _ => Ok(()),
         }
     }
@@ -177,7 +183,7 @@ impl v1::chain_server::Chain for ChainService {
         let peer = Peer::of(&request);
         let v1::FollowRequest { from_height, testimony } = request.into_inner();
         // Also where blocks are known to be lost: this bank may tell more of them.
-        self.hear(member, testimony, true)?;
+        self.hear(member, testimony, true).await?;
         self.require_blocks()?;
         let mut next = Height(from_height.max(1));
         let mut announced = self.ledger.announced();
@@ -225,7 +231,7 @@ impl v1::chain_server::Chain for ChainService {
             filtered_blocks.ok_or_else(|| not_served("only the central bank makes filtered blocks"))?;
         let bank = BankId(member.0);
         let v1::FollowFilteredBlocksRequest { from_height, testimony } = request.into_inner();
-        self.hear((role, member), testimony, false)?;
+        self.hear((role, member), testimony, false).await?;
         self.require_whole()?;
         filtered_blocks.asked_for(bank);
         let mut next = Height(from_height.max(1));

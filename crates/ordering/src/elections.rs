@@ -112,7 +112,7 @@ impl Elections {
     fn may_stand(&self) -> bool {
         let metrics = self.metrics();
         let is_voter = metrics.membership_config.voter_ids().any(|voter| voter == metrics.id);
-        is_voter && metrics.state != ServerState::Leader
+        is_voter && metrics.state != ServerState::Leader && !self.hearing.abstains()
     }
 
     fn back_off(&self, attempts: u32) -> Duration {

@@ -6,6 +6,7 @@
 //!   whose own link is bad, deposes nobody.
 //! - A leader's notice that it hands over ([`Hearing::lease_ends`]) holds for its successor alone, until any leader is
 //!   heard again.
+//! - A member that abstains grants nothing: it does not know yet whether it may vote.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,6 +31,8 @@ struct State {
     /// Appends and snapshots of the leader's that are being worked on.
     work: usize,
     successor: Option<MemberId>,
+    /// Whether this member neither votes nor stands.
+    abstains: bool,
 }
 
 impl State {
@@ -56,7 +59,7 @@ impl State {
 impl Hearing {
     pub(crate) fn new(environment: Arc<dyn Environment>, bounds: Bounds, interval: Duration) -> Self {
         let detector = FailureDetector::new(bounds, interval, environment.now());
-        let state = State { detector, leader: None, former_heard: None, work: 0, successor: None };
+        let state = State { detector, leader: None, former_heard: None, work: 0, successor: None, abstains: false };
         Hearing { environment, state: Mutex::new(state) }
     }
 
@@ -100,6 +103,15 @@ impl Hearing {
         is_current
     }
 
+    /// Sets whether this member abstains: it neither votes nor stands.
+    pub(crate) fn abstain(&self, abstains: bool) {
+        self.state().abstains = abstains;
+    }
+
+    pub(crate) fn abstains(&self) -> bool {
+        self.state().abstains
+    }
+
     pub(crate) fn is_alarmed(&self) -> bool {
         self.state().is_alarmed(self.environment.now())
     }
@@ -136,6 +148,9 @@ impl Hearing {
             return false;
         }
         let state = self.state();
+        if state.abstains {
+            return false;
+        }
         state.successor == Some(candidate) || (!leads && state.is_alarmed(self.environment.now()))
     }
 }
@@ -203,6 +218,16 @@ mod tests {
         assert!(!hearing.grants_pre_vote((2, log_id(2, 10)), own, true), "it leads itself");
         hearing.heartbeat(&Vote::new_committed(1, 3));
         assert!(hearing.is_alarmed(), "a former leader is not heard");
+    }
+
+    #[test]
+    fn a_member_that_abstains_grants_nothing() {
+        let (clock, hearing) = hearing();
+        advance(&clock, 70);
+        hearing.abstain(true);
+        assert!(!hearing.grants_pre_vote((2, log_id(2, 10)), None, false));
+        hearing.abstain(false);
+        assert!(hearing.grants_pre_vote((2, log_id(2, 10)), None, false));
     }
 
     #[test]

@@ -81,16 +81,24 @@ pub use error::{OrderingError, ProposeError};
 pub use hand_over::{HandOverError, HandedOver};
 pub use leadership::{Leadership, Role};
 pub use membership::{MemberState, MembershipError};
-pub use ordering::{Ordering, OrderingConfig, OrderingState, PendingProposal};
+pub use ordering::{ConfirmedLead, Ordering, OrderingConfig, OrderingState, PendingProposal};
 pub use types::{MemberId, Position};
 
-/// Whether the log in `store` has not begun: the next start begins it.
+/// Whether the member in `store` has taken no part in a network yet: it has not voted, and its log has at most the entry
+/// with which it founds one.
 ///
 /// # Errors
 /// The store cannot be read.
-pub fn is_new(store: &dyn cbdc_storage::Store) -> Result<bool, cbdc_storage::StoreError> {
-    let all = cbdc_storage::KeyRange::all();
-    Ok(store.collect(cbdc_storage::Column::Log, &all, cbdc_storage::Direction::Forward, 1)?.is_empty())
+pub fn is_new(store: &dyn cbdc_storage::Store) -> Result<bool, OrderingError> {
+    log_store::is_new(store)
+}
+
+/// Removes what a member that [is new](is_new) wrote to found a network, since it joins one instead.
+///
+/// # Errors
+/// The store fails.
+pub fn found_nothing(store: &dyn cbdc_storage::Store) -> Result<(), OrderingError> {
+    log_store::found_nothing(store)
 }
 
 /// The proposal at `index` of the log in `store`, without taking part in ordering: for an audit of a stopped member's

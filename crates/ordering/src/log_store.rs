@@ -95,6 +95,23 @@ impl Drop for Shared {
     }
 }
 
+/// Whether the member has not voted, and its log has at most the founding entry.
+pub(crate) fn is_new(store: &dyn Store) -> Result<bool, OrderingError> {
+    let vote: Option<Vote> = read_record(store, VOTE)?;
+    let last = last_entry(store)?.map(|entry| entry.log_id);
+    Ok(vote.is_none() && last.is_none_or(|last| last == LogId::default()))
+}
+
+/// Removes the founding entry of a member that [is new](is_new).
+pub(crate) fn found_nothing(store: &dyn Store) -> Result<(), OrderingError> {
+    if is_new(store)? && last_entry(store)?.is_some() {
+        let mut batch = WriteBatch::new();
+        remove_from(&mut batch, 0);
+        store.write(batch, Durability::Synced)?;
+    }
+    Ok(())
+}
+
 /// The state known without reading the store.
 #[derive(Default)]
 struct Known {

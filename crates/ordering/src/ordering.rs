@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_storage::Store;
-use openraft::error::{ClientWriteError, Fatal, InitializeError, RaftError};
+use openraft::error::{CheckIsLeaderError, ClientWriteError, Fatal, InitializeError, RaftError};
 use openraft::{BasicNode, Config, RaftNetworkFactory, ServerState, SnapshotPolicy};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
@@ -47,6 +47,8 @@ use crate::types::{LogId, MemberId, Position, Proposal, Raft, Types, position_of
 
 /// The longest time in which a single member must elect itself.
 const SELF_ELECTION_MS_MAX: u64 = 10_000;
+/// The pause before a majority is asked again whether this member leads.
+const CONFIRM_AGAIN: Duration = Duration::from_millis(20);
 /// The longest time that openraft's tasks may take to end.
 const STOP_MS_MAX: u64 = 10_000;
 
@@ -69,6 +71,9 @@ pub struct OrderingConfig {
     pub election_timeout_ms: (u64, u64),
     /// Log entries before the checkpoint that may still be sent to followers instead of the whole checkpoint.
     pub entries_kept_for_followers: u64,
+    /// Whether this member, among several, neither votes nor stands, nor follows a leader, before
+    /// [`Ordering::begin_to_vote`].
+    pub abstains: bool,
 }
 
 impl Default for OrderingConfig {
@@ -82,6 +87,7 @@ impl Default for OrderingConfig {
             heartbeat_ms: 100,
             election_timeout_ms: (400, 800),
             entries_kept_for_followers: 1_000,
+            abstains: false,
         }
     }
 }
@@ -119,6 +125,13 @@ pub struct OrderingState {
     pub failure: Option<String>,
 }
 
+/// The word of a majority that a member leads still ([`Ordering::confirm_leads`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfirmedLead {
+    /// The last proposal that was committed; `None` if there was none, as far as the log goes back.
+    pub last_proposal: Option<Position>,
+}
+
 /// One member. Cheap to share behind an `Arc`.
 pub struct Ordering {
     raft: Raft,
@@ -148,6 +161,7 @@ struct Among {
     member: MemberId,
     members: Members,
     peers: Peers,
+    hearing: Arc<Hearing>,
     in_flight_max: u32,
     pausing: watch::Sender<Pause>,
     /// Held while leadership is handed over or the membership changes: one at a time.
@@ -201,6 +215,7 @@ impl Ordering {
         let lease = Duration::from_millis(config.election_timeout_ms.1);
         let bounds = Bounds { min: watching.silence.0, max: watching.silence.1 };
         let hearing = Arc::new(Hearing::new(environment.clone(), bounds, watching.heartbeat));
+        hearing.abstain(config.abstains);
         let (mut ordering, receiver) = Ordering::start_raft(
             Start {
                 config,
@@ -242,7 +257,7 @@ impl Ordering {
             member,
             members: members.clone(),
             raft,
-            hearing,
+            hearing: hearing.clone(),
             stand_requests,
             source,
             lease,
@@ -253,6 +268,7 @@ impl Ordering {
             member,
             members,
             peers,
+            hearing,
             in_flight_max: u32::try_from(in_flight_max).unwrap_or(u32::MAX),
             pausing,
             changing: tokio::sync::Mutex::new(()),
@@ -478,9 +494,41 @@ impl Ordering {
         })
     }
 
+    /// Votes and stands from now on ([`OrderingConfig::abstains`]).
+    pub fn begin_to_vote(&self) {
+        if let Some(among) = &self.among {
+            among.hearing.abstain(false);
+        }
+    }
+
     /// Who leads, as this member knows it: to be looked at, and to be watched.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.leadership.clone()
+    }
+
+    /// Has a majority confirm that this member leads still, and returns the last proposal that was committed before the
+    /// call: whatever any member has delivered by then is at or before it. `None` if this member does not lead, or no
+    /// majority has said so within `limit`. On the disk if the log ends with many entries that are no proposals.
+    pub async fn confirm_leads(&self, limit: Duration) -> Option<ConfirmedLead> {
+        let environment: Arc<dyn Environment> = match &self.among {
+            Some(among) => among.members.environment.clone(),
+            None => Arc::new(SystemEnvironment),
+        };
+        let confirmed = async {
+            loop {
+                match self.raft.get_read_log_id().await {
+                    Ok((committed, _)) => return committed,
+                    // openraft waits for the others for the time of a heartbeat only.
+                    Err(RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(_))) => {
+                        environment::sleep(environment.as_ref(), CONFIRM_AGAIN).await;
+                    }
+                    Err(_) => return None,
+                }
+            }
+        };
+        let committed = environment::within(environment.as_ref(), limit, confirmed).await??;
+        let last_proposal = self.log.last_proposal(0, committed.index).ok()?;
+        Some(ConfirmedLead { last_proposal })
     }
 
     /// Hands leadership over to `successor`, or to the voter that is furthest. What was taken is answered first; from

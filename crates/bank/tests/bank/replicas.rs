@@ -13,7 +13,7 @@ use cbdc_proto::v1::bank_client::BankClient;
 use tokio::task::JoinHandle;
 
 use crate::customers::{now, open};
-use crate::running::{bank_config, until};
+use crate::running::{bank_config, copy_folder, until};
 
 /// Payments that are made between two events.
 const BETWEEN: u64 = 25;
@@ -184,6 +184,80 @@ async fn desks_act_through_whichever_node_leads() {
         let reader = running.network.governance_reader().await.unwrap();
         assert_eq!(reader.proposals(1, None).await.unwrap().proposals[0].number, next);
         running.start_node(leader).await;
+    }
+    running.stop().await;
+}
+
+impl Running {
+    fn central_bank_config(&self, name: NodeName) -> cbdc_central_bank::Config {
+        cbdc_central_bank::Config::load(&self.network.config_path(name)).unwrap()
+    }
+
+    /// Stops all nodes of the central bank and puts other data folders in the place of theirs.
+    async fn replace_folders(&mut self, replace: impl Fn(NodeName, &std::path::Path)) {
+        let names: Vec<NodeName> = self.central_banks.keys().copied().collect();
+        for name in &names {
+            self.stop_node(*name).await;
+        }
+        for name in &names {
+            let data = self.central_bank_config(*name).data_dir;
+            std::fs::remove_dir_all(&data).unwrap();
+            replace(*name, &data);
+        }
+        let starts = names.iter().map(|name| cbdc_central_bank::start(self.central_bank_config(*name)));
+        let started = futures::future::join_all(starts).await;
+        self.central_banks = names.into_iter().zip(started.into_iter().map(Result::unwrap)).collect();
+    }
+
+    /// Whether the node that leads refuses to answer, since it has lost blocks.
+    async fn has_lost_blocks(&self) -> bool {
+        let reader = self.network.governance_reader().await.unwrap();
+        let supply = reader.supply().await;
+        supply.is_err_and(|error| {
+            format!("{error:?}").contains("LostBlocks") || error.to_string().contains("lost blocks")
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_begin_a_second_history_or_have_all_forgotten_blocks_seal_nothing_once_a_bank_has_shown_them() {
+    let mut running = Running::start(1).await;
+    for node in running.central_banks.keys().copied().collect::<Vec<_>>() {
+        running.stop_node(node).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |name: NodeName| folder.path().join(name.to_string());
+    for name in running.network.central_banks() {
+        copy_folder(&running.central_bank_config(name).data_dir, &copy(name));
+    }
+    for name in running.network.central_banks().collect::<Vec<_>>() {
+        running.start_node(name).await;
+    }
+    let settled = running.payer.pay(running.payee.account(), minor(1)).await;
+    settled.unwrap().status.settled().unwrap();
+    let newest = running.central_banks.values().map(cbdc_central_bank::Node::height).max().unwrap();
+    until("the bank has followed the chain", || running.bank.height() >= newest).await;
+
+    let network = running.network.clone();
+    let older = |name: NodeName, data: &std::path::Path| copy_folder(&copy(name), data);
+    let empty = |name: NodeName, _: &std::path::Path| {
+        let config = cbdc_central_bank::Config::load(&network.config_path(name)).unwrap();
+        cbdc_central_bank::prepare_data_folder(&config, false).unwrap();
+    };
+    for forgotten in [&empty as &dyn Fn(NodeName, &std::path::Path), &older] {
+        running.replace_folders(forgotten).await;
+        let before: Vec<_> = running.central_banks.values().map(cbdc_central_bank::Node::height).collect();
+        while !running.has_lost_blocks().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let paid = running.payer.sign_transfer(running.payee.account(), minor(1), [0; 16]).await.unwrap();
+        let mut bank = BankClient::new(running.network.connect_customer(BankId(1)).unwrap().channel());
+        let payment = Some(payment_to_message(&paid));
+        let request = v1::SubmitTransferRequest { payment, accept_when_unreachable: false };
+        assert!(bank.submit_transfer(request).await.is_err(), "nothing settles");
+        let after: Vec<_> = running.central_banks.values().map(cbdc_central_bank::Node::height).collect();
+        assert!(after.iter().zip(&before).all(|(after, before)| after >= before && *after < newest), "{after:?}");
+        assert!(running.bank.height() == newest);
     }
     running.stop().await;
 }

@@ -8,14 +8,18 @@
 //! | [`seals`] | the headers and signatures that the nodes have computed |
 //! | [`exchange`] | showing them to each other, and noticing another header than the leader's |
 //! | [`checkpoints`] | checkpoints from the leader, for a node that is far behind |
+//! | [`confirmation`] | whether this node leads with all that was ordered, or has lost blocks |
+//! | [`founding`] | the first start of a node, and whether there is a network already |
 //! | [`succession`] | following the leadership, handing it over |
 //! | [`kept_requests`] | issuance requests that the nodes keep for each other |
 //! | [`admission`] | nodes that join and leave, as the committee decides |
 
 pub mod admission;
 pub mod checkpoints;
+pub mod confirmation;
 pub mod connections;
 pub mod exchange;
+pub mod founding;
 pub mod kept_requests;
 pub mod seals;
 pub mod succession;
@@ -32,13 +36,14 @@ pub use connections::Connections;
 /// kept in any case, and a node that gets it has every block.
 const ENTRIES_KEPT_FOR_FOLLOWERS: u64 = 100_000;
 
-/// The configuration of ordering for one of several nodes.
-pub(crate) fn ordering_config(member: MemberId, section: &OrderingSection) -> OrderingConfig {
+/// The configuration of ordering for one of several nodes; `founds` if it begins the log.
+pub(crate) fn ordering_config(member: MemberId, section: &OrderingSection, founds: bool) -> OrderingConfig {
     let listed = || section.members.iter().map(|member| (u64::from(member.member), member.address.clone()));
     OrderingConfig {
         member: u64::from(member.0),
         members: if section.join { BTreeMap::new() } else { listed().collect() },
         entries_kept_for_followers: ENTRIES_KEPT_FOR_FOLLOWERS,
+        abstains: founds,
         ..OrderingConfig::default()
     }
 }

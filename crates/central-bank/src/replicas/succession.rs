@@ -98,6 +98,7 @@ impl Succession {
                 _ = look.tick() => {}
                 _ = every.tick() => {
                     self.report(&known);
+                    self.witnesses.forget_what_is_found();
                     if self.ordering.members().iter().filter(|state| state.votes).count() > 1 {
                         self.witnesses.note_replicas();
                     }

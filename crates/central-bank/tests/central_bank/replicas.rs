@@ -506,3 +506,35 @@ async fn a_networks_log_begins_with_the_nodes_that_genesis_names() {
         assert!(refused.to_string().contains("{1, 2, 3}, at the first start"), "{refused}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_on_an_empty_folder_begins_nothing_where_there_is_a_network_and_joins_if_it_is_told_to() {
+    let mut replicas = Replicas::three().await;
+    let before = replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    check_same(&replicas, &before, 1).await;
+    // Two have lost their disks, so they would be a majority.
+    for node in [0, 1] {
+        replicas.stop(node).await;
+        let config = &mut replicas.nodes[node].config;
+        config.data_dir = replicas._folder.path().join(format!("empty-{node}"));
+        prepare_data_folder(config, false).unwrap();
+    }
+    // However often they are started.
+    for _ in 0..2 {
+        let starts = [0, 1].map(|node| start(replicas.nodes[node].config.clone()));
+        for started in futures::future::join_all(starts).await {
+            let refused = started.err().expect("the third node has a block").to_string();
+            assert!(refused.contains("join = true") && refused.contains("central-bank 3"), "{refused}");
+        }
+    }
+    assert_eq!(replicas.nodes[2].node.as_ref().unwrap().height().0, before.height);
+    for node in [0, 1] {
+        replicas.nodes[node].config.ordering.as_mut().unwrap().join = true;
+        replicas.start_again(node).await;
+    }
+    let after = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
+    for outcome in [&before, &after] {
+        check_same(&replicas, outcome, 1).await;
+    }
+    replicas.end().await;
+}

@@ -63,6 +63,15 @@ impl MembersService {
     fn admit<T>(&self, request: &Request<T>) -> Result<MemberId, Status> {
         self.serving.members.admission.member(request.extensions())
     }
+
+    /// The calling member, which wants to lead this one.
+    fn admit_leader<T>(&self, request: &Request<T>) -> Result<MemberId, Status> {
+        let caller = self.admit(request)?;
+        if self.serving.hearing.abstains() {
+            return Err(Status::unavailable("this member does not know yet whether it may vote"));
+        }
+        Ok(caller)
+    }
 }
 
 /// Refuses a call in the name of another member than the one that makes it.
@@ -185,6 +194,9 @@ impl Serving {
     fn hand_over(&self, caller: MemberId, request: wire::HandOverRequest) -> Result<(), Status> {
         let vote = convert::vote_from(request.vote)?;
         check_caller(caller, &vote)?;
+        if !vote.committed {
+            return Err(Status::failed_precondition("expected a leader, found a candidate that nobody has elected"));
+        }
         if self.has_newer_than(&vote) || !self.hearing.lease_ends(&vote, request.successor) {
             return Err(Status::failed_precondition("another member leads by now"));
         }
@@ -283,7 +295,7 @@ impl OrderingService for MembersService {
         &self,
         request: Request<Streaming<wire::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
-        let caller = self.admit(&request)?;
+        let caller = self.admit_leader(&request)?;
         let (answers, stream) = mpsc::channel(APPENDS_MAX);
         let extensions = request.extensions().clone();
         tokio::spawn(self.serving.clone().appends((caller, extensions), request.into_inner(), answers));
@@ -299,7 +311,7 @@ impl OrderingService for MembersService {
     }
 
     async fn vote(&self, request: Request<wire::VoteRequest>) -> Result<Response<wire::VoteResponse>, Status> {
-        let caller = self.admit(&request)?;
+        let caller = self.admit_leader(&request)?;
         let response = self.serving.vote(caller, request.into_inner()).await?;
         Ok(Response::new(convert::vote_response_to(&response)))
     }
@@ -308,7 +320,7 @@ impl OrderingService for MembersService {
         &self,
         request: Request<Streaming<wire::SnapshotPart>>,
     ) -> Result<Response<wire::SnapshotResponse>, Status> {
-        let caller = self.admit(&request)?;
+        let caller = self.admit_leader(&request)?;
         let vote = self.serving.clone().snapshot(caller, request.into_inner()).await?;
         Ok(Response::new(wire::SnapshotResponse { vote: Some(convert::vote_to(&vote)) }))
     }

@@ -572,3 +572,35 @@ fn only_members_may_call_and_only_in_their_own_name() {
     }
     assert_eq!(network.ordering(leader).leadership().borrow().term, term);
 }
+
+#[test]
+fn a_candidate_that_nobody_has_elected_hands_nothing_over() {
+    use cbdc_proto::internal::ordering_client::OrderingClient;
+    use cbdc_proto::internal::{HandOverRequest, Vote};
+    let (network, leader, _) = settled(3, Settings::default());
+    let term = network.ordering(leader).leadership().borrow().term;
+    let others = others(&network, leader);
+    let channel = network.channel(others[0], others[1]);
+    let request = HandOverRequest {
+        vote: Some(Vote { term: term + 1, member: others[0], committed: false }),
+        successor: others[1],
+        last: None,
+    };
+    let refused = network.on(leader, async move { OrderingClient::new(channel).hand_over(request).await.unwrap_err() });
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused}");
+    assert_eq!(network.ordering(leader).leadership().borrow().term, term);
+}
+
+#[test]
+fn a_majority_confirms_that_a_member_leads_and_no_other_is_confirmed() {
+    let (mut network, leader, acknowledged) = settled(3, Settings::default());
+    let limit = Duration::from_secs(5);
+    let lead = network.on(leader, network.ordering(leader).confirm_leads(limit)).expect("it leads");
+    assert!(lead.last_proposal >= Some(last_of(&acknowledged)), "{lead:?}");
+    let others = others(&network, leader);
+    assert_eq!(network.on(others[0], network.ordering(others[0]).confirm_leads(limit)), None);
+    // One that is cut off still takes itself for the leader for a moment.
+    others.iter().for_each(|other| network.kill(*other));
+    let ordering = network.ordering(leader);
+    assert_eq!(network.on(leader, ordering.confirm_leads(Duration::from_millis(300))), None);
+}
