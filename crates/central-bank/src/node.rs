@@ -419,8 +419,7 @@ async fn start_ordering(
         // It may have been started without that before, and was told to join.
         cbdc_ordering::found_nothing(store.as_ref())?;
     }
-    let genesis = Arc::new(ledger.genesis().clone());
-    let checkpoints = Arc::new(VerifiedCheckpoints::new(store.clone(), genesis));
+    let checkpoints = Arc::new(VerifiedCheckpoints::new(store.clone(), ledger));
     let connections = Arc::new(Connections { identity: identity.clone(), membership: membership.clone() });
     let members = Members {
         acknowledged_unanswered: config.acknowledged_unanswered,

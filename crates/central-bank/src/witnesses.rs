@@ -389,16 +389,17 @@ impl Witnesses {
         let (present, genesis) = self.ledger.read(|ledger| {
             let members = ledger.members();
             let present = header.check_by_members(ledger.network(), members.header_signatures(), members);
-            (present, FollowedMembership::of(ledger.genesis()))
+            (present, ledger.genesis().clone())
         });
         if present.is_ok() || changes.is_empty() {
             return present;
         }
         let theirs = || changes.iter().filter_map(|change| MembershipChange::from_bytes(&change.change).ok());
-        let own = self.archive.membership_changes(Height(0), usize::MAX).unwrap_or_default();
-        let own = own.iter().filter_map(|(_, change)| MembershipChange::from_bytes(change).ok());
-        let by_theirs = followed(genesis.clone(), theirs()).check_header(header);
-        by_theirs.or_else(|_| followed(followed(genesis, own), theirs()).check_header(header))
+        let by_theirs = FollowedMembership::of(&genesis).followed(theirs()).check_header(header);
+        by_theirs.or_else(|error| match self.archive.followed_membership(&genesis) {
+            Ok(own) => own.followed(theirs()).check_header(header),
+            Err(_) => Err(error),
+        })
     }
 
     /// Stores the evidence, and seals nothing from now on.
@@ -419,16 +420,6 @@ impl Witnesses {
             tracing::error!(%error, "the evidence could not be kept in the store");
         }
     }
-}
-
-/// Membership as far as changes are proved; those that were followed before are passed over.
-fn followed(mut membership: FollowedMembership, changes: impl Iterator<Item = MembershipChange>) -> FollowedMembership {
-    for change in changes {
-        if change.height() > membership.height() && membership.follow(&change).is_err() {
-            break;
-        }
-    }
-    membership
 }
 
 /// The answer to every call but those for genesis and headers while blocks are missing.

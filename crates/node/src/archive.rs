@@ -12,9 +12,9 @@ use bytes::Bytes;
 use cbdc_ledger::block::command_leaves;
 use cbdc_ledger::block_proposal::BlockProposal;
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
-use cbdc_ledger::membership_change::MembershipChange;
+use cbdc_ledger::membership_change::{FollowedMembership, MembershipChange};
 use cbdc_ledger::outcome::OUTCOME_BYTES;
-use cbdc_ledger::{Height, Outcome, Receipt, SignedHeader};
+use cbdc_ledger::{Genesis, Height, Outcome, Receipt, SignedHeader};
 use cbdc_proto::convert::outcomes_to_bytes;
 use cbdc_storage::{Column, Direction, HeaderStore, KeyRange, Store, StoreError, StoredHeader, WriteBatch, sealed};
 
@@ -22,6 +22,15 @@ use cbdc_storage::{Column, Direction, HeaderStore, KeyRange, Store, StoreError, 
 pub trait ProposalSource: Send + Sync + 'static {
     /// The block proposal of the block at `height`, whose header names `log_index`.
     fn proposal(&self, height: Height, log_index: u64) -> Result<Option<Bytes>, ArchiveError>;
+}
+
+/// No block proposals, for whoever reads only headers and membership changes.
+pub struct NoProposals;
+
+impl ProposalSource for NoProposals {
+    fn proposal(&self, _: Height, _: u64) -> Result<Option<Bytes>, ArchiveError> {
+        Ok(None)
+    }
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -104,6 +113,16 @@ impl Archive {
             changes.push((height, record.slice_ref(change)));
         }
         Ok(changes)
+    }
+
+    /// Membership as far as the proofs here lead from a genesis.
+    ///
+    /// # Errors
+    /// The proofs cannot be read.
+    pub fn followed_membership(&self, genesis: &Genesis) -> Result<FollowedMembership, ArchiveError> {
+        let changes = self.membership_changes(Height(0), usize::MAX)?;
+        let changes = changes.iter().filter_map(|(_, change)| MembershipChange::from_bytes(change).ok());
+        Ok(FollowedMembership::of(genesis).followed(changes))
     }
 
     /// Whether filtered blocks are kept here instead of whole blocks.

@@ -10,6 +10,7 @@
 //! | [`followed_keys`] | members' node keys, also those that replaced the ones in this node's ledger |
 //! | [`archive`] | blocks on disk: headers, block proposals, outcomes |
 //! | [`recovery`] | checkpoints: writing one, starting from one |
+//! | [`checkpoint_proof`] | trusting a checkpoint from another node |
 //! | [`checkpoints`] | their schedule, and the thread that writes them |
 //! | [`chain`] | the chain service, the same on every node |
 //! | [`recent_blocks`] | the newest blocks, in memory |
@@ -40,6 +41,7 @@ pub mod audit;
 pub mod budget;
 pub mod calls;
 pub mod chain;
+pub mod checkpoint_proof;
 pub mod checkpoints;
 pub mod config;
 pub mod connections;

@@ -87,7 +87,8 @@ pub fn newest_checkpoint(store: &Arc<dyn Store>) -> Height {
     Height(heights.ok().and_then(|heights| heights.last().copied()).unwrap_or(0))
 }
 
-/// The ledger of one checkpoint.
+/// The ledger of one checkpoint in a node's own store. One that comes from another node has to be
+/// [proved](crate::checkpoint_proof) before it is stored.
 pub fn load_checkpoint(
     checkpoints: &CheckpointStore,
     height: CheckpointId,
@@ -98,21 +99,21 @@ pub fn load_checkpoint(
         return Err(RecoveryError::Signature { height: Height(height), what: "it has no manifest".to_owned() });
     };
     let mut chunks = (0..manifest.chunk_count).map(|chunk| checkpoints.read_chunk(manifest.height, chunk));
-    let ledger = read_checkpoint(&manifest, &mut chunks, genesis, own_key)?;
+    let ledger = read_chunks(&manifest, &mut chunks, genesis)?;
+    check_signature(&ledger, &manifest, own_key)?;
     let height = ledger.height();
     tracing::info!(%height, wallets = ledger.wallet_count(), "started from a checkpoint");
     Ok((ledger, Some(manifest)))
 }
 
-/// The ledger of a checkpoint, which may come from another node.
+/// The ledger of a checkpoint's chunks, which are whole and of the network of a genesis. Whose they are is not checked.
 ///
 /// # Errors
-/// As [`load_checkpoint`].
-pub fn read_checkpoint(
+/// The chunks are damaged, or of another network.
+pub(crate) fn read_chunks(
     manifest: &CheckpointManifest,
     chunks: &mut dyn Iterator<Item = Result<bytes::Bytes, StoreError>>,
     genesis: &Genesis,
-    own_key: Option<&PublicKey>,
 ) -> Result<Ledger, RecoveryError> {
     let height = Height(manifest.height);
     let damaged = |error| RecoveryError::Checkpoint { height, error };
@@ -125,21 +126,20 @@ pub fn read_checkpoint(
         let (expected, found) = (genesis.network().to_string(), ledger.network().to_string());
         return Err(RecoveryError::OtherNetwork { expected, found });
     }
-    check_signature(&ledger, manifest, own_key)?;
+    if ledger.format() > FormatVersion::One && !ledger.tip().is_of_checkpoint() {
+        let what = "its block is no checkpoint block".to_owned();
+        return Err(RecoveryError::Signature { height: ledger.height(), what });
+    }
     Ok(ledger)
 }
 
-/// Refuses a checkpoint that is not signed correctly, or that is of a block whose header does not cover the whole
-/// state.
+/// Refuses a checkpoint that is not signed correctly.
 fn check_signature(
     ledger: &Ledger,
     manifest: &CheckpointManifest,
     own_key: Option<&PublicKey>,
 ) -> Result<(), RecoveryError> {
     let refused = |what: String| RecoveryError::Signature { height: ledger.height(), what };
-    if ledger.format() > FormatVersion::One && !ledger.tip().is_of_checkpoint() {
-        return Err(refused("its block is no checkpoint block".to_owned()));
-    }
     let signature = CheckpointSignature::from_bytes(&manifest.extra).map_err(|error| refused(error.to_string()))?;
     let (hash, CheckpointSignature { role, member, .. }) = (ledger.tip_hash(), signature);
     let is_of = |key: &PublicKey| signature.is_signed_by(ledger.network(), key, &hash, &manifest.root);

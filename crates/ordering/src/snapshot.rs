@@ -3,8 +3,8 @@
 //! A member that is too far behind for the log receives the leader's newest checkpoint as one stream: frames of a
 //! length (u32 little-endian) and that many bytes; the first frame is the manifest, the others are the chunks in order.
 //! Reading takes one chunk at a time from the store. Receiving writes the frames to a file that has no name, so that
-//! nothing is left of it, in a crash either; once it is complete, [`SnapshotSource::verify`] sees all of it, and only
-//! then [`SnapshotSource::install`].
+//! nothing is left of it, in a crash either; once it is complete, [`SnapshotSource::verify`] sees all of it, and what the
+//! leader has sent to prove it, and only then [`SnapshotSource::install`].
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -37,6 +37,14 @@ pub trait SnapshotSource: Send + Sync + 'static {
     /// One chunk of a checkpoint.
     fn read_chunk(&self, manifest: &CheckpointManifest, chunk: u32) -> Result<Bytes, StoreError>;
 
+    /// What proves a checkpoint to another member. By itself there is nothing to prove.
+    ///
+    /// # Errors
+    /// The reason why there is no proof: the checkpoint is not sent.
+    fn proof(&self, _manifest: &CheckpointManifest) -> Result<wire::CheckpointProof, String> {
+        Ok(wire::CheckpointProof::default())
+    }
+
     /// Checks a checkpoint from the leader before anything of it is installed: whether it is whole, and whether it is
     /// the network's. By itself this only counts chunks and bytes; a ledger knows more.
     ///
@@ -45,6 +53,7 @@ pub trait SnapshotSource: Send + Sync + 'static {
     fn verify(
         &self,
         manifest: &CheckpointManifest,
+        _proof: &wire::CheckpointProof,
         chunks: &mut dyn Iterator<Item = Result<Bytes, StoreError>>,
     ) -> Result<(), String> {
         let (mut count, mut bytes) = (0u64, 0u64);
@@ -58,6 +67,9 @@ pub trait SnapshotSource: Send + Sync + 'static {
         let expected = (manifest.chunk_count, manifest.total_bytes);
         Err(format!("expected {} chunks of {} bytes, found {count} of {bytes}", expected.0, expected.1))
     }
+
+    /// Lets go of what was kept of the checkpoint that was verified last, unless it was installed.
+    fn forget_unless_installed(&self) {}
 
     /// Makes the received checkpoint this node's newest, durably, before returning. It is delivered
     /// ([`Delivered::Checkpoint`](crate::Delivered)) between what came before and the proposals after it.
@@ -133,6 +145,17 @@ impl SnapshotStream {
     pub(crate) fn stored(source: Arc<dyn SnapshotSource>, manifest: CheckpointManifest) -> Self {
         let content = Content::Stored { source, manifest, next_frame: 0, rest_of_frame: Bytes::new() };
         SnapshotStream { content, position: 0 }
+    }
+
+    /// What proves it to another member.
+    ///
+    /// # Errors
+    /// As [`SnapshotSource::proof`]. Blocks on the disk.
+    pub(crate) fn proof(&self) -> Result<wire::CheckpointProof, String> {
+        match &self.content {
+            Content::Stored { source, manifest, .. } => source.proof(manifest),
+            Content::Received(_) | Content::ReceivedFile(_) => Err("it was only received".to_owned()),
+        }
     }
 
     pub(crate) fn receiving() -> Self {
@@ -259,9 +282,9 @@ impl ReceivedFile {
     }
 
     /// Has `source` verify it.
-    pub(crate) fn verify(&self, source: &dyn SnapshotSource) -> Result<(), String> {
+    pub(crate) fn verify(&self, source: &dyn SnapshotSource, proof: &wire::CheckpointProof) -> Result<(), String> {
         let mut chunks = self.chunks().map_err(|error| error.to_string())?;
-        source.verify(&self.manifest, &mut chunks)
+        source.verify(&self.manifest, proof, &mut chunks)
     }
 
     fn chunks(&self) -> io::Result<impl Iterator<Item = Result<Bytes, StoreError>>> {

@@ -1,18 +1,22 @@
 //! Checkpoints from the leader, for a node that is too far behind for the log.
 //!
-//! A received checkpoint is loaded whole before anything of it is installed: its root, the ledger's invariants, the
-//! network and the signature of the node that wrote it are checked as at a start. The ledger that came out is handed to
-//! settlement, so that it is not loaded twice.
+//! A received checkpoint is loaded whole before anything of it is installed. It does not vouch for itself: it comes with
+//! its block's signed header and the membership changes that lead to those who signed it, and is checked against what
+//! this node trusts already ([`cbdc_node::checkpoint_proof`]). The ledger that came out is handed to settlement, so that
+//! it is not loaded twice.
 //!
 //! A checkpoint is installed and written one at a time: two at once would remove each other's chunks.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use cbdc_ledger::{Genesis, Ledger};
-use cbdc_node::recovery::{RecoveryError, load_checkpoint, read_checkpoint};
+use cbdc_ledger::member::Members;
+use cbdc_ledger::{Genesis, Height, Ledger};
+use cbdc_node::checkpoint_proof::CheckpointProof;
+use cbdc_node::recovery::{RecoveryError, load_checkpoint};
 use cbdc_ordering::Position;
 use cbdc_ordering::snapshot::{CheckpointSnapshots, SnapshotSource};
+use cbdc_proto::internal as wire;
 use cbdc_storage::{CheckpointManifest, CheckpointStore, Store, StoreError};
 
 type Chunks<'a> = dyn Iterator<Item = Result<Bytes, StoreError>> + 'a;
@@ -22,15 +26,30 @@ pub struct VerifiedCheckpoints {
     store: Arc<dyn Store>,
     inner: CheckpointSnapshots,
     genesis: Arc<Genesis>,
+    /// The members of this node's ledger when it started.
+    members: Members,
     writing: Arc<Mutex<()>>,
-    /// The ledger of the checkpoint that was verified last.
-    verified: Mutex<Option<(CheckpointManifest, Ledger)>>,
+    verified: Mutex<Option<Verified>>,
+}
+
+/// The checkpoint that was verified last.
+struct Verified {
+    manifest: CheckpointManifest,
+    ledger: Ledger,
+    proof: CheckpointProof,
+    is_installed: bool,
 }
 
 impl VerifiedCheckpoints {
-    pub fn new(store: Arc<dyn Store>, genesis: Arc<Genesis>) -> VerifiedCheckpoints {
+    /// The checkpoints in the store of a node that starts with a ledger.
+    pub fn new(store: Arc<dyn Store>, ledger: &Ledger) -> VerifiedCheckpoints {
         let inner = CheckpointSnapshots::new(store.clone());
-        VerifiedCheckpoints { store, inner, genesis, writing: Arc::default(), verified: Mutex::default() }
+        let (genesis, members) = (Arc::new(ledger.genesis().clone()), ledger.members().clone());
+        VerifiedCheckpoints { store, inner, genesis, members, writing: Arc::default(), verified: Mutex::default() }
+    }
+
+    fn verified(&self) -> MutexGuard<'_, Option<Verified>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Held while a checkpoint is written.
@@ -43,10 +62,11 @@ impl VerifiedCheckpoints {
     /// # Errors
     /// The checkpoint cannot be read back.
     pub fn ledger_of(&self, manifest: &CheckpointManifest) -> Result<Ledger, RecoveryError> {
-        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let verified = self.verified().take();
         match verified {
-            Some((of, ledger)) if of == *manifest => Ok(ledger),
+            Some(verified) if verified.manifest == *manifest => Ok(verified.ledger),
             _ => {
+                // It was verified before it was stored here.
                 let checkpoints = CheckpointStore::new(self.store.clone());
                 load_checkpoint(&checkpoints, manifest.height, &self.genesis, None).map(|(ledger, _)| ledger)
             }
@@ -67,14 +87,40 @@ impl SnapshotSource for VerifiedCheckpoints {
         self.inner.read_chunk(manifest, chunk)
     }
 
-    fn verify(&self, manifest: &CheckpointManifest, chunks: &mut Chunks<'_>) -> Result<(), String> {
-        let ledger = read_checkpoint(manifest, chunks, &self.genesis, None).map_err(|error| error.to_string())?;
-        *self.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some((manifest.clone(), ledger));
+    fn proof(&self, manifest: &CheckpointManifest) -> Result<wire::CheckpointProof, String> {
+        let proof = CheckpointProof::read(&self.store, Height(manifest.height)).map_err(|error| error.to_string())?;
+        let proof = proof.ok_or_else(|| format!("the header of block {} is not kept here", manifest.height))?;
+        let (header, membership_changes) = proof.to_parts();
+        Ok(wire::CheckpointProof { header, membership_changes })
+    }
+
+    fn verify(
+        &self,
+        manifest: &CheckpointManifest,
+        proof: &wire::CheckpointProof,
+        chunks: &mut Chunks<'_>,
+    ) -> Result<(), String> {
+        let proof = CheckpointProof::from_parts(&proof.header, &proof.membership_changes);
+        let proof = proof.map_err(|error| format!("its proof cannot be read: {error}"))?;
+        let ledger = proof.verify(manifest, chunks, &self.genesis, (&self.store, &self.members));
+        let ledger = ledger.map_err(|error| error.to_string())?;
+        *self.verified() = Some(Verified { manifest: manifest.clone(), ledger, proof, is_installed: false });
         Ok(())
+    }
+
+    fn forget_unless_installed(&self) {
+        drop(self.verified().take_if(|verified| !verified.is_installed));
     }
 
     fn install(&self, manifest: &CheckpointManifest, chunks: &mut Chunks<'_>) -> Result<(), StoreError> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.inner.install(manifest, chunks)
+        if let Some(verified) = self.verified().as_ref().filter(|verified| verified.manifest == *manifest) {
+            verified.proof.keep(&self.store)?;
+        }
+        self.inner.install(manifest, chunks)?;
+        if let Some(verified) = self.verified().as_mut().filter(|verified| verified.manifest == *manifest) {
+            verified.is_installed = true;
+        }
+        Ok(())
     }
 }

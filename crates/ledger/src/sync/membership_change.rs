@@ -162,6 +162,24 @@ impl FollowedMembership {
         Ok(())
     }
 
+    /// The membership as far as changes are proved, oldest first; those that were followed before are passed over.
+    #[must_use]
+    pub fn followed(mut self, changes: impl Iterator<Item = MembershipChange>) -> FollowedMembership {
+        for change in changes {
+            if change.height() > self.height && self.follow(&change).is_err() {
+                break;
+            }
+        }
+        self
+    }
+
+    /// The keys with which a node of the central bank signed at a height, or signs from it on: two, if the block there
+    /// replaced its key; none, if it was no active member.
+    pub fn signing_keys(&self, height: Height, node: MemberId) -> impl Iterator<Item = PublicKey> {
+        let (before, after) = (self.signers_at(height), self.signers_at(height.next()));
+        [before, after].into_iter().filter_map(move |signers| signers.keys.get(&node).copied())
+    }
+
     /// Checks that a header is signed by enough of the nodes that signed headers at its height, as far as changes were
     /// followed.
     pub fn check_header(&self, header: &SignedHeader) -> Result<(), ProofError> {

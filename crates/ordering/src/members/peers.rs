@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering as MemoryOrdering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cbdc_environment::thread;
 use cbdc_proto::internal as wire;
 use cbdc_proto::internal::ordering_client::OrderingClient;
 use openraft::error::{
@@ -331,13 +332,25 @@ impl Peer {
     }
 
     async fn install_snapshot(&self, vote: &Vote, snapshot: Snapshot<Types>) -> Result<Vote, CallError> {
+        let (stream, proof) = thread::blocking(move || {
+            let stream = *snapshot.snapshot;
+            let proof = stream.proof();
+            (stream, proof)
+        })
+        .await
+        .map_err(|error| CallError::Unreachable { member: self.member, reason: error.to_string() })?;
+        let proof = proof.map_err(|reason| {
+            tracing::error!(member = self.member, reason, "a checkpoint cannot be proved, so it is not sent");
+            CallError::Unreachable { member: self.member, reason }
+        })?;
         let head = wire::SnapshotHead {
             vote: Some(convert::vote_to(vote)),
             last: snapshot.meta.last_log_id.as_ref().map(convert::log_id_to),
             membership: convert::membership_to(&snapshot.meta.last_membership),
             snapshot_id: snapshot.meta.snapshot_id.clone(),
+            proof: Some(proof),
         };
-        let parts = snapshot::parts(head, *snapshot.snapshot);
+        let parts = snapshot::parts(head, stream);
         let response = self.answer(self.deadlines.snapshot, self.client().install_snapshot(parts)).await?;
         let answered = convert::vote_from(response.vote).map_err(|status| self.failed(&status))?;
         if answered <= *vote {

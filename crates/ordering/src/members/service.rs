@@ -227,6 +227,7 @@ impl Serving {
             last_membership: convert::membership_from(&head.membership)?,
             snapshot_id: head.snapshot_id,
         };
+        let proof = head.proof.unwrap_or_default();
         let one_at_a_time =
             environment::within(self.environment(), self.members.deadlines.snapshot_part, self.receiving.lock());
         let _one_at_a_time =
@@ -252,7 +253,8 @@ impl Serving {
             return Err(Status::invalid_argument("the snapshot's head and its manifest name different entries"));
         }
         let source = self.source.clone();
-        let verified = thread::blocking(move || received.verify(source.as_ref()).map(|()| received));
+        let _forget = ForgetUnlessInstalled(source.clone());
+        let verified = thread::blocking(move || received.verify(source.as_ref(), &proof).map(|()| received));
         let received = verified.await.map_err(|error| Status::internal(error.to_string()))?.map_err(|reason| {
             tracing::error!(target: "security", leader = caller, %reason, "a snapshot was refused");
             Status::data_loss(format!("the snapshot was refused: {reason}"))
@@ -278,6 +280,15 @@ impl Serving {
             Some(Err(status)) => Err(status),
             None => Err(Status::deadline_exceeded(format!("no part came within {} ms", deadline.as_millis()))),
         }
+    }
+}
+
+/// Lets go of a snapshot that was verified, however its installation ended.
+struct ForgetUnlessInstalled(Arc<dyn SnapshotSource>);
+
+impl Drop for ForgetUnlessInstalled {
+    fn drop(&mut self) {
+        self.0.forget_unless_installed();
     }
 }
 

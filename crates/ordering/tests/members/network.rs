@@ -171,6 +171,7 @@ impl SnapshotSource for Checking {
     fn verify(
         &self,
         _: &CheckpointManifest,
+        _: &cbdc_proto::internal::CheckpointProof,
         chunks: &mut dyn Iterator<Item = Result<Bytes, StoreError>>,
     ) -> Result<(), String> {
         let read: Result<Vec<Bytes>, StoreError> = chunks.collect();
