@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering as MemoryOrdering};
 
 use cbdc_environment::network::Listener;
 use cbdc_environment::{thread, timer};
@@ -888,7 +889,7 @@ impl Parts {
         stop: &CancellationToken,
     ) -> (Routes, Arc<Succession>) {
         let comparison = self.comparison(&replicas);
-        let Replicas { server, connections, seals, term_began, .. } = replicas;
+        let Replicas { server, connections, seals, term_began, dismissed, .. } = replicas;
         let (member, ordering, ledger) = (self.member, self.ordering.clone(), self.ledger.clone());
         let others = OtherNodes { member, ordering: ordering.clone(), connections: connections.clone() };
         let succession = Arc::new(Succession {
@@ -902,6 +903,7 @@ impl Parts {
             work: self.work.clone(),
             witnesses: self.witnesses.clone(),
             term_began: term_began.subscribe(),
+            hand_overs: AtomicU64::new(0),
             stop: stop.clone(),
         });
         tokio::spawn(succession.clone().follow());
@@ -914,8 +916,13 @@ impl Parts {
             stop: stop.clone(),
         };
         tokio::spawn(follow_seals.run());
-        let take_votes =
-            TakeVotes { member, succession: succession.clone(), ledger: ledger.clone(), stop: stop.clone() };
+        let take_votes = TakeVotes {
+            member,
+            succession: succession.clone(),
+            ledger: ledger.clone(),
+            dismissed: dismissed.subscribe(),
+            stop: stop.clone(),
+        };
         tokio::spawn(take_votes.run());
         let admission = Admission { ordering, ledger: ledger.clone(), leading: self.leading.clone() };
         let ask = AskToJoin {
@@ -941,6 +948,11 @@ impl Node {
     /// The height of the last block settled.
     pub fn height(&self) -> Height {
         self.ledger.read(Ledger::height)
+    }
+
+    /// The number of times that this node has handed leadership over, as opposed to losing it.
+    pub fn hand_overs(&self) -> u64 {
+        self.succession.as_ref().map_or(0, |succession| succession.hand_overs.load(MemoryOrdering::Relaxed))
     }
 
     /// The outcomes of each member's commands since the node started.

@@ -7,20 +7,21 @@
 //!   ([`AskToJoin`]). The leader agrees to whoever is an active member in the role central-bank. In the same way a node
 //!   that has moved makes its new address known.
 //! - The leader takes the vote of whoever is no active member any more ([`TakeVotes`]). If that is the leader itself,
-//!   it hands over first.
+//!   it hands over at once, for which the others hear it a moment longer ([`super::connections`]).
 //!
 //! Changes are made one at a time, each by agreement of those before it ([`cbdc_ordering::Ordering::admit`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cbdc_ledger::MemberId;
+use cbdc_ledger::{Height, MemberId};
 use cbdc_ledger::member::Role;
 use cbdc_node::LedgerHandle;
 use cbdc_ordering::{MembershipError, Ordering};
 use cbdc_proto::internal as wire;
 use cbdc_proto::internal::sealing_client::SealingClient;
 use cbdc_proto::status::{invalid, leader_named_by, not_authorised, unavailable};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -148,17 +149,20 @@ pub struct TakeVotes {
     pub member: MemberId,
     pub succession: Arc<Succession>,
     pub ledger: LedgerHandle,
+    /// The height at which this node was dismissed.
+    pub dismissed: watch::Receiver<Option<Height>>,
     pub stop: CancellationToken,
 }
 
 impl TakeVotes {
     /// Runs until the node stops.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let mut every = tokio::time::interval(COMPARE_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = every.tick() => {}
+                Ok(()) = self.dismissed.changed() => {}
                 () = self.stop.cancelled() => return,
             }
             if !self.succession.leading.leads() {
@@ -170,15 +174,24 @@ impl TakeVotes {
                 orders.filter(|member| ledger.members().active(Role::CentralBank, *member).is_none()).collect()
             });
             for member in gone {
-                let done = match member == self.member {
-                    true => self.succession.hand_over(None).await.map(drop).map_err(|error| error.to_string()),
-                    false => ordering.dismiss(u64::from(member.0)).await.map_err(|error| error.to_string()),
-                };
-                match done {
-                    Ok(()) => tracing::info!(%member, "a node that was dismissed orders no more"),
-                    Err(error) => tracing::warn!(%member, error, "a node that was dismissed still votes"),
+                match member == self.member {
+                    true => self.leave().await,
+                    false => match ordering.dismiss(u64::from(member.0)).await {
+                        Ok(()) => tracing::info!(%member, "a node that was dismissed orders no more"),
+                        Err(error) => tracing::warn!(%member, %error, "a node that was dismissed still votes"),
+                    },
                 }
             }
+        }
+    }
+
+    /// Hands leadership over, since this node was dismissed.
+    async fn leave(&self) {
+        match self.succession.hand_over(None).await {
+            Ok(done) => {
+                tracing::info!(successor = %done.leader.member, "this node was dismissed, and has handed leadership over");
+            }
+            Err(error) => tracing::warn!(%error, "this node was dismissed, and leads still"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Connections between the nodes of the central bank: mutual TLS with the keys that membership names today.
 
 use std::fmt;
+use std::time::Duration;
 
 use cbdc_ledger::MemberId;
 use cbdc_ledger::member::Role;
@@ -12,6 +13,12 @@ use tonic::transport::Channel;
 use tonic::{Extensions, Status};
 
 use super::member_id;
+
+/// The time for which the others still hear a node that was dismissed: it hands leadership over meanwhile. Its vote counts
+/// until they have taken it, so what it says as a voter is not wrong.
+const HEARD_AFTER_DISMISSAL: Duration = Duration::from_secs(5);
+/// The time for which the others still call it, to take its vote.
+const CALLED_AFTER_DISMISSAL: Duration = Duration::from_secs(15);
 
 /// Connects to other nodes, and tells them apart.
 pub struct Connections {
@@ -29,6 +36,7 @@ impl Connections {
     /// A channel to a node of the central bank.
     pub fn to(&self, member: MemberId, address: &str) -> Result<Channel, String> {
         let key = self.membership.node_key(Role::CentralBank, member);
+        let key = key.or_else(|| self.membership.key_of_left(member, CALLED_AFTER_DISMISSAL));
         let key = key.ok_or_else(|| format!("central-bank {member} is no active member, so its key is not known"))?;
         connect(address, Some(&self.identity), &ServerTrust::NodeKey(key)).map_err(|error| error.to_string())
     }
@@ -55,7 +63,12 @@ impl Channels for Connections {
 }
 
 impl Admission for Connections {
+    /// The member that orders; for a moment also one that was dismissed and may have to hand over.
     fn member(&self, extensions: &Extensions) -> Result<u64, Status> {
-        self.caller(extensions).map(|member| u64::from(member.0))
+        let caller = self.caller(extensions).or_else(|refused| {
+            let key = extensions.get::<Peer>().and_then(|peer| peer.node_key);
+            key.and_then(|key| self.membership.left_with_key(&key, HEARD_AFTER_DISMISSAL)).ok_or(refused)
+        });
+        caller.map(|member| u64::from(member.0))
     }
 }

@@ -10,6 +10,7 @@
 //! 3. Those who wait are told where the new leader is. If there is none after all, this node leads on and they go on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering as MemoryOrdering};
 use std::time::{Duration, Instant};
 
 use cbdc_ledger::MemberId;
@@ -76,6 +77,8 @@ pub struct Succession {
     pub issuance_queue: IssuanceQueue,
     /// The term of which settlement has applied the first entry, if this node leads in it.
     pub term_began: watch::Receiver<Option<u64>>,
+    /// The hand-overs that were completed.
+    pub hand_overs: AtomicU64,
     pub stop: CancellationToken,
 }
 
@@ -212,7 +215,10 @@ impl Succession {
         let began = Instant::now();
         let result = self.drain_and_hand_over(successor, began).await;
         match &result {
-            Ok(done) => self.leading.set(Standing::Follows(Some(done.leader.clone()))),
+            Ok(done) => {
+                self.hand_overs.fetch_add(1, MemoryOrdering::Relaxed);
+                self.leading.set(Standing::Follows(Some(done.leader.clone())));
+            }
             Err(_) => self.leading.lead_on(),
         }
         result

@@ -321,7 +321,7 @@ async fn the_committee_admits_a_node_that_learns_and_votes_and_dismisses_another
     let leader = replicas.leader().await;
     let gone = replicas.nodes[leader].config.member;
     replicas.decide(&[GovernanceAction::DismissMember { role: Role::CentralBank, id: MemberId(gone) }]).await;
-    replicas.dismissed(leader).await;
+    assert_eq!(replicas.dismissed(leader).await, 1, "leadership was handed over, not lost");
     let others: Vec<u32> = (1..=4).filter(|node| *node != u32::from(gone)).collect();
     replicas.wait_for_voters(&others).await;
     let after = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
@@ -412,12 +412,14 @@ impl Replicas {
         }
     }
 
-    /// Waits until a node stops because it was dismissed.
-    async fn dismissed(&mut self, node: usize) {
+    /// Waits until a node stops because it was dismissed; returns how often it had handed leadership over.
+    async fn dismissed(&mut self, node: usize) -> u64 {
         let mut dismissed = self.nodes[node].node.take().unwrap();
         let why = tokio::time::timeout(TIMEOUT, dismissed.stopped()).await.expect("it stops").unwrap_err().to_string();
         assert!(why.contains("dismissed"), "{why}");
+        let hand_overs = dismissed.hand_overs();
         dismissed.shutdown().await;
+        hand_overs
     }
 
     /// Stops the leader, lets another take over, and starts it again.
