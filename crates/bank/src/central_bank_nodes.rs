@@ -22,7 +22,8 @@ use tokio::sync::watch;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-/// The most addresses that are kept: those of the configuration, and further ones that nodes have named.
+/// The most addresses that are kept: those of the configuration, and further ones that nodes have named. A newer one
+/// takes the place of the one that was named first.
 const ADDRESSES_MAX: usize = 32;
 /// The time after which the next node is asked as well, while one has not answered.
 const NEXT_AFTER: Duration = Duration::from_millis(250);
@@ -58,7 +59,9 @@ pub struct CentralBankNodes {
 type Trust = Box<dyn Fn() -> ServerTrust + Send + Sync>;
 
 struct Known {
+    /// Those of the configuration first, then those that were named, in the order of their naming.
     addresses: Vec<Arc<str>>,
+    configured: usize,
     /// Connections that are kept to ask who leads, and to submit.
     channels: HashMap<Arc<str>, Channel>,
     /// The term of the node that led last.
@@ -76,7 +79,8 @@ impl CentralBankNodes {
         }
         let first = known.first().expect("a configuration names at least one address").clone();
         let present = watch::Sender::new(PresentNode { address: first, leads: false });
-        let known = Known { addresses: known, channels: HashMap::new(), term: 0 };
+        let configured = known.len();
+        let known = Known { addresses: known, configured, channels: HashMap::new(), term: 0 };
         CentralBankNodes { identity, trust, known: Mutex::new(known), present }
     }
 
@@ -104,10 +108,16 @@ impl CentralBankNodes {
             return found.clone();
         }
         let address: Arc<str> = address.into();
-        if known.addresses.len() < ADDRESSES_MAX {
-            tracing::info!(%address, "a node of the central bank names another one");
-            known.addresses.push(address.clone());
+        if known.addresses.len() >= ADDRESSES_MAX {
+            let present = self.present();
+            let named = known.addresses.iter().skip(known.configured);
+            let Some(at) = named.clone().position(|named| *named != present.address) else { return address };
+            let at = known.configured + at;
+            let forgotten = known.addresses.remove(at);
+            known.channels.remove(&forgotten);
         }
+        tracing::info!(%address, "a node of the central bank names another one");
+        known.addresses.push(address.clone());
         address
     }
 
@@ -334,9 +344,16 @@ mod tests {
     }
 
     #[test]
-    fn names_are_kept_up_to_a_bound() {
+    fn names_are_kept_up_to_a_bound_and_newer_ones_take_the_place_of_older_ones() {
         let nodes = nodes(&["a:1"]);
+        let leader = nodes.remember("l:1");
+        nodes.found_leader(&leader, Some(1));
         (0..2 * ADDRESSES_MAX).for_each(|number| drop(nodes.remember(&format!("b:{number}"))));
-        assert_eq!(nodes.in_order().len(), ADDRESSES_MAX);
+        let kept = nodes.in_order();
+        assert_eq!(kept.len(), ADDRESSES_MAX);
+        // The configured one, the leader, and those that were named last.
+        let newest = format!("b:{}", 2 * ADDRESSES_MAX - 1);
+        assert!(["a:1", "l:1", &newest].iter().all(|address| kept.iter().any(|kept| **kept == **address)), "{kept:?}");
+        assert!(!kept.iter().any(|kept| **kept == *"b:0"), "{kept:?}");
     }
 }

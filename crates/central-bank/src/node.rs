@@ -13,6 +13,7 @@ use cbdc_environment::network::Listener;
 use cbdc_environment::{thread, timer};
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
+use cbdc_ledger::membership_change::MembershipChange;
 use cbdc_ledger::{Genesis, Height, Ledger, MemberId, PublicKey, SignedHeader, SigningKey, Timestamp};
 use cbdc_node::data_folder::{GenesisFileError, read_genesis};
 use cbdc_node::descriptors::{self, TooFew};
@@ -93,6 +94,12 @@ pub enum StartError {
         "central-bank {member} is not an active member of the network at height {height}, where this node's log ends"
     )]
     NotAMember { member: MemberId, height: Height },
+    #[error(
+        "central-bank {member} was dismissed{}, and is no member at height {height}, where this node's log ends; a node \
+        comes back under another number, once the committee has admitted that",
+        .at.map_or_else(String::new, |at| format!(" at height {at}"))
+    )]
+    Dismissed { member: MemberId, at: Option<Height>, height: Height },
     #[error(
         "the {what} of central-bank {member} in {} is {found}, but membership at height {height}, where this node's \
         log ends, names {expected}; start the node with that one", path.display()
@@ -303,8 +310,9 @@ async fn start_with(
     let dismissed = replicas.as_ref().map(|replicas| replicas.dismissed.subscribe());
     if let Some(replicas) = &replicas {
         let (member, ordering) = (parts.member, parts.ordering.clone());
-        let others = OtherNodes { member, ordering, connections: replicas.connections.clone() };
-        parts.issuance_queue = parts.issuance_queue.with_keepers(Arc::new(others));
+        let others = Arc::new(OtherNodes { member, ordering, connections: replicas.connections.clone() });
+        parts.issuance_queue = parts.issuance_queue.with_keepers(others.clone());
+        parts.others = Some(others);
     }
     parts.replicas = replicas;
     parts.applied.send_replace(resume_after);
@@ -318,7 +326,8 @@ async fn start_with(
     }
     // Keys, clock and sequencing start from the ledger as it is now, not from the checkpoint or from what was
     // recovered.
-    parts.ledger.read(|ledger| check_keys(ledger, &config, &identity, &own_key))?;
+    let checked = parts.ledger.read(|ledger| check_keys(ledger, &config, &identity, &own_key));
+    checked.map_err(|error| dismissed_at(error, &parts.archive))?;
     parts.ledger.read(|ledger| check_header_signatures(ledger, &config))?;
     parts.ledger.read(|ledger| parts.clock.resume_after((ledger.height(), ledger.tip().time)));
     parts.witnesses.recall()?;
@@ -496,7 +505,12 @@ fn check_keys(ledger: &Ledger, config: &Config, identity: &NodeIdentity, key: &P
     let Some(seat) = ledger.members().active(Role::CentralBank, member) else {
         // A node that joins learns from the others that it was admitted.
         let joins = config.ordering.as_ref().is_some_and(|section| section.join);
-        return if joins { Ok(()) } else { Err(StartError::NotAMember { member, height }) };
+        let was_dismissed = ledger.members().seat(Role::CentralBank, member).is_some();
+        return match (joins, was_dismissed) {
+            (true, _) => Ok(()),
+            (false, true) => Err(StartError::Dismissed { member, at: None, height }),
+            (false, false) => Err(StartError::NotAMember { member, height }),
+        };
     };
     let other = |what, path: &std::path::Path, expected: String, found: String| {
         let error = StartError::OtherKey { what, path: path.to_owned(), member, height, expected, found };
@@ -517,6 +531,18 @@ fn check_keys(ledger: &Ledger, config: &Config, identity: &NodeIdentity, key: &P
             other("certificate's key", &config.certificate, expected, identity.public_key().to_string())
         }
     }
+}
+
+/// Adds the height at which a node was dismissed, if its archive has the proof.
+fn dismissed_at(error: StartError, archive: &Archive) -> StartError {
+    let StartError::Dismissed { member, height, .. } = error else { return error };
+    let changes = archive.membership_changes(Height(0), usize::MAX).unwrap_or_default();
+    let is_active = |change: &[u8]| {
+        let change = MembershipChange::from_bytes(change).ok()?;
+        Some(change.members().active(Role::CentralBank, member).is_some())
+    };
+    let since = changes.iter().rev().take_while(|(_, change)| is_active(change) == Some(false));
+    StartError::Dismissed { member, height, at: since.last().map(|(at, _)| *at) }
 }
 
 /// Reports the members' conduct once a second.
@@ -627,8 +653,9 @@ struct Parts {
     witnesses: Arc<Witnesses>,
     leading: Arc<Leading>,
     differs: watch::Sender<Option<OtherHeader>>,
-    /// `None` for a node that orders alone.
+    /// `None` for a node that orders alone, as `others`.
     replicas: Option<Replicas>,
+    others: Option<Arc<OtherNodes>>,
     /// The block that is being recovered.
     recovered: watch::Sender<Option<SignedHeader>>,
     intake: Intake,
@@ -708,6 +735,7 @@ impl Parts {
             leading,
             differs: watch::channel(None).0,
             replicas: None,
+            others: None,
             recovered: watch::channel(None).0,
             intake,
             work,
@@ -865,7 +893,8 @@ impl Parts {
         let (routes, succession) = match self.replicas.take() {
             None => (routes, None),
             Some(replicas) => {
-                let (routes, succession) = self.start_replicas(routes, replicas, config, stop);
+                let others = self.others.take().expect("they are made with the replicas");
+                let (routes, succession) = self.start_replicas(routes, (replicas, others), config, stop);
                 (routes, Some(succession))
             }
         };
@@ -884,17 +913,16 @@ impl Parts {
     fn start_replicas(
         &self,
         routes: Routes,
-        replicas: Replicas,
+        (replicas, others): (Replicas, Arc<OtherNodes>),
         config: &Config,
         stop: &CancellationToken,
     ) -> (Routes, Arc<Succession>) {
         let comparison = self.comparison(&replicas);
         let Replicas { server, connections, seals, term_began, dismissed, .. } = replicas;
         let (member, ordering, ledger) = (self.member, self.ordering.clone(), self.ledger.clone());
-        let others = OtherNodes { member, ordering: ordering.clone(), connections: connections.clone() };
         let succession = Arc::new(Succession {
             member,
-            others: Arc::new(others),
+            others,
             issuance_queue: self.issuance_queue.clone(),
             ordering: ordering.clone(),
             leading: self.leading.clone(),

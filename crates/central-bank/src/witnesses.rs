@@ -13,11 +13,12 @@
 //! A node that starts on a chain waits for the banks first: it seals nothing until the node of each active bank has
 //! testified, or [`wait_for_banks_ms`](crate::Config::wait_for_banks_ms) has passed.
 //!
-//! A node that orders with others waits for nobody. Newer blocks than its own are no loss by themselves: it may lag, and
-//! a majority has whatever was settled. They are one if a majority confirms that this node leads, and it has applied
-//! all that was ordered ([`crate::replicas::confirmation`]): then the nodes have replaced too many of their disks, or
-//! have begun a second history on empty ones. Another header at a height that the node has is a fork, whether it leads
-//! or not. One that goes on alone after a majority was lost listens to the banks as if it had always been alone.
+//! A node that orders with others waits for nobody. Newer blocks than its own are no loss by themselves: it may lag,
+//! and a majority has whatever was settled. They are one if a majority confirms that this node leads, and it has
+//! applied all that was ordered ([`crate::replicas::confirmation`]): then the nodes have replaced too many of their
+//! disks, or have begun a second history on empty ones. Another header at a height that the node has is a fork, whether
+//! it leads or not. One that goes on alone after a majority was lost listens to the banks as if it had always been
+//! alone.
 //!
 //! What was lost is found again where another node that has it comes to lead: this one follows it then.
 

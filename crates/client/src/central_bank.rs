@@ -4,7 +4,8 @@
 //! node's [`Connection`]. With several:
 //!
 //! 1. *Finding the leader.* All nodes are asked at once; of those that say that they lead, the one of the highest term
-//!    counts, once a majority has answered. It is kept until a call to it fails.
+//!    counts, once a majority has answered, unless another node names a leader of a later term: then it was deposed and
+//!    has not heard of it. It is kept until a call to it fails.
 //! 2. *Reading.* The leader is asked, then the others, until one answers.
 //! 3. *A command.* It goes to the leader. If that one is lost while the command is under way, the status is unknown and
 //!    the same record is sent to the next leader, until the timeout. If none leads, nothing was sent.
@@ -129,8 +130,15 @@ impl CentralBank {
         known.iter().for_each(|node| drop(asked.spawn(ask(node.clone()))));
         let majority = known.len() / 2 + 1;
         let (mut best, mut answered, mut said): (Option<Leader>, _, _) = (None, 0, Vec::new());
+        // The newest term in which a node is known to lead. A higher one without a leader deposes nobody yet.
+        let mut newest = 0;
         let mut unreachable = Vec::new();
         while let Some(Ok((node, answer))) = asked.join_next().await {
+            if let Some(Ok(leadership)) = &answer
+                && leadership.leader.is_some()
+            {
+                newest = newest.max(leadership.term);
+            }
             match answer {
                 Some(Ok(leadership)) if leadership.leads() => {
                     answered += 1;
@@ -156,12 +164,17 @@ impl CentralBank {
                 Some(Err(error)) => said.push(error.to_string()),
                 None => said.push(format!("{}: it has not answered in time", node.address())),
             }
-            if answered >= majority && best.is_some() {
+            if answered >= majority && best.as_ref().is_some_and(|best| best.term >= newest) {
                 break;
             }
         }
         match best {
-            Some(leader) => Ok(leader),
+            Some(leader) if leader.term >= newest => Ok(leader),
+            Some(deposed) => {
+                let address = deposed.connection.address();
+                said.push(format!("{address}: it takes itself for the leader of term {}", deposed.term));
+                Err(no_leader(said))
+            }
             None if said.is_empty() => Err(none_reachable(&unreachable)),
             None => {
                 said.extend(unreachable.iter().map(|(address, reason)| format!("{address}: {reason}")));

@@ -108,8 +108,8 @@ impl CheckpointProof {
         store.write(batch, Durability::Synced)
     }
 
-    /// The ledger of a checkpoint that this proves to whoever trusts a genesis. `own` is the store of the receiver, with
-    /// the membership changes that it knows; `members` are those of its own ledger.
+    /// The ledger of a checkpoint that this proves to whoever trusts a genesis. `own` is the store of the receiver,
+    /// with the membership changes that it knows; `members` are those of its own ledger.
     ///
     /// # Errors
     /// [`ProofRefused`]: nothing of the checkpoint may be used.

@@ -1,8 +1,8 @@
 //! The members behind connections.
 //!
 //! The TLS handshake proves a node key; the ledger's members say whose it is. Services check each request here, and
-//! long streams each batch, so that a dismissed member is shut out at once. Only a node of the central bank may still be
-//! recognised for a moment: the others need it to hand its part over.
+//! long streams each batch, so that a dismissed member is shut out at once. Only a node of the central bank may still
+//! be recognised for a moment: the others need it to hand its part over.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};

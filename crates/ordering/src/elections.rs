@@ -9,7 +9,8 @@
 //!    too late, gives the leader one more time: what it did not hear may be waiting to be read.
 //! 2. Back off: the first time by its place among the voters that are left, so that one stands before the others ask;
 //!    after a failed attempt by a random time.
-//! 3. If the alarm is still on, ask all voters for a pre-vote. Without a majority, go back to 1.
+//! 3. If the alarm is still on, ask all voters for a pre-vote. Without a majority, go back to 1. A member to whom nobody
+//!    answers asks less often by and by, and seldom if the others know no member with its certificate: it was dismissed.
 //! 4. Stand: openraft raises the term and asks for votes. If no leader follows, go back to 1.
 //!
 //! # The successor of a leader that hands over
@@ -28,17 +29,34 @@ use tokio::time::Instant;
 use crate::environment::{self, Environment, Timer};
 use crate::hand_over::Pause;
 use crate::hearing::Hearing;
-use crate::members::{Peers, Watching};
+use crate::members::{CallError, Peers, Watching};
 use crate::types::{LogId, MemberId, Raft, Vote};
 
 /// The longest time that a successor waits for the last entries of its predecessor.
 const CATCH_UP_MAX: Duration = Duration::from_millis(500);
 /// The longest time that a candidate waits for the outcome of its election.
 const ELECTION_MAX: Duration = Duration::from_millis(150);
+/// The longest pause between the pre-votes of a member to whom nobody answers.
+const UNANSWERED_PAUSE_MAX: Duration = Duration::from_millis(200);
+/// The pause between the pre-votes of a member that nobody knows.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(2);
 /// Added to the time of the alarm, since the alarm is on only after that time.
 const AFTER: Duration = Duration::from_millis(1);
 
 type ServerMetrics = RaftServerMetrics<MemberId, openraft::BasicNode>;
+
+/// What the others have said to a pre-vote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PreVotes {
+    /// A majority says that this member should stand.
+    Majority,
+    /// Some have answered.
+    Refused,
+    /// Nobody has.
+    Unanswered,
+    /// Nobody has, and one or more know no member with this one's certificate.
+    Unknown,
+}
 
 /// Requests to a member to stand for election.
 #[derive(Debug, Clone)]
@@ -70,7 +88,8 @@ pub(crate) struct Elections {
 impl Elections {
     /// Runs until the member stops.
     pub(crate) async fn run(mut self) {
-        let mut attempts = 0;
+        let (mut attempts, mut unanswered) = (0, 0u32);
+        let mut is_known = true;
         loop {
             let wake_at = (self.hearing.alarm_at() + AFTER).max(self.environment.now() + self.watching.heartbeat / 2);
             tokio::select! {
@@ -96,10 +115,28 @@ impl Elections {
                 self.hearing.start_anew();
                 continue;
             }
-            let pause = self.back_off(attempts);
+            let longer = match is_known {
+                true => (self.watching.back_off * unanswered / 2).min(UNANSWERED_PAUSE_MAX),
+                false => UNKNOWN_PAUSE,
+            };
+            let pause = self.back_off(attempts) + longer;
             attempts += 1;
-            environment::sleep(self.environment.as_ref(), pause).await;
-            if self.hearing.is_alarmed() && self.has_pre_votes().await && self.hearing.is_alarmed() {
+            tokio::select! {
+                biased;
+                _ = self.stopping.changed() => return,
+                Some(last) = self.stand.recv() => {
+                    self.succeed(last).await;
+                    continue;
+                }
+                () = environment::sleep(self.environment.as_ref(), pause) => {}
+            }
+            if !self.hearing.is_alarmed() {
+                continue;
+            }
+            let said = self.pre_votes().await;
+            unanswered = if said == PreVotes::Unanswered { unanswered.saturating_add(1) } else { 0 };
+            is_known = said != PreVotes::Unknown;
+            if said == PreVotes::Majority && self.hearing.is_alarmed() {
                 self.elect().await;
             }
         }
@@ -128,8 +165,9 @@ impl Elections {
         back_off * u32::try_from(place).unwrap_or(u32::MAX) / u32::try_from(left.len().max(1)).unwrap_or(u32::MAX)
     }
 
-    /// Whether a majority of the voters, and of those to come if they are changing, says that this member should stand.
-    async fn has_pre_votes(&self) -> bool {
+    /// Asks whether this member should stand. It should if a majority of the voters says so, and of those to come if they
+    /// are changing.
+    async fn pre_votes(&self) -> PreVotes {
         let metrics = self.metrics();
         let last = self.raft.data_metrics().borrow().last_log;
         let membership = metrics.membership_config.membership();
@@ -137,11 +175,11 @@ impl Elections {
         for (member, node) in membership.nodes().filter(|(member, _)| **member != metrics.id) {
             let (member, peer, vote) = (*member, self.peers.peer(*member, &node.addr), metrics.vote);
             asked.push(async move {
-                let granted = match peer {
-                    Ok(peer) => peer.pre_vote(&vote, last.as_ref()).await.is_ok_and(|response| response.granted),
-                    Err(_) => false,
+                let answer = match peer {
+                    Ok(peer) => peer.pre_vote(&vote, last.as_ref()).await.map(|response| response.granted),
+                    Err(error) => Err(error),
                 };
-                (member, granted)
+                (member, answer)
             });
         }
         let mut granted = BTreeSet::from([metrics.id]);
@@ -151,22 +189,34 @@ impl Elections {
         // Each answer comes within its deadline. After a first no, silent members are not waited for much longer: the
         // one that said no may not have been alarmed yet, and is asked again in the next attempt.
         let mut given_up: Timer = Box::pin(std::future::pending());
-        let mut was_refused = false;
+        let (mut has_answer, mut was_refused, mut is_unknown) = (false, false, false);
         while !has_majority(&granted) {
-            tokio::select! {
-                answer = asked.next() => match answer {
-                    Some((member, true)) => drop(granted.insert(member)),
-                    Some((_, false)) if was_refused => {}
-                    Some((_, false)) => {
-                        was_refused = true;
-                        given_up = environment::sleep(self.environment.as_ref(), self.watching.back_off);
-                    }
-                    None => return false,
-                },
-                () = &mut given_up => return false,
+            let answer = tokio::select! {
+                answer = asked.next() => answer,
+                () = &mut given_up => {
+                    // Those who are left may answer yet.
+                    has_answer = true;
+                    break;
+                }
+            };
+            let Some((member, answer)) = answer else { break };
+            has_answer |= answer.is_ok();
+            match answer {
+                Ok(true) => drop(granted.insert(member)),
+                Err(CallError::NotKnown { .. }) => is_unknown = true,
+                _ if was_refused => {}
+                _ => {
+                    was_refused = true;
+                    given_up = environment::sleep(self.environment.as_ref(), self.watching.back_off);
+                }
             }
         }
-        true
+        match has_answer {
+            _ if has_majority(&granted) => PreVotes::Majority,
+            true => PreVotes::Refused,
+            false if is_unknown => PreVotes::Unknown,
+            false => PreVotes::Unanswered,
+        }
     }
 
     /// Stands, and waits until some member leads in a later term, or the election has failed.

@@ -84,8 +84,8 @@ pub use membership::{MemberState, MembershipError};
 pub use ordering::{ConfirmedLead, Ordering, OrderingConfig, OrderingState, PendingProposal};
 pub use types::{MemberId, Position};
 
-/// Whether the member in `store` has taken no part in a network yet: it has not voted, and its log has at most the entry
-/// with which it founds one.
+/// Whether the member in `store` has taken no part in a network yet: it has not voted, and its log has at most the
+/// entry with which it founds one.
 ///
 /// # Errors
 /// The store cannot be read.

@@ -3,8 +3,8 @@
 //! A member that is too far behind for the log receives the leader's newest checkpoint as one stream: frames of a
 //! length (u32 little-endian) and that many bytes; the first frame is the manifest, the others are the chunks in order.
 //! Reading takes one chunk at a time from the store. Receiving writes the frames to a file that has no name, so that
-//! nothing is left of it, in a crash either; once it is complete, [`SnapshotSource::verify`] sees all of it, and what the
-//! leader has sent to prove it, and only then [`SnapshotSource::install`].
+//! nothing is left of it, in a crash either; once it is complete, [`SnapshotSource::verify`] sees all of it, and what
+//! the leader has sent to prove it, and only then [`SnapshotSource::install`].
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};

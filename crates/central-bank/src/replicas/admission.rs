@@ -14,13 +14,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cbdc_ledger::{Height, MemberId};
+use cbdc_ledger::Reason;
 use cbdc_ledger::member::Role;
+use cbdc_ledger::{Height, MemberId};
 use cbdc_node::LedgerHandle;
 use cbdc_ordering::{MembershipError, Ordering};
 use cbdc_proto::internal as wire;
 use cbdc_proto::internal::sealing_client::SealingClient;
-use cbdc_proto::status::{invalid, leader_named_by, not_authorised, unavailable};
+use cbdc_proto::status::{invalid, leader_named_by, not_authorised, refusal_of, unavailable};
+use cbdc_proto::transport::refuses_certificate;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -33,8 +35,8 @@ use crate::leading::Leading;
 
 /// The time that the leader gives a new node to catch up, before the node asks again.
 const CATCH_UP_MAX: Duration = Duration::from_secs(30);
-/// The pause of a node that joins between two requests.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// The pauses of a node that joins between two requests: from the shortest to the longest, while nobody knows it.
+const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
 /// The interval at which the leader compares who votes with who is a member.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
@@ -110,21 +112,52 @@ impl AskToJoin {
                 // It has nobody to ask, and is about to lead.
                 (false, None) => (own.clone(), Ok(())),
             };
+            let mut pause = ASK_AGAIN.0;
             if let Err(status) = answer {
                 hint = leader_named_by(&status).flatten().filter(|address| !address.is_empty());
-                let said = format!("{address}: {}", status.message());
+                let is_refused = refusal_of(&status).is_some_and(|refusal| refusal.reason == Reason::NotAuthorised);
+                let said = match is_refused || refuses_certificate(&status) {
+                    true => {
+                        pause = ASK_AGAIN.1;
+                        self.not_admitted()
+                    }
+                    false => format!("this node does not order yet: {}", status.message()),
+                };
                 if said != last_said && hint.is_none() {
-                    tracing::info!(%address, said = %status.message(), "this node does not order yet");
+                    tracing::info!(%address, "{said}");
                     last_said = said;
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(ASK_AGAIN) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = self.stop.cancelled() => return,
             }
         }
         if has_asked {
             tracing::info!(address = own, "this node orders with the others");
+        }
+    }
+
+    /// Why the others know no member with this node's certificate, as far as its own chain says.
+    fn not_admitted(&self) -> String {
+        let member = self.member;
+        let (height, was_known) = self.admission.ledger.read(|ledger| {
+            let seat = ledger.members().seat(Role::CentralBank, member);
+            (ledger.height(), seat.map(|seat| seat.active))
+        });
+        match was_known {
+            None => format!(
+                "central-bank {member} is not admitted yet: the committee has to admit it, with the keys that this \
+                 node has (cbdc policy propose admit=...). It asks again until then"
+            ),
+            Some(false) => format!(
+                "central-bank {member} was dismissed, at block {height} or before. A node that was dismissed comes back \
+                 under another number, once the committee has admitted that"
+            ),
+            Some(true) => format!(
+                "the other nodes know no central-bank {member} with this node's certificate: the committee has \
+                 dismissed it, or replaced its keys, after block {height}, where its chain ends"
+            ),
         }
     }
 

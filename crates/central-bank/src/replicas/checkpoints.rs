@@ -1,9 +1,9 @@
 //! Checkpoints from the leader, for a node that is too far behind for the log.
 //!
-//! A received checkpoint is loaded whole before anything of it is installed. It does not vouch for itself: it comes with
-//! its block's signed header and the membership changes that lead to those who signed it, and is checked against what
-//! this node trusts already ([`cbdc_node::checkpoint_proof`]). The ledger that came out is handed to settlement, so that
-//! it is not loaded twice.
+//! A received checkpoint is loaded whole before anything of it is installed. It does not vouch for itself: it comes
+//! with its block's signed header and the membership changes that lead to those who signed it, and is checked against
+//! what this node trusts already ([`cbdc_node::checkpoint_proof`]). The ledger that came out is handed to settlement,
+//! so that it is not loaded twice.
 //!
 //! A checkpoint is installed and written one at a time: two at once would remove each other's chunks.
 

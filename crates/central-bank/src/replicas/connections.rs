@@ -14,8 +14,8 @@ use tonic::{Extensions, Status};
 
 use super::member_id;
 
-/// The time for which the others still hear a node that was dismissed: it hands leadership over meanwhile. Its vote counts
-/// until they have taken it, so what it says as a voter is not wrong.
+/// The time for which the others still hear a node that was dismissed: it hands leadership over meanwhile. Its vote
+/// counts until they have taken it, so what it says as a voter is not wrong.
 const HEARD_AFTER_DISMISSAL: Duration = Duration::from_secs(5);
 /// The time for which the others still call it, to take its vote.
 const CALLED_AFTER_DISMISSAL: Duration = Duration::from_secs(15);

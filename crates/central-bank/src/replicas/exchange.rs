@@ -9,18 +9,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use cbdc_environment::thread;
 use cbdc_ledger::encoding::hex;
+use cbdc_ledger::member::Role;
 use cbdc_ledger::merkle::Hash;
-use cbdc_ledger::{Height, MemberId, Signature};
+use cbdc_ledger::{Height, Ledger, MemberId, Signature};
 use cbdc_node::{Archive, LedgerHandle};
 use cbdc_ordering::Ordering;
+use cbdc_ordering::members::Admission as OrderingCallers;
 use cbdc_proto::internal as wire;
 use cbdc_proto::internal::sealing_client::SealingClient;
 use cbdc_proto::internal::sealing_server::Sealing;
 use cbdc_proto::status::{invalid, unavailable};
+use cbdc_proto::transport::refuses_certificate;
 use futures::Stream;
 use metrics::counter;
 use tokio::sync::watch;
@@ -156,7 +161,9 @@ impl Sealing for SealingService {
         &self,
         request: Request<wire::FollowSealsRequest>,
     ) -> Result<Response<Self::FollowSealsStream>, Status> {
-        self.connections.caller(request.extensions())?;
+        // As one that orders: a node that was dismissed needs the others' signatures while it hands over.
+        self.connections.member(request.extensions())?;
+        let (connections, extensions) = (self.connections.clone(), request.extensions().clone());
         let mut next = Height(request.get_ref().from_height.max(1));
         let (seals, archive, closed) = (self.seals.clone(), self.archive.clone(), self.ledger.closed().clone());
         Ok(Response::new(Box::pin(async_stream::try_stream! {
@@ -170,6 +177,7 @@ impl Sealing for SealingService {
                         .await
                         .map_err(|_| unavailable("the node is stopping"))??,
                 };
+                connections.member(&extensions)?;
                 if let Some(last) = found.last() {
                     next = last.height.next();
                     yield wire::Seals { seals: found.iter().map(to_message).collect() };
@@ -193,8 +201,8 @@ impl Sealing for SealingService {
         &self,
         request: Request<wire::KeepIssuanceRequestRequest>,
     ) -> Result<Response<wire::KeepIssuanceRequestResponse>, Status> {
-        self.connections.caller(request.extensions())?;
-        kept_requests::keep(&self.admission.ordering, &self.issuance_queue, request.into_inner()).await?;
+        let caller = self.connections.caller(request.extensions())?;
+        kept_requests::keep(&self.admission.ordering, &self.issuance_queue, caller, request.into_inner()).await?;
         Ok(Response::new(wire::KeepIssuanceRequestResponse {}))
     }
 
@@ -202,9 +210,9 @@ impl Sealing for SealingService {
         &self,
         request: Request<wire::ListKeptRequest>,
     ) -> Result<Response<wire::ListKeptResponse>, Status> {
-        self.connections.caller(request.extensions())?;
+        let caller = self.connections.caller(request.extensions())?;
         let term = request.get_ref().term;
-        kept_requests::list(&self.admission.ordering, &self.issuance_queue, term).map(Response::new)
+        kept_requests::list(&self.admission.ordering, &self.issuance_queue, caller, term).map(Response::new)
     }
 }
 
@@ -245,6 +253,7 @@ impl FollowSeals {
     /// Runs until the node stops.
     pub async fn run(self) {
         let of = Arc::new(self);
+        let unknown = Arc::new(AtomicBool::new(false));
         let mut following: BTreeMap<(MemberId, String), JoinHandle<()>> = BTreeMap::new();
         let mut every = tokio::time::interval(LOOK_EVERY);
         loop {
@@ -269,17 +278,18 @@ impl FollowSeals {
                 stays
             });
             for other in others {
-                let of = of.clone();
+                let (of, unknown) = (of.clone(), unknown.clone());
                 following.entry(other).or_insert_with_key(|(member, address)| {
                     let (member, address) = (*member, address.clone());
-                    tokio::spawn(async move { of.follow(member, &address).await })
+                    tokio::spawn(async move { of.follow(member, &address, &unknown).await })
                 });
             }
         }
         following.into_values().for_each(|task| task.abort());
     }
 
-    async fn follow(&self, member: MemberId, address: &str) {
+    /// Follows a node for ever. `is_unknown`: whether it was said that another node does not know this one.
+    async fn follow(&self, member: MemberId, address: &str, is_unknown: &AtomicBool) {
         let mut pause = BACKOFF.0;
         loop {
             match self.follow_once(member, address).await {
@@ -287,11 +297,25 @@ impl FollowSeals {
                 Ok(_) => pause = BACKOFF.0,
                 Err(status) => {
                     tracing::debug!(%member, address, status = %status.message(), "seals cannot be followed");
+                    if refuses_certificate(&status) && self.is_member() && !is_unknown.swap(true, Relaxed) {
+                        let height = self.ledger.read(Ledger::height);
+                        tracing::warn!(
+                            target: "security", by = %member, address,
+                            "central-bank {} is not known with this node's certificate: the committee has dismissed it, \
+                             or replaced its keys, after block {height}, where its chain ends. It orders no more",
+                            self.member
+                        );
+                    }
                     pause = (pause * 2).min(BACKOFF.1);
                 }
             }
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Whether this node is a member, as far as its own chain says.
+    fn is_member(&self) -> bool {
+        self.ledger.read(|ledger| ledger.members().active(Role::CentralBank, self.member).is_some())
     }
 
     /// Follows one stream to its end. Returns the number of seals that came.

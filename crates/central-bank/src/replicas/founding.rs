@@ -1,8 +1,8 @@
 //! The first start of a node that begins a network's log with others: it asks them whether there is a network already.
 //!
-//! A node on an empty folder without `join = true` would begin a second history with others like it. So it neither votes
-//! nor stands before each of the others has said how many blocks it has, or could not be reached. If one has blocks, the
-//! node does not start. Whether it is new, or was there before and has lost its disk, an operator knows.
+//! A node on an empty folder without `join = true` would begin a second history with others like it. So it neither
+//! votes nor stands before each of the others has said how many blocks it has, or could not be reached. If one has
+//! blocks, the node does not start. Whether it is new, or was there before and has lost its disk, an operator knows.
 //!
 //! Others that cannot be reached may be those that have the blocks. What such nodes would begin then, the banks stop
 //! ([`crate::witnesses`]).

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use cbdc_ledger::MemberId;
 use cbdc_ledger::command::Signed;
-use cbdc_ordering::Ordering;
+use cbdc_ordering::{Leadership, Ordering};
 use cbdc_proto::internal as wire;
 use cbdc_proto::internal::sealing_client::SealingClient;
 use cbdc_proto::status::{invalid, unavailable};
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{StreamExt, TryStreamExt};
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
@@ -28,6 +28,8 @@ use crate::issuance_queue::{IssuanceQueue, Keepers, Kept};
 
 /// The longest time that another node may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// The requests that a new leader has the others keep at once.
+const KEPT_AT_ONCE: usize = 32;
 /// The pause of a new leader that cannot collect from a majority, before it tries again.
 const COLLECT_AGAIN: Duration = Duration::from_millis(20);
 
@@ -110,10 +112,8 @@ impl OtherNodes {
             }
         }
         // What one of them has may not be kept by a majority yet.
-        for kept in queue.kept() {
-            self.keep(kept, term).await?;
-        }
-        Ok(())
+        let keeping = futures::stream::iter(queue.kept()).map(Ok);
+        keeping.try_for_each_concurrent(KEPT_AT_ONCE, |kept| self.keep(kept, term)).await
     }
 }
 
@@ -134,18 +134,19 @@ impl Keepers for OtherNodes {
     }
 }
 
-/// The called side: keeps a request for the leader of a term.
+/// The called side: keeps a request for the leader of a term, which calls.
 pub async fn keep(
     ordering: &Ordering,
     queue: &IssuanceQueue,
+    caller: MemberId,
     request: wire::KeepIssuanceRequestRequest,
 ) -> Result<(), Status> {
     let check = || {
-        let known = ordering.leadership().borrow().term;
-        if known > request.term {
-            return Err(Status::failed_precondition(format!("expected the leader of term {known} or newer")));
+        let known = *ordering.leadership().borrow();
+        if known.term > request.term {
+            return Err(Status::failed_precondition(format!("expected the leader of term {} or newer", known.term)));
         }
-        Ok(())
+        check_leads(&known, caller, request.term)
     };
     check()?;
     let kept = request.kept.as_ref().ok_or_else(|| invalid("kept", "expected a request, found none"))?;
@@ -155,12 +156,29 @@ pub async fn keep(
     check()
 }
 
-/// The called side: tells the leader of a term what is kept here.
-pub fn list(ordering: &Ordering, queue: &IssuanceQueue, term: u64) -> Result<wire::ListKeptResponse, Status> {
-    let known = ordering.leadership().borrow().term;
-    if known < term {
-        return Err(unavailable(format!("this node knows term {known}, and not yet term {term}")));
+/// Refuses a caller that leads in no term that this node knows.
+fn check_leads(known: &Leadership, caller: MemberId, term: u64) -> Result<(), Status> {
+    match known.leader.filter(|_| known.term == term) {
+        Some(leader) if member_id(leader) == Some(caller) => Ok(()),
+        Some(leader) => Err(Status::permission_denied(format!(
+            "expected a call of member {leader}, which leads in term {term}, found one of member {caller}"
+        ))),
+        None => Err(unavailable(format!("this node knows no leader of term {term} yet"))),
     }
+}
+
+/// The called side: tells the leader of a term, which calls, what is kept here.
+pub fn list(
+    ordering: &Ordering,
+    queue: &IssuanceQueue,
+    caller: MemberId,
+    term: u64,
+) -> Result<wire::ListKeptResponse, Status> {
+    let known = *ordering.leadership().borrow();
+    if known.term < term {
+        return Err(unavailable(format!("this node knows term {}, and not yet term {term}", known.term)));
+    }
+    check_leads(&known, caller, term)?;
     Ok(wire::ListKeptResponse { kept: queue.kept().iter().map(to_message).collect() })
 }
 

@@ -3,6 +3,7 @@
 mod authority;
 mod chain;
 mod policy;
+mod received_checkpoints;
 mod replaced_keys;
 mod replicas;
 mod robustness;

@@ -1,5 +1,6 @@
 //! Three nodes of the central bank on loopback: one leads, and the others take over.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cbdc_central_bank::config::{OrderingMember, OrderingSection};
@@ -8,17 +9,22 @@ use cbdc_client::{Choice, Connection, GovernanceClient, MemberSigner, NodeName, 
 use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::command::{GovernanceAction, Head, IssuanceKind, IssuanceRequest, Record};
 use cbdc_ledger::member::{Member, Role};
-use cbdc_ledger::{Amount, BankId, Command, MemberId, Reason};
+use cbdc_ledger::{Amount, BankId, Command, Height, Ledger, MemberId, Reason, VerifiedProposal};
+use cbdc_node::Archive;
+use cbdc_node::archive::NoProposals;
+use cbdc_node::recovery::{self, CheckpointSigner};
+use cbdc_proto::convert::header_from_message;
 use cbdc_proto::status::{leader_named_by, refusal_of};
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 use cbdc_proto::v1::leadership_client::LeadershipClient;
 use cbdc_proto::v1::settlement_client::SettlementClient;
+use cbdc_storage::{CheckpointStore, RocksStore, Store};
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::running::opening_of;
+use crate::running::{opening_of, remove_checkpoints};
 
 /// The longest time that anything takes here.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -539,4 +545,85 @@ async fn a_node_on_an_empty_folder_begins_nothing_where_there_is_a_network_and_j
         check_same(&replicas, outcome, 1).await;
     }
     replicas.end().await;
+}
+
+/// Alters the ledger of a node that does not run: in the block of its newest checkpoint, one more wallet was opened
+/// than the network knows of. Returns the height.
+fn alter_ledger(network: &Network, config: &Config) -> u64 {
+    let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data_dir).unwrap());
+    let manifest = CheckpointStore::new(store.clone()).latest().unwrap().unwrap();
+    let archive = Archive::new(store.clone(), Arc::new(NoProposals));
+    let proposal_at = |height| {
+        let (_, log_index) = archive.header(Height(height)).unwrap().unwrap();
+        cbdc_ordering::read_logged_proposal(store.as_ref(), log_index).unwrap().unwrap()
+    };
+    let mut ledger = Ledger::new(network.anchor().genesis().clone()).unwrap();
+    for height in 1..manifest.height {
+        ledger.apply(&VerifiedProposal::from_own_log(&proposal_at(height)).unwrap());
+    }
+    // Version, the wish for a checkpoint block, the number of commands, the time; then the commands.
+    let genuine = proposal_at(manifest.height);
+    let mut altered = genuine[..16].to_vec();
+    altered[4..8].copy_from_slice(&1u32.to_le_bytes());
+    altered.extend(opening_of(network, 2, 77).to_bytes());
+    ledger.apply(&VerifiedProposal::from_own_log(&altered).unwrap());
+    assert_eq!(ledger.height(), Height(manifest.height));
+    remove_checkpoints(store.as_ref());
+    let member = MemberId(config.member);
+    let key = Arc::new(network.signing_key(Role::CentralBank, member).unwrap());
+    let signer = CheckpointSigner { role: Role::CentralBank, member, key };
+    recovery::write(&store, &ledger.snapshot(), manifest.position, &signer).unwrap();
+    manifest.height
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_whose_ledger_was_altered_stops_names_the_height_and_is_none_of_those_who_sign() {
+    let spec = NetworkSpec {
+        central_banks: 3,
+        header_signatures: 2,
+        checkpoint_every_blocks: Some(1),
+        ..NetworkSpec::default()
+    };
+    let mut replicas = Replicas::start(spec).await;
+    let outcome = replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    // The block with the command, then the one of which each node writes a checkpoint.
+    check_same_at(&replicas, outcome.height + 1, 2).await;
+    let leader = replicas.leader().await;
+    let follower = replicas.running().into_iter().find(|node| *node != leader).unwrap();
+    replicas.checkpoint_written(follower, outcome.height + 1).await;
+    replicas.stop(follower).await;
+    let height = alter_ledger(&replicas.network, &replicas.nodes[follower].config);
+    let mut altered = start(replicas.nodes[follower].config.clone()).await.unwrap();
+    // The next block shows it.
+    let outcome = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
+    assert!(outcome.height > height);
+    let why = tokio::time::timeout(TIMEOUT, altered.stopped()).await.expect("it stops").unwrap_err().to_string();
+    let first = format!("block {} came out other than at central-bank {}", height + 1, leader + 1);
+    assert!(why.contains(&first), "{why}");
+    altered.shutdown().await;
+    let member = replicas.nodes[follower].config.member;
+    for header in replicas.headers(height + 1).await {
+        let header = header_from_message(&header).unwrap();
+        let signers: Vec<u16> = header.signatures.iter().map(|(member, _)| member.0).collect();
+        assert!(signers.len() == 2 && !signers.contains(&member), "{signers:?}");
+    }
+    replicas.end().await;
+}
+
+impl Replicas {
+    /// Waits until a node has written its checkpoint of a height.
+    async fn checkpoint_written(&self, node: usize, height: u64) {
+        let mut chain = ChainClient::new(self.channel(node, Role::Auditor, 1));
+        let began = Instant::now();
+        loop {
+            if let Ok(parts) = chain.get_checkpoint(v1::GetCheckpointRequest {}).await {
+                let first = parts.into_inner().message().await.unwrap().and_then(|part| part.part);
+                if matches!(first, Some(v1::checkpoint_part::Part::Manifest(found)) if found.height >= height) {
+                    return;
+                }
+            }
+            assert!(began.elapsed() < TIMEOUT, "a checkpoint is written in time");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }

@@ -63,6 +63,11 @@ impl MembershipChange {
         self.header.header.height
     }
 
+    /// The members after it.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
     /// The same change, proved by the same header with other signatures.
     #[must_use]
     pub fn with_signatures_of(self, header: &SignedHeader) -> MembershipChange {

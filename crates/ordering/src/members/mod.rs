@@ -40,7 +40,7 @@ use std::time::Duration;
 use tonic::transport::Channel;
 use tonic::{Extensions, Status};
 
-pub(crate) use peers::Peers;
+pub(crate) use peers::{CallError, Peers};
 pub(crate) use service::Serving;
 pub use service::{MembersServer, MembersService};
 

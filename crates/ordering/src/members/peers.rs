@@ -19,6 +19,7 @@ use std::time::Duration;
 use cbdc_environment::thread;
 use cbdc_proto::internal as wire;
 use cbdc_proto::internal::ordering_client::OrderingClient;
+use cbdc_proto::transport::refuses_certificate;
 use openraft::error::{
     Fatal, InstallSnapshotError, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable,
 };
@@ -47,6 +48,8 @@ const BACKOFF_MS: [u64; 5] = [10, 20, 50, 100, 200];
 pub(crate) enum CallError {
     #[error("member {member} cannot be reached: {reason}")]
     Unreachable { member: MemberId, reason: String },
+    #[error("member {member} knows no member with this one's certificate: it was dismissed, or is not admitted yet")]
+    NotKnown { member: MemberId },
     #[error("member {member} did not answer within {waited_ms} ms")]
     Deadline { member: MemberId, waited_ms: u128 },
     #[error("member {member} answered: {reason}")]
@@ -61,8 +64,8 @@ pub(crate) enum CallError {
 impl<E: std::error::Error> From<CallError> for RPCError<MemberId, BasicNode, E> {
     fn from(error: CallError) -> Self {
         match error {
-            // Both are tried again with pauses.
-            CallError::Unreachable { .. } | CallError::LostLog { .. } => {
+            // All of them are tried again with pauses.
+            CallError::Unreachable { .. } | CallError::NotKnown { .. } | CallError::LostLog { .. } => {
                 RPCError::Unreachable(Unreachable::new(&error))
             }
             _ => RPCError::Network(NetworkError::new(&error)),
@@ -196,6 +199,10 @@ impl Peer {
 
     fn failed(&self, status: &tonic::Status) -> CallError {
         let (member, reason) = (self.member, status.message().to_owned());
+        if refuses_certificate(status) {
+            self.connect_anew();
+            return CallError::NotKnown { member };
+        }
         match status.code() {
             tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::Unknown => {
                 self.connect_anew();

@@ -201,6 +201,21 @@ impl Dialer {
     }
 }
 
+/// Whether a call failed because the node at the other end knows no member with this side's certificate: it is not
+/// admitted yet, or was dismissed.
+pub fn refuses_certificate(status: &tonic::Status) -> bool {
+    // The alert comes only with the first answer: HTTP/2 keeps no more of it than its text.
+    let alert = rustls::Error::AlertReceived(rustls::AlertDescription::AccessDenied).to_string();
+    let mut next = std::error::Error::source(status);
+    while let Some(error) = next {
+        if error.to_string().contains(&alert) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// Whether a handshake failed because the node showed a key that is not known.
 fn is_of_other_key(error: &io::Error) -> bool {
     let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());

@@ -23,7 +23,7 @@ pub mod read_ahead;
 pub mod server;
 mod tls;
 
-pub use channel::{ConnectError, FollowedKeys, ServerTrust, connect};
+pub use channel::{ConnectError, FollowedKeys, ServerTrust, connect, refuses_certificate};
 pub use identity::{IdentityError, NodeIdentity};
 pub use limits::MESSAGE_BYTES_MAX;
 pub use server::{ClientAuthentication, Peer, Pins, incoming};

@@ -12,6 +12,7 @@ use cbdc_ledger::{BankId, Class, Command, HolderId, MemberId, SigningKey, Timest
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
+use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, WriteBatch};
 use tonic::transport::Channel;
 
 /// A running central bank.
@@ -52,6 +53,16 @@ pub fn opening_of(network: &Network, bank: u16, number: u8) -> Command {
     let record = registration.opening(head, &key).unwrap();
     let key = network.signing_key(Role::Bank, MemberId(bank)).unwrap();
     record.sign(network.anchor().network(), &key).into()
+}
+
+/// Removes all checkpoints from a store.
+pub fn remove_checkpoints(store: &dyn Store) {
+    let mut batch = WriteBatch::new();
+    let found = store.collect(Column::Checkpoint, &KeyRange::all(), Direction::Forward, usize::MAX).unwrap();
+    for (key, _) in found {
+        batch.delete(Column::Checkpoint, key);
+    }
+    store.write(batch, Durability::Synced).unwrap();
 }
 
 impl Running {
