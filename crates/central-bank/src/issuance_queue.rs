@@ -140,10 +140,14 @@ impl IssuanceQueue {
     /// that collects replaces nothing, except that a rejection stands against the same request that waits.
     ///
     /// # Errors
-    /// The store has failed.
+    /// The bank has not signed it, as far as this node's ledger says, or the store has failed.
     pub async fn take_over(&self, kept: Kept, is_from_leader: bool) -> Result<(), Outcome> {
         let Kept { request, rejected } = kept;
         let key = (request.record.bank, request.record.head.sequence);
+        if !self.is_signed(&request) {
+            tracing::warn!(bank = %key.0, sequence = key.1, "another node keeps a request that its bank has not signed");
+            return Err(Outcome::refused(Reason::BadSignature, 0, 0));
+        }
         let _keeping = self.keeping.lock().await;
         let known = {
             let mut waiting = self.lock();
@@ -193,6 +197,9 @@ impl IssuanceQueue {
 
     async fn wait_for_operator(&self, request: Signed<IssuanceRequest>) -> Result<(), Outcome> {
         let (bank, sequence) = (request.record.bank, request.record.head.sequence);
+        if !self.is_signed(&request) {
+            return Err(Outcome::refused(Reason::BadSignature, 0, 0));
+        }
         let term = self.term()?;
         let _keeping = self.keeping.lock().await;
         {
@@ -315,6 +322,14 @@ impl IssuanceQueue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the request's bank signed it, with its present key.
+    fn is_signed(&self, request: &Signed<IssuanceRequest>) -> bool {
+        let seat_key = |ledger: &cbdc_ledger::Ledger| {
+            ledger.members().bank(request.record.bank).map(|seat| seat.member.signing_key)
+        };
+        self.ledger.read(seat_key).is_some_and(|key| request.is_signed_by(self.network, &key))
     }
 
     fn is_unused(&self, request: &Signed<IssuanceRequest>) -> bool {

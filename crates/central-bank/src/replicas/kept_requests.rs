@@ -11,8 +11,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cbdc_ledger::MemberId;
 use cbdc_ledger::command::Signed;
+use cbdc_ledger::{MemberId, Outcome, Reason};
 use cbdc_ordering::{Leadership, Ordering};
 use cbdc_proto::internal as wire;
 use cbdc_proto::internal::sealing_client::SealingClient;
@@ -104,7 +104,11 @@ impl OtherNodes {
         for answer in self.ask(list).await? {
             for kept in &answer.kept {
                 match from_message(kept) {
-                    Ok(kept) => queue.take_over(kept, false).await.map_err(|refusal| refusal.to_string())?,
+                    Ok(kept) => match queue.take_over(kept, false).await {
+                        Err(refusal) if refusal.reason != Reason::BadSignature => return Err(refusal.to_string()),
+                        // It could not settle, under whichever node.
+                        _ => {}
+                    },
                     Err(status) => {
                         tracing::error!(status = %status.message(), "another node keeps what cannot be read");
                     }
@@ -150,8 +154,11 @@ pub async fn keep(
     };
     check()?;
     let kept = request.kept.as_ref().ok_or_else(|| invalid("kept", "expected a request, found none"))?;
-    let stopped = |_| unavailable("the request could not be made durable");
-    queue.take_over(from_message(kept)?, true).await.map_err(stopped)?;
+    let refused = |refusal: Outcome| match refusal.reason {
+        Reason::BadSignature => unavailable("its bank has not signed it, as far as this node knows"),
+        _ => unavailable("the request could not be made durable"),
+    };
+    queue.take_over(from_message(kept)?, true).await.map_err(refused)?;
     // Whoever leads in a newer term may have been told what is kept here before this was.
     check()
 }

@@ -9,7 +9,7 @@ use cbdc_client::{Choice, Connection, GovernanceClient, MemberSigner, NodeName, 
 use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::command::{GovernanceAction, Head, IssuanceKind, IssuanceRequest, Record};
 use cbdc_ledger::member::{Member, Role};
-use cbdc_ledger::{Amount, BankId, Command, Height, Ledger, MemberId, Reason, VerifiedProposal};
+use cbdc_ledger::{Amount, BankId, Command, Height, Ledger, MemberId, Reason, SigningKey, VerifiedProposal};
 use cbdc_node::Archive;
 use cbdc_node::archive::NoProposals;
 use cbdc_node::recovery::{self, CheckpointSigner};
@@ -353,6 +353,14 @@ async fn a_request_waits_and_a_rejection_stands_whichever_node_leads() {
     // A block first: a chain without one has nothing to take over.
     replicas.settle(&opening_of(&replicas.network, 1, 9)).await;
     let requests = [request(1), request(2)];
+    let stranger = SigningKey::from_seed([3; 32]);
+    let (kind, amount) = (IssuanceKind::Issue, Amount::from_minor(100));
+    let forged = IssuanceRequest { kind, head: head(3), bank: BankId(1), amount }.sign(network, &stranger);
+    let message = v1::RequestIssuanceRequest { request: forged.to_bytes().into() };
+    let leader = replicas.leader().await;
+    let mut bank = SettlementClient::new(replicas.channel(leader, Role::Bank, 1));
+    let refused = bank.request_issuance(message).await.unwrap_err();
+    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::BadSignature);
     for request in &requests {
         let asked = replicas.at_leader(|channel| async move {
             let message = v1::RequestIssuanceRequest { request: request.to_bytes().into() };

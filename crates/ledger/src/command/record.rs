@@ -1,6 +1,6 @@
 //! The parts that all signed records share: the head, the signature and the signed bytes.
 
-use cbdc_signatures::{Signature, SigningKey};
+use cbdc_signatures::{PublicKey, Signature, SigningKey};
 
 use super::kind::Kind;
 use crate::codec::encoding::{DecodeError, Fixed, Reader, VERSION, Writer};
@@ -116,6 +116,12 @@ impl<R: Record> Signed<R> {
         let mut out = Writer::with_capacity(160);
         self.encode(&mut out);
         out.finish()
+    }
+
+    /// Whether `key` signed the record, as a command or a part of one.
+    pub fn is_signed_by(&self, network: NetworkId, key: &PublicKey) -> bool {
+        let (prefix, message) = (signing_prefix(Domain::Command, network), self.record.to_bytes());
+        key.decompress().is_ok_and(|key| cbdc_signatures::verify(&key, [&prefix, &message], &self.signature))
     }
 
     #[inline]
