@@ -15,7 +15,7 @@ use cbdc_node::archive::NoProposals;
 use cbdc_node::recovery::{self, CheckpointSigner};
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::status::{leader_named_by, refusal_of};
-use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
+use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect, refuses_certificate};
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 use cbdc_proto::v1::leadership_client::LeadershipClient;
@@ -321,6 +321,12 @@ async fn the_committee_admits_a_node_that_learns_and_votes_and_dismisses_another
     let node = start(newcomer.config.clone()).await.unwrap();
     replicas.nodes.push(Replica { config: newcomer.config.clone(), node: Some(node) });
     replicas.wait_for_voters(&[1, 2, 3]).await;
+    // It can tell that it is not known from a node that is away.
+    let (identity, at) = (&newcomer.config, &replicas.nodes[0].config);
+    let identity = NodeIdentity::load(&identity.certificate, &identity.private_key).unwrap();
+    let channel = connect(&at.listen.to_string(), Some(&identity), &trust(at)).unwrap();
+    let refused = LeadershipClient::new(channel).get_leadership(v1::GetLeadershipRequest {}).await.unwrap_err();
+    assert!(refuses_certificate(&refused), "{refused:?}");
     replicas.decide(&[GovernanceAction::AdmitMember(newcomer.member.clone())]).await;
     replicas.wait_for_voters(&[1, 2, 3, 4]).await;
     // The one that leads is dismissed, and stops.
@@ -328,6 +334,8 @@ async fn the_committee_admits_a_node_that_learns_and_votes_and_dismisses_another
     let gone = replicas.nodes[leader].config.member;
     replicas.decide(&[GovernanceAction::DismissMember { role: Role::CentralBank, id: MemberId(gone) }]).await;
     assert_eq!(replicas.dismissed(leader).await, 1, "leadership was handed over, not lost");
+    let again = start(replicas.nodes[leader].config.clone()).await.err().expect("it was dismissed").to_string();
+    assert!(again.contains("was dismissed at height"), "{again}");
     let others: Vec<u32> = (1..=4).filter(|node| *node != u32::from(gone)).collect();
     replicas.wait_for_voters(&others).await;
     let after = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
