@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{Ledger, MemberId, PublicKey};
 use cbdc_proto::status::not_authorised;
 use cbdc_proto::transport::{Peer, Pins};
+use tokio::time::Instant;
 use tonic::{Request, Status};
 
 /// The most members that have left and are remembered.
