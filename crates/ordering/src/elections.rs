@@ -9,8 +9,9 @@
 //!    too late, gives the leader one more time: what it did not hear may be waiting to be read.
 //! 2. Back off: the first time by its place among the voters that are left, so that one stands before the others ask;
 //!    after a failed attempt by a random time.
-//! 3. If the alarm is still on, ask all voters for a pre-vote. Without a majority, go back to 1. A member to whom nobody
-//!    answers asks less often by and by, and seldom if the others know no member with its certificate: it was dismissed.
+//! 3. If the alarm is still on, ask all voters for a pre-vote. Without a majority, go back to 1. A member to whom
+//!    nobody answers asks less often by and by, and seldom if the others know no member with its certificate: it was
+//!    dismissed.
 //! 4. Stand: openraft raises the term and asks for votes. If no leader follows, go back to 1.
 //!
 //! # The successor of a leader that hands over
@@ -165,8 +166,8 @@ impl Elections {
         back_off * u32::try_from(place).unwrap_or(u32::MAX) / u32::try_from(left.len().max(1)).unwrap_or(u32::MAX)
     }
 
-    /// Asks whether this member should stand. It should if a majority of the voters says so, and of those to come if they
-    /// are changing.
+    /// Asks whether this member should stand. It should if a majority of the voters says so, and of those to come if
+    /// they are changing.
     async fn pre_votes(&self) -> PreVotes {
         let metrics = self.metrics();
         let last = self.raft.data_metrics().borrow().last_log;
