@@ -44,14 +44,21 @@ struct Replica {
 
 impl Replicas {
     async fn start(spec: NetworkSpec) -> Replicas {
+        let count = spec.central_banks.into();
+        Replicas::start_first(spec, count).await
+    }
+
+    /// Starts the first nodes of a network.
+    async fn start_first(spec: NetworkSpec, count: usize) -> Replicas {
         let folder = tempfile::tempdir().unwrap();
         let spec = NetworkSpec { ports: Ports::Free, banks: 2, ..spec };
         let network = Network::create(&folder.path().join("net"), &spec).unwrap();
         let names: Vec<NodeName> = network.central_banks().collect();
-        let started = names.iter().map(|name| start(config(&network, *name)));
-        let started = futures::future::join_all(started).await;
+        let started = names.iter().take(count).map(|name| start(config(&network, *name)));
+        let started = futures::future::join_all(started).await.into_iter().map(|node| Some(node.unwrap()));
         let configs = names.iter().map(|name| config(&network, *name));
-        let nodes = configs.zip(started).map(|(config, node)| Replica { config, node: Some(node.unwrap()) }).collect();
+        let started = started.chain(std::iter::repeat_with(|| None));
+        let nodes = configs.zip(started).map(|(config, node)| Replica { config, node }).collect();
         Replicas { network, nodes, _folder: folder }
     }
 
@@ -532,30 +539,49 @@ async fn a_networks_log_begins_with_the_nodes_that_genesis_names() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_on_an_empty_folder_begins_nothing_where_there_is_a_network_and_joins_if_it_is_told_to() {
+async fn nodes_on_empty_folders_begin_nothing_where_there_is_a_network() {
     let mut replicas = Replicas::three().await;
     let before = replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
     check_same(&replicas, &before, 1).await;
     // Two have lost their disks, so they would be a majority.
+    let mut configs = Vec::new();
     for node in [0, 1] {
         replicas.stop(node).await;
-        let config = &mut replicas.nodes[node].config;
-        config.data_dir = replicas._folder.path().join(format!("empty-{node}"));
-        prepare_data_folder(config, false).unwrap();
+        let data_dir = replicas._folder.path().join(format!("empty-{node}"));
+        let config = Config { data_dir, ..replicas.nodes[node].config.clone() };
+        prepare_data_folder(&config, false).unwrap();
+        configs.push(config);
     }
     // However often they are started.
     for _ in 0..2 {
-        let starts = [0, 1].map(|node| start(replicas.nodes[node].config.clone()));
+        let starts = configs.iter().map(|config| start(config.clone()));
         for started in futures::future::join_all(starts).await {
             let refused = started.err().expect("the third node has a block").to_string();
             assert!(refused.contains("join = true") && refused.contains("central-bank 3"), "{refused}");
         }
     }
     assert_eq!(replicas.nodes[2].node.as_ref().unwrap().height().0, before.height);
+    // The disks are found again.
     for node in [0, 1] {
-        replicas.nodes[node].config.ordering.as_mut().unwrap().join = true;
         replicas.start_again(node).await;
     }
+    let after = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
+    for outcome in [&before, &after] {
+        check_same(&replicas, outcome, 1).await;
+    }
+    replicas.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_starts_for_the_first_time_when_there_are_blocks_joins_if_it_is_told_to() {
+    let spec = NetworkSpec { central_banks: 3, ..NetworkSpec::default() };
+    let mut replicas = Replicas::start_first(spec, 2).await;
+    let before = replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    check_same(&replicas, &before, 1).await;
+    let refused = start(replicas.nodes[2].config.clone()).await.err().expect("there are blocks").to_string();
+    assert!(refused.contains("join = true"), "{refused}");
+    replicas.nodes[2].config.ordering.as_mut().unwrap().join = true;
+    replicas.start_again(2).await;
     let after = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
     for outcome in [&before, &after] {
         check_same(&replicas, outcome, 1).await;
