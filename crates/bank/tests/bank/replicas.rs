@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cbdc_client::{Amount, BankId, GovernanceAction, NodeName, PolicyChange, Role, Wallet, random_id};
+use cbdc_client::{Amount, BankId, GovernanceAction, MemberId, NodeName, PolicyChange, Role, Wallet, random_id};
 use cbdc_devnet::{Network, NetworkSpec, Ports};
+use cbdc_ledger::Reason;
 use cbdc_proto::convert::payment_to_message;
+use cbdc_proto::status::refusal_of;
+use cbdc_proto::transport::connect;
 use cbdc_proto::v1;
 use cbdc_proto::v1::bank_client::BankClient;
+use cbdc_proto::v1::policy_client::PolicyClient;
 use tokio::task::JoinHandle;
 
 use crate::customers::{now, open};
@@ -209,13 +213,21 @@ impl Running {
         self.central_banks = names.into_iter().zip(started.into_iter().map(Result::unwrap)).collect();
     }
 
-    /// Whether the node that leads refuses to answer, since it has lost blocks.
-    async fn has_lost_blocks(&self) -> bool {
-        let reader = self.network.governance_reader().await.unwrap();
-        let supply = reader.supply().await;
-        supply.is_err_and(|error| {
-            format!("{error:?}").contains("LostBlocks") || error.to_string().contains("lost blocks")
-        })
+    /// Waits until the node that leads refuses to answer, since it has lost blocks.
+    async fn until_blocks_are_lost(&self) {
+        let began = Instant::now();
+        let identity = self.network.identity(Role::Bank, MemberId(1)).unwrap();
+        loop {
+            assert!(began.elapsed() < Duration::from_secs(60), "the bank has shown what was lost");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let Some(leader) = self.network.leader().await else { continue };
+            let trust = self.network.anchor().trust(leader.role(), leader.id()).unwrap();
+            let channel = connect(self.network.address(leader).unwrap(), Some(&identity), &trust).unwrap();
+            let asked = PolicyClient::new(channel).get_supply(v1::GetSupplyRequest {}).await;
+            if asked.is_err_and(|status| refusal_of(&status).is_some_and(|found| found.reason == Reason::LostBlocks)) {
+                return;
+            }
+        }
     }
 }
 
@@ -247,9 +259,7 @@ async fn nodes_that_begin_a_second_history_or_have_all_forgotten_blocks_seal_not
     for forgotten in [&empty as &dyn Fn(NodeName, &std::path::Path), &older] {
         running.replace_folders(forgotten).await;
         let before: Vec<_> = running.central_banks.values().map(cbdc_central_bank::Node::height).collect();
-        while !running.has_lost_blocks().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        running.until_blocks_are_lost().await;
         let paid = running.payer.sign_transfer(running.payee.account(), minor(1), [0; 16]).await.unwrap();
         let mut bank = BankClient::new(running.network.connect_customer(BankId(1)).unwrap().channel());
         let payment = Some(payment_to_message(&paid));
