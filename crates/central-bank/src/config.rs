@@ -104,6 +104,10 @@ pub struct OrderingSection {
     /// Whether this node joins a network that orders already: it asks the others to be admitted.
     #[serde(default)]
     pub join: bool,
+    /// Whether this node, while it follows, verifies every signature in the leader's block proposals itself. Without
+    /// it, it trusts the leader's verdicts.
+    #[serde(default)]
+    pub verify_on_followers: bool,
 }
 
 /// One of the nodes that order together.

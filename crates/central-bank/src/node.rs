@@ -803,6 +803,7 @@ impl Parts {
             checkpoints: replicas.checkpoints.clone(),
             term_began: replicas.term_began.clone(),
             dismissed: replicas.dismissed.clone(),
+            verifies: config.ordering.as_ref().is_some_and(|section| section.verify_on_followers),
         });
         let settlement = Settlement {
             network: self.network,

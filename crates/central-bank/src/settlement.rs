@@ -4,6 +4,9 @@
 //! archive already has a block's header, the recomputed one must equal it. A chain that does not verify stops the node,
 //! which names the height.
 //!
+//! A follower takes the leader's verdicts on signatures, or finds its own ([`Among::verifies`]). It stops at a command
+//! that took effect without a valid signature, before it signs, archives or shows the block; so does its next start.
+//!
 //! Each block is checked against the membership of its own height. The blocks of a replay may have been signed with
 //! keys that were replaced since; this node's key signs a block only where the members before it name that key, and
 //! whether it is in force today is checked where the log ends.
@@ -15,9 +18,11 @@ use std::time::Instant;
 
 use ::metrics::{counter, gauge, histogram};
 use cbdc_ledger::directory::KeyDirectory;
+use cbdc_ledger::encoding::DecodeError;
 use cbdc_ledger::filtered_block::filtered_blocks;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::membership_change::MembershipChange;
+use cbdc_ledger::verification::{Unsigned, VerificationError};
 use cbdc_ledger::{
     Block, Header, Height, Ledger, MemberId, NetworkId, PublicKey, SignedHeader, SigningKey, VerifiedProposal,
 };
@@ -25,7 +30,9 @@ use cbdc_node::checkpoints::CheckpointStep;
 use cbdc_node::recovery::{CheckpointSigner, RecoveryError};
 use cbdc_node::{Archive, ArchiveError, Checkpoints, FilteredBlocks, LedgerHandle, Membership};
 use cbdc_ordering::{Committed, CommittedReceiver, Delivered, OrderingError, Position};
+use cbdc_signatures::BatchSeed;
 use cbdc_storage::{CheckpointManifest, Durability, StoreError, WriteBatch};
+use rand::rngs::SysRng;
 use tokio::sync::{mpsc, watch};
 
 use crate::metrics;
@@ -60,6 +67,11 @@ pub enum SettlementError {
         this one"
     )]
     NotSigned { member: MemberId, height: Height, expected: String, found: String },
+    #[error(
+        "block {height} has a command that nobody signed, and the leader ordered it: {error}; this node goes no further \
+        (verify_on_followers): compare with the banks' replicas before anything else is settled"
+    )]
+    Unsigned { height: Height, error: VerificationError },
     #[error(transparent)]
     OtherHeader(#[from] OtherHeader),
     #[error("the checkpoint from the leader at height {height} cannot be taken over: {error}")]
@@ -110,6 +122,8 @@ pub struct Among {
     /// The height at which this node was dismissed. It goes on, without signing, until the others have taken its vote:
     /// they may need it for that.
     pub dismissed: watch::Sender<Option<Height>>,
+    /// Whether this node verifies the signatures in the block proposals of others.
+    pub verifies: bool,
 }
 
 impl Settlement {
@@ -177,10 +191,9 @@ impl Settlement {
     fn settle(&mut self, committed: &Committed, in_flight: Option<InFlight>) -> Result<Header, SettlementError> {
         let began = Instant::now();
         let index = committed.position.index;
-        let verified = match &in_flight {
-            Some(in_flight) => VerifiedProposal::from_built(&in_flight.proposal),
-            None => VerifiedProposal::from_own_log(&committed.proposal)
-                .map_err(|error| SettlementError::Undecodable { index, reason: error.to_string() })?,
+        let (verified, unsigned) = match &in_flight {
+            Some(in_flight) => (VerifiedProposal::from_built(&in_flight.proposal), Unsigned::default()),
+            None => self.read(committed)?,
         };
         let (parent, wanted) = (self.ledger.read(|ledger| *ledger.tip()), self.filtered_blocks.wanted());
         let block = self.ledger.apply(&verified, |ledger, block| {
@@ -197,6 +210,8 @@ impl Settlement {
         let filtered_blocks =
             self.ledger.read(|ledger| filtered_blocks(ledger, &wanted, &parent, verified.proposal(), &block));
         let (header, outcomes) = (block.header, block.outcomes.len());
+        let height = header.height;
+        unsigned.check(&block.outcomes).map_err(|error| SettlementError::Unsigned { height, error })?;
         let changes_members = block.changes.members;
         if let Some(in_flight) = &in_flight {
             histogram!(metrics::STAGE, "stage" => "order").record((began - in_flight.proposed_at).as_secs_f64());
@@ -212,6 +227,21 @@ impl Settlement {
         }
         self.checkpoints.note(header.height, outcomes);
         Ok(header)
+    }
+
+    /// Reads a block proposal that this node has not built itself. Its signatures are verified if this node does not
+    /// trust the leader for that, unless its block is archived: that was done before then.
+    fn read<'a>(&self, committed: &'a Committed) -> Result<(VerifiedProposal<'a>, Unsigned), SettlementError> {
+        let index = committed.position.index;
+        let undecodable = |error: DecodeError| SettlementError::Undecodable { index, reason: error.to_string() };
+        let verifies = self.among.as_ref().is_some_and(|among| among.verifies);
+        if !verifies || self.archive.header(self.ledger.read(Ledger::height).next())?.is_some() {
+            let trusted = VerifiedProposal::from_own_log(&committed.proposal).map_err(undecodable)?;
+            return Ok((trusted, Unsigned::default()));
+        }
+        let seed = BatchSeed::draw(&mut SysRng);
+        VerifiedProposal::check_before_outcomes(&committed.proposal, self.network, &self.directory, seed)
+            .map_err(undecodable)
     }
 
     /// The key that members name for this node.

@@ -321,6 +321,9 @@ fn central_bank_config(spec: &NetworkSpec, node: u16, ports: &NetworkPorts) -> S
             text.push_str(&format!("    {{ member = {member}, address = \"{address}\" }},\n"));
         }
         text.push_str("]\n");
+        if spec.verify_on_followers {
+            text.push_str("verify_on_followers = true\n");
+        }
     }
     if spec.automatic_operator {
         text.push_str(

@@ -64,6 +64,8 @@ pub struct NetworkSpec {
     /// The central bank's nodes have disks that can be made slow, by the file
     /// [`SYNC_DELAY_MS_FILE`](NetworkSpec::SYNC_DELAY_MS_FILE) in a node's folder.
     pub slow_disks: bool,
+    /// Nodes of the central bank that follow verify signatures too.
+    pub verify_on_followers: bool,
     /// Banks verify signatures before they relay.
     pub precheck_signatures: bool,
     /// The number of banks with full replicas, the first ones; the others keep partial replicas.
@@ -174,6 +176,7 @@ impl Default for NetworkSpec {
             verification_threads: None,
             checkpoint_every_blocks: None,
             slow_disks: false,
+            verify_on_followers: false,
             precheck_signatures: true,
             full_replicas: NetworkSpec::BANKS_MAX,
             peers: true,

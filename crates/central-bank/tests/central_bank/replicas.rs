@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cbdc_central_bank::config::{OrderingMember, OrderingSection};
-use cbdc_central_bank::{Config, Node, prepare_data_folder, start};
+use cbdc_central_bank::{Config, Environment, Node, prepare_data_folder, start, start_on};
 use cbdc_client::{Choice, Connection, GovernanceClient, MemberSigner, NodeName, SubmissionStatus, read_signing_key};
 use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::command::{GovernanceAction, Head, IssuanceKind, IssuanceRequest, Record};
@@ -13,6 +13,7 @@ use cbdc_ledger::{Amount, BankId, Command, Height, Ledger, MemberId, Reason, Sig
 use cbdc_node::Archive;
 use cbdc_node::archive::NoProposals;
 use cbdc_node::recovery::{self, CheckpointSigner};
+use cbdc_ordering::{Ordering, OrderingConfig};
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::status::{leader_named_by, refusal_of};
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect, refuses_certificate};
@@ -20,7 +21,7 @@ use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 use cbdc_proto::v1::leadership_client::LeadershipClient;
 use cbdc_proto::v1::settlement_client::SettlementClient;
-use cbdc_storage::{CheckpointStore, RocksStore, Store};
+use cbdc_storage::{CheckpointStore, MemoryStore, RocksStore, Store};
 use tonic::Status;
 use tonic::transport::Channel;
 
@@ -263,7 +264,7 @@ impl Newcomer {
             data_dir: folder.path().join("joining"),
             listen,
             metrics_listen: None,
-            ordering: Some(OrderingSection { members, join: true }),
+            ordering: Some(OrderingSection { members, join: true, verify_on_followers: false }),
             certificate: own.certificate.clone(),
             private_key: own.private_key.clone(),
             signing_key: own.signing_key.clone(),
@@ -497,7 +498,11 @@ async fn a_network_of_one_node_grows_and_shrinks() {
     let address = replicas.nodes[0].config.listen.to_string();
     replicas.stop(0).await;
     // The node that was alone now has an address at which others reach it.
-    let section = OrderingSection { members: vec![OrderingMember { member: 1, address }], join: false };
+    let section = OrderingSection {
+        members: vec![OrderingMember { member: 1, address }],
+        join: false,
+        verify_on_followers: false,
+    };
     replicas.nodes[0].config.ordering = Some(section);
     replicas.start_again(0).await;
     let newcomer = Newcomer::new(&replicas.nodes[0].config, 2);
@@ -523,6 +528,57 @@ async fn a_network_of_one_node_grows_and_shrinks() {
     replicas.end().await;
 }
 
+/// A store whose log holds one block proposal.
+async fn log_of(proposal: bytes::Bytes) -> Arc<dyn Store> {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let (ordering, mut committed) = Ordering::start(OrderingConfig::default(), store.clone(), None).await.unwrap();
+    ordering.propose(proposal).await.unwrap();
+    committed.recv().await.unwrap().unwrap();
+    ordering.stop().await.unwrap();
+    store
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_verifies_goes_no_further_than_a_command_that_nobody_signed() {
+    let mut replicas = Replicas::start(NetworkSpec::default()).await;
+    let settled = replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    let mut chain = ChainClient::new(replicas.channel(0, Role::Auditor, 1));
+    let block = chain.get_block(v1::GetBlockRequest { height: settled.height }).await.unwrap().into_inner();
+    replicas.stop(0).await;
+    // The proposal ends with the signature of its only command.
+    let mut forged = block.proposal.to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    let follows = async |proposal: bytes::Bytes, verifies| {
+        let config = replicas.nodes[0].config.clone();
+        let members = vec![OrderingMember { member: 1, address: config.listen.to_string() }];
+        let section = OrderingSection { members, join: false, verify_on_followers: verifies };
+        let environment = Environment { store: log_of(proposal).await, wall_clock: Box::new(crate::running::now) };
+        let node =
+            start_on(Config { ordering: Some(section), ..config }, environment).await.map_err(|it| it.to_string())?;
+        let height = node.height();
+        node.shutdown().await;
+        Ok::<_, String>(height)
+    };
+    assert_eq!(follows(block.proposal.clone(), true).await, Ok(Height(1)));
+    // Without it, whoever ordered the command is trusted.
+    assert_eq!(follows(forged.clone().into(), false).await, Ok(Height(1)));
+    let refused = follows(forged.into(), true).await.unwrap_err();
+    let expected = "block 1 has a command that nobody signed, and the leader ordered it: command 0";
+    assert!(refused.contains(expected) && refused.contains("BAD_SIGNATURE"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_that_verify_have_the_same_chain() {
+    let spec = NetworkSpec { central_banks: 3, verify_on_followers: true, ..NetworkSpec::default() };
+    let mut replicas = Replicas::start(spec).await;
+    for number in 1..4 {
+        let outcome = replicas.settle(&opening_of(&replicas.network, 1, number)).await;
+        check_same(&replicas, &outcome, 1).await;
+        replicas.change_leader().await;
+    }
+    replicas.end().await;
+}
+
 #[tokio::test]
 async fn a_networks_log_begins_with_the_nodes_that_genesis_names() {
     let folder = tempfile::tempdir().unwrap();
@@ -532,7 +588,7 @@ async fn a_networks_log_begins_with_the_nodes_that_genesis_names() {
     for wrong in [&[1][..], &[1, 3], &[1, 2, 3, 4]] {
         let members =
             wrong.iter().map(|member| OrderingMember { member: *member, address: format!("127.0.0.1:{member}") });
-        let section = OrderingSection { members: members.collect(), join: false };
+        let section = OrderingSection { members: members.collect(), join: false, verify_on_followers: false };
         let refused = start(Config { ordering: Some(section), ..first.clone() }).await.err().expect("another list");
         assert!(refused.to_string().contains("{1, 2, 3}, at the first start"), "{refused}");
     }

@@ -295,7 +295,8 @@ fn what_ran(html: &mut String, result: &RunResult) {
     } else {
         format!("streams, up to {} payments a message", count(u64::from(shape.batch_size)))
     };
-    let bank_checks = if shape.precheck_signatures { "central bank and banks" } else { "central bank" };
+    let central_bank_checks = if shape.verify_on_followers { "each node of the central bank" } else { "central bank" };
+    let banks_check = if shape.precheck_signatures { " and banks" } else { "" };
     let ran = [
         ("Network", format!("{}, {processes}", network(shape))),
         ("Wallets", count(u64::from(shape.wallets))),
@@ -311,7 +312,7 @@ fn what_ran(html: &mut String, result: &RunResult) {
         ("Time", format!("{} s measured after {} s of warm-up", given(result.duration_s), given(shape.warm_up_s))),
         ("Messages", messages),
         ("Across banks", percent(shape.cross_bank_share)),
-        ("Signatures checked by", bank_checks.to_owned()),
+        ("Signatures checked by", format!("{central_bank_checks}{banks_check}")),
         (
             "Banks keep",
             match shape.replica.as_str() {

@@ -55,6 +55,9 @@ pub struct Shape {
     /// Those of them whose signatures a header needs.
     #[serde(default)]
     pub header_signatures: u32,
+    /// Those of them that follow verify signatures too.
+    #[serde(default)]
+    pub verify_on_followers: bool,
     /// Wallets over all banks.
     pub wallets: u32,
     /// `partial` or `full`.
@@ -89,6 +92,7 @@ impl Shape {
             banks: scenario.network.banks,
             central_banks: scenario.network.central_banks,
             header_signatures: scenario.network.header_signatures,
+            verify_on_followers: scenario.network.verify_on_followers,
             wallets: scenario.wallets.count,
             replica: scenario.network.replica.word().to_owned(),
             precheck_signatures: scenario.network.precheck_signatures,

@@ -31,6 +31,7 @@ pub fn spec(scenario: &Scenario, reached_at: Vec<SocketAddr>) -> NetworkSpec {
         policy: scenario.policy.parameters.clone(),
         opening_reserves: default.opening_reserves.max(Amount::from_minor(needed)),
         slow_disks: scenario.events.iter().any(|event| matches!(event.action, Action::SlowDisk { .. })),
+        verify_on_followers: scenario.network.verify_on_followers,
         precheck_signatures: scenario.network.precheck_signatures,
         full_replicas: if scenario.network.replica == Replica::Full { NetworkSpec::BANKS_MAX } else { 0 },
         ..default

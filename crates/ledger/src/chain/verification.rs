@@ -5,7 +5,8 @@
 //! * [`verify_slices`] checks signatures against the keys in force, a slice of each of several batches at a time
 //!   ([`verify_batches`]: whole batches). The sequencer collects the resulting [`VerifiedBatch`]es into a block
 //!   proposal, and [`VerifiedProposal::from_built`] takes that.
-//! * [`VerifiedProposal::check`] does the same for a whole block from a peer or under audit.
+//! * [`VerifiedProposal::check`] does the same for a whole block from a peer or under audit, and
+//!   [`VerifiedProposal::check_before_outcomes`] for a block proposal whose outcomes are known only once it is applied.
 //! * [`VerifiedProposal::from_own_log`] trusts the bytes because this node, or the leader it follows, verified them
 //!   before they were ordered and its own checksummed log kept them (crash faults, not lies).
 //!
@@ -65,20 +66,48 @@ impl<'a> VerifiedProposal<'a> {
         directory: &KeyDirectory,
         seed: BatchSeed,
     ) -> Result<Self, VerificationError> {
+        let (verified, unsigned) = VerifiedProposal::check_before_outcomes(bytes, network, directory, seed)?;
+        unsigned.check(outcomes)?;
+        Ok(verified)
+    }
+
+    /// Decodes a block proposal and verifies every command. Those without a valid signature may have no effect: once
+    /// the proposal was applied, [`Unsigned::check`] says whether one had.
+    pub fn check_before_outcomes(
+        bytes: &'a [u8],
+        network: NetworkId,
+        directory: &KeyDirectory,
+        seed: BatchSeed,
+    ) -> Result<(Self, Unsigned), DecodeError> {
         let proposal = BlockProposal::decode(bytes)?;
         let commands: Vec<_> = proposal.commands.iter().zip(proposal.encoded_commands()).collect();
-        for (index, verdict) in check_signatures(network, directory, &commands, seed).into_iter().enumerate() {
-            let had_effect = outcomes.get(index).is_none_or(|outcome| outcome.reason.stage() != Stage::BeforeOrdering);
-            if let (true, Err(refusal)) = (had_effect, verdict) {
-                return Err(VerificationError::Signature { index, reason: refusal.reason });
-            }
-        }
-        Ok(VerifiedProposal(proposal))
+        let verdicts = check_signatures(network, directory, &commands, seed).into_iter().enumerate();
+        let unsigned = verdicts.filter_map(|(index, verdict)| Some((index, verdict.err()?.reason))).collect();
+        Ok((VerifiedProposal(proposal), Unsigned(unsigned)))
     }
 
     /// The block proposal.
     pub fn proposal(&self) -> &BlockProposal<'a> {
         &self.0
+    }
+}
+
+/// The commands of a block proposal that no key in force has signed, by their index, and why.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Unsigned(Vec<(usize, Reason)>);
+
+impl Unsigned {
+    /// Checks that none of them had an effect, by the outcomes.
+    ///
+    /// # Errors
+    /// [`VerificationError::Signature`] for the first that had one.
+    pub fn check(&self, outcomes: &[Outcome]) -> Result<(), VerificationError> {
+        let had_effect =
+            |index: usize| outcomes.get(index).is_none_or(|outcome| outcome.reason.stage() != Stage::BeforeOrdering);
+        match self.0.iter().find(|(index, _)| had_effect(*index)) {
+            Some(&(index, reason)) => Err(VerificationError::Signature { index, reason }),
+            None => Ok(()),
+        }
     }
 }
 
