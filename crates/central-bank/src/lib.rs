@@ -21,6 +21,7 @@
 pub mod batch;
 pub mod clock;
 pub mod config;
+mod configured;
 pub mod intake;
 pub mod issuance_queue;
 pub mod leading;

@@ -42,8 +42,9 @@ use tonic::service::Routes;
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::config::{Config, OrderingMember, OrderingSection, is_host_and_port};
+use crate::configured;
 use crate::intake::Intake;
-use crate::issuance_queue::{IssuanceQueue, OperatorKey};
+use crate::issuance_queue::IssuanceQueue;
 use crate::leading::{Leading, Standing};
 use crate::publication::{Publication, Publisher};
 use crate::recovery::Recovery;
@@ -114,6 +115,8 @@ pub enum StartError {
     },
     #[error("the section [ordering] of the configuration: expected {expected}, found {found}")]
     OrderingSection { expected: String, found: String },
+    #[error("the key {key} in the section [operator] of the configuration: expected {expected}, found {found}")]
+    Operator { key: &'static str, expected: String, found: String },
     #[error(
         "--recover-from is for a node that orders alone: this one gets lost blocks from the others (section [ordering])"
     )]
@@ -279,6 +282,7 @@ pub fn adopt_data_folder(config: &Config, admitted: bool) -> Result<(), StartErr
 fn read_files(config: &Config) -> Result<(Genesis, NodeIdentity, SigningKey), StartError> {
     let genesis = read_genesis(&config.genesis)?;
     let identity = NodeIdentity::load(&config.certificate, &config.private_key)?;
+    configured::operator_key(config)?;
     Ok((genesis, identity, read_signing_key(&config.signing_key)?))
 }
 
@@ -329,6 +333,15 @@ async fn start_with(
     let checked = parts.ledger.read(|ledger| check_keys(ledger, &config, &identity, &own_key));
     checked.map_err(|error| dismissed_at(error, &parts.archive))?;
     parts.ledger.read(|ledger| check_header_signatures(ledger, &config))?;
+    parts.ledger.read(|ledger| configured::check_operator(ledger, &config))?;
+    if let Some(section) = &config.ordering
+        && let Some(found) = configured::other_nodes(parts.member, section, &parts.ordering.members())
+    {
+        tracing::warn!(
+            found,
+            "other nodes order than the configuration lists under [ordering]; those that order count"
+        );
+    }
     parts.ledger.read(|ledger| parts.clock.resume_after((ledger.height(), ledger.tip().time)));
     parts.witnesses.recall()?;
     // The thread of the sequencer's timer starts here: a node that cannot have it does not start.
@@ -693,13 +706,7 @@ impl Parts {
         let rejections = Rejections::default();
         let intake = Intake::new(work.clone(), rejections.clone());
         let reply_cache = ReplyCache::default();
-        let operator = match &config.operator {
-            Some(operator) => {
-                let key = read_signing_key(&operator.signing_key)?;
-                Some(OperatorKey { member: MemberId(operator.member), key })
-            }
-            None => None,
-        };
+        let operator = configured::operator_key(config)?;
         let (shared_ledger, shared_intake) = (ledger.clone(), intake.clone());
         let replies = reply_cache.clone();
         let issuance_queue =

@@ -121,6 +121,15 @@ impl Hearing {
         self.state().detector.alarm_at()
     }
 
+    /// The time for which nothing was heard of the leader.
+    pub(crate) fn silence(&self) -> Duration {
+        let (now, state) = (self.environment.now(), self.state());
+        match state.work {
+            0 => now.saturating_duration_since(state.detector.last_heard()),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// When the leader was last heard.
     pub(crate) fn last_heard(&self) -> Instant {
         self.state().detector.last_heard()

@@ -121,6 +121,8 @@ pub struct OrderingState {
     pub voters: Vec<MemberId>,
     /// On a leader among several: the time since a majority was last known to follow it.
     pub majority_silent_ms: Option<u64>,
+    /// On a member among several that does not lead: the time for which it has heard nothing of a leader.
+    pub leader_silent_ms: Option<u64>,
     /// The reason why this member stopped, if it did.
     pub failure: Option<String>,
 }
@@ -141,6 +143,8 @@ pub struct Ordering {
     last_position: Option<Position>,
     replay: Option<tokio::task::JoinHandle<()>>,
     leadership: watch::Receiver<Leadership>,
+    /// What is known from hearing the leader; `None` for a member that orders alone.
+    hearing: Option<Arc<Hearing>>,
     /// `None` for a member that orders alone.
     among: Option<Among>,
     /// Dropped to stop delivery and the tasks of this member.
@@ -351,13 +355,14 @@ impl Ordering {
             raft: raft.clone(),
             sender: leadership_sender,
             environment,
-            hearing,
+            hearing: hearing.clone(),
             failure: failure.clone(),
             stopping: stop.subscribe(),
         };
         tokio::spawn(watch.run());
         let in_flight = Arc::new(Semaphore::new(config.in_flight_max.max(1)));
-        let ordering = Ordering { raft, log, failure, in_flight, last_position, replay, leadership, among: None, stop };
+        let ordering =
+            Ordering { raft, log, failure, in_flight, last_position, replay, leadership, hearing, among: None, stop };
         if use_among == UseAmong::One {
             ordering.check_orders_alone(config.member).await?;
         }
@@ -670,6 +675,11 @@ impl Ordering {
             purged: metrics.purged.map(|purged| purged.index),
             voters: metrics.membership_config.voter_ids().collect(),
             majority_silent_ms: metrics.millis_since_quorum_ack,
+            leader_silent_ms: self
+                .hearing
+                .as_ref()
+                .filter(|_| metrics.state != ServerState::Leader)
+                .and_then(|hearing| u64::try_from(hearing.silence().as_millis()).ok()),
             failure,
         }
     }

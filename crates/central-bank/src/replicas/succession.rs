@@ -40,6 +40,8 @@ const METRICS_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A leader that a majority has not followed for so long takes no more commands: another may lead by now.
 const UNFOLLOWED_MAX: Duration = Duration::from_millis(500);
+/// A leader that was not heard for so long is not named any more; that is longer than the failure detector waits.
+const UNHEARD_MAX: Duration = Duration::from_secs(1);
 /// The pause of a leader whose clock has jumped between two attempts to hand over.
 const CLOCK_HAND_OVER_EVERY: Duration = Duration::from_secs(5);
 
@@ -157,6 +159,20 @@ impl Succession {
         }
         self.leading.set(standing);
         self.report(known);
+    }
+
+    /// The leader, if this node leads and a majority follows it, or has heard another one lately. Without either nobody
+    /// may lead any more.
+    pub fn heard_leader(&self) -> Option<MemberId> {
+        let leader = self.ordering.leadership().borrow().leader?;
+        let is_known = match leader == u64::from(self.member.0) {
+            true => self.is_followed(),
+            false => {
+                let silent_ms = self.ordering.state().leader_silent_ms.unwrap_or_default();
+                Duration::from_millis(silent_ms) <= UNHEARD_MAX
+            }
+        };
+        member_id(leader).filter(|_| is_known)
     }
 
     /// Whether a majority has followed this leader lately. Its own disk counts for it.

@@ -28,13 +28,25 @@ impl LeadershipService {
     /// The nodes that order, and the one that leads.
     fn nodes(&self) -> (Option<u32>, Vec<v1::CentralBankNode>) {
         let own = u32::from(self.member.0);
-        if self.succession.is_none() {
+        let Some(succession) = &self.succession else {
             let part = v1::NodePart::Leader.into();
             let alone = v1::CentralBankNode { member: own, address: String::new(), part, lag_entries: Some(0) };
             return (Some(own), vec![alone]);
-        }
-        let leader = self.ordering.leadership().borrow().leader.and_then(|leader| u32::try_from(leader).ok());
+        };
+        let leader = succession.heard_leader().map(|leader| u32::from(leader.0));
         (leader, self.ordering.members().into_iter().map(|state| LeadershipService::node(state, leader)).collect())
+    }
+
+    /// The answer where this node leads, and is to lead.
+    fn leads_on(&self) -> v1::HandOverResponse {
+        let own = u64::from(self.member.0);
+        let address = self.ordering.members().into_iter().find(|state| state.member == own).map(|state| state.address);
+        v1::HandOverResponse {
+            leader: u32::from(self.member.0),
+            address: address.unwrap_or_default(),
+            term: self.ordering.leadership().borrow().term,
+            pause_ms: 0,
+        }
     }
 
     fn node(state: MemberState, leader: Option<u32>) -> v1::CentralBankNode {
@@ -74,6 +86,9 @@ impl v1::leadership_server::Leadership for LeadershipService {
         };
         let successor = request.into_inner().successor.map(|number| number_u16("successor", number)).transpose()?;
         self.leading.require().await?;
+        if successor == Some(self.member.0) {
+            return Ok(Response::new(self.leads_on()));
+        }
         tracing::info!(%operator, ?successor, "an operator asks for a hand-over");
         match succession.hand_over(successor.map(MemberId)).await {
             Ok(done) => Ok(Response::new(v1::HandOverResponse {

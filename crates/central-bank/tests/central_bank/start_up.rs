@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cbdc_central_bank::config::OperatorConfig;
 use cbdc_central_bank::{Config, StartError, start};
 use cbdc_client::NodeName;
 use cbdc_devnet::Network;
@@ -59,6 +60,30 @@ async fn a_key_other_than_membership_names_is_refused_and_the_folder_stays_free(
     assert!(matches!(another_node, StartError::OtherKey { what: "certificate's key", .. }), "{another_node}");
     let no_member = refused(Config { member: 9, ..good.clone() }).await;
     assert!(matches!(no_member, StartError::DataFolder(DataFolderError::OtherOwner { .. })), "{no_member}");
+    start(good).await.unwrap().shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_the_network_does_not_have_is_refused_with_key_expected_and_found() {
+    let (network, _folder) = network();
+    let good = config(&network);
+    let operator = |member, signing_key: &Path| Config {
+        operator: Some(OperatorConfig { member, signing_key: signing_key.to_owned() }),
+        ..good.clone()
+    };
+    let own = good.operator.clone().unwrap().signing_key;
+    let another = of_bank_one(&network, &own);
+    let missing = own.with_file_name("missing.key");
+    for (config, key, expected) in [
+        (operator(1, &missing), "the key signing_key", "missing.key"),
+        (operator(1, &another), "the key signing_key", "of operator 1 at height 0, "),
+        (operator(7, &own), "the key member", "an active operator at height 0 (1), found 7"),
+    ] {
+        let refused = refused(config).await;
+        let text = refused.to_string();
+        assert!(matches!(refused, StartError::Operator { .. }), "{text}");
+        assert!(text.contains("[operator]") && text.contains(key) && text.contains(expected), "{text}");
+    }
     start(good).await.unwrap().shutdown().await;
 }
 

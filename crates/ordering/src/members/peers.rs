@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering as MemoryOrdering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as MemoryOrdering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -115,6 +115,7 @@ impl Peers {
             channel: Mutex::new(channel),
             opening: tokio::sync::Mutex::new(()),
             open: Mutex::new(None),
+            is_away: AtomicBool::new(false),
             acknowledged: Mutex::new(None),
             next_request: AtomicU64::new(1),
         });
@@ -156,6 +157,8 @@ pub(crate) struct Peer {
     /// Held while a stream is opened.
     opening: tokio::sync::Mutex<()>,
     open: Mutex<Option<Stream>>,
+    /// Whether the last append went unanswered: what is known then is logged at a change alone.
+    is_away: AtomicBool,
     /// The newest entry that the member has acknowledged to this leader.
     acknowledged: Mutex<Option<(Vote, LogId)>>,
     next_request: AtomicU64,
@@ -247,6 +250,24 @@ impl Peer {
     }
 
     async fn append(
+        &self,
+        request: &AppendEntriesRequest<Types>,
+    ) -> Result<AppendEntriesResponse<MemberId>, CallError> {
+        let answer = self.append_unnoted(request).await;
+        let (member, address) = (self.member, &self.address);
+        match &answer {
+            Ok(_) if self.is_away.swap(false, MemoryOrdering::Relaxed) => {
+                tracing::info!(member, address, "a member answers this leader again");
+            }
+            Err(error) if !self.is_away.swap(true, MemoryOrdering::Relaxed) => {
+                tracing::warn!(member, address, %error, "a member does not answer this leader, which tries again");
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    async fn append_unnoted(
         &self,
         request: &AppendEntriesRequest<Types>,
     ) -> Result<AppendEntriesResponse<MemberId>, CallError> {
