@@ -2,7 +2,7 @@
 
 mod members;
 
-use cbdc_client::{BlockPosition, ChainBlock, Height, NodeName, VerifiedReceipt};
+use cbdc_client::{BlockPosition, ChainBlock, ClientError, Height, NodeName, VerifiedReceipt};
 use cbdc_ledger::command::ReleaseKind;
 use cbdc_ledger::{Amount, Command, Outcome, SignedHeader};
 use clap::{Args, Subcommand};
@@ -105,6 +105,15 @@ impl ServingNode {
     }
 }
 
+/// The error where the chain has no block.
+fn no_block_yet(source: &ServingNode) -> ClientError {
+    let suffix = source.network.suffix();
+    ClientError::NotFound(format!(
+        "there is no block yet: the node serves, and its height is 0; the first command makes block 1, such as `cbdc \
+         policy issue 1000 --bank 1{suffix}`, which gives bank 1 money for its customers"
+    ))
+}
+
 fn command_hash(text: &str) -> Result<[u8; 32], String> {
     let hash = cbdc_ledger::encoding::hex_decode(text).and_then(|bytes| bytes.try_into().ok());
     hash.ok_or_else(|| format!("expected the 64 hexadecimal digits of a command's hash, found `{text}`"))
@@ -115,7 +124,10 @@ impl Chain {
         match self.command {
             Reading::Head(source) => {
                 let (network, chain) = source.open().await?;
-                let header = chain.header(None).await?;
+                let header = match chain.header(None).await {
+                    Err(ClientError::NotFound(_)) => return Err(no_block_yet(&source).into()),
+                    header => header?,
+                };
                 output.print(header_object(&header), || header_text(network.anchor(), &header));
                 // The newest header of a chain that lacks blocks is not the network's.
                 Ok(chain.check_serves().await?)

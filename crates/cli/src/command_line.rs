@@ -6,6 +6,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::output::Output;
+use crate::waiting;
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -42,6 +43,7 @@ pub struct CommandLine {
 #[derive(Subcommand, Debug)]
 enum Command {
     Init(crate::init::Init),
+    Keys(crate::keys::Keys),
     Up(crate::up::Up),
     Node(crate::node::Node),
     Wallet(crate::wallet::Wallet),
@@ -78,13 +80,17 @@ impl CommandLine {
         };
         match command {
             Command::Init(init) => init.run(output),
+            Command::Keys(keys) => keys.run(output),
             Command::Up(up) => up.run(output).await,
             Command::Node(node) => node.run().await,
-            Command::Wallet(wallet) => wallet.run(output).await,
-            Command::Bank(bank) => bank.run(output).await,
-            Command::Policy(policy) => policy.run(output).await,
-            Command::Chain(chain) => chain.run(output).await,
-            Command::Anchor(anchor) => anchor.run(output).await,
+            Command::Wallet(wallet) => {
+                let hint = wallet.while_it_waits();
+                waiting::told(output, hint, wallet.run(output)).await
+            }
+            Command::Bank(bank) => waiting::told(output, None, bank.run(output)).await,
+            Command::Policy(policy) => waiting::told(output, None, policy.run(output)).await,
+            Command::Chain(chain) => waiting::told(output, None, chain.run(output)).await,
+            Command::Anchor(anchor) => waiting::told(output, None, anchor.run(output)).await,
             Command::Audit(audit) => audit.run(output).await,
             Command::Bench(bench) => bench.run(output).await,
             Command::Simulate(simulate) => simulate.run(output).await,

@@ -105,7 +105,7 @@ fn sentence(error: &anyhow::Error) -> String {
             sentence = format!("{sentence}: {cause}");
         }
     }
-    match (client_error(error), crate::network::opened()) {
+    match (client_error(error), crate::network::opened_anchor()) {
         (Some(ClientError::Refused(refusal)), Some(anchor)) => {
             sentence.replace(&refusal.to_string(), &refusal.describe(anchor))
         }

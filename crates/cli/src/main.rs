@@ -2,7 +2,8 @@
 //!
 //! From the top: [`command_line`]; one file or folder per subcommand; and below them the shared parts: [`network`] (the
 //! `--network` argument), [`invocation`] (the command line as typed), [`exit`] (exit codes), [`output`] (text or JSON),
-//! [`shutdown`], [`logging`], [`runtime`] (threads) and [`allocator`] (memory).
+//! [`shutdown`], [`waiting`] (for a central bank that does not settle), [`logging`], [`runtime`] (threads) and
+//! [`allocator`] (memory).
 
 #![deny(unsafe_code)]
 
@@ -21,6 +22,7 @@ mod exit;
 mod idempotent_request;
 mod init;
 mod invocation;
+mod keys;
 mod logging;
 mod network;
 mod node;
@@ -34,6 +36,7 @@ mod simulate;
 mod sweep;
 mod up;
 mod version;
+mod waiting;
 mod wallet;
 
 use std::process::ExitCode;

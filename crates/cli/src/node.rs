@@ -89,25 +89,25 @@ impl Node {
         crate::logging::to_stderr()?;
         match self.kind {
             Kind::CentralBank { options, recover_from, majority_lost } => {
-                const NO_START: &str = "the central bank's node cannot start";
+                let no_start = || format!("the central bank's node cannot start by {}", options.config.display());
                 let mut config = cbdc_central_bank::Config::load(&options.config)?;
                 config.recover_from = recover_from;
                 config.go_on_alone = majority_lost;
                 let prepare = |admitted| cbdc_central_bank::prepare_data_folder(&config, admitted);
                 let adopt = |admitted| cbdc_central_bank::adopt_data_folder(&config, admitted);
-                options.data_folder(prepare, adopt).context(NO_START)?;
-                let mut node = cbdc_central_bank::start(config).await.context(NO_START)?;
+                options.data_folder(prepare, adopt).with_context(no_start)?;
+                let mut node = cbdc_central_bank::start(config).await.with_context(no_start)?;
                 let ended = options.until_stopped(node.stopped()).await;
                 node.shutdown().await;
                 ended.context("the central bank's node stopped by itself")
             }
             Kind::Bank(options) => {
-                const NO_START: &str = "the bank's node cannot start";
+                let no_start = || format!("the bank's node cannot start by {}", options.config.display());
                 let config = cbdc_bank::Config::load(&options.config)?;
                 let prepare = |admitted| cbdc_bank::prepare_data_folder(&config, admitted);
                 let adopt = |admitted| cbdc_bank::adopt_data_folder(&config, admitted);
-                options.data_folder(prepare, adopt).context(NO_START)?;
-                let mut node = cbdc_bank::start(config).await.context(NO_START)?;
+                options.data_folder(prepare, adopt).with_context(no_start)?;
+                let mut node = cbdc_bank::start(config).await.with_context(no_start)?;
                 let ended = options.until_stopped(node.stopped()).await;
                 node.shutdown().await;
                 ended.context("the bank's node stopped by itself")

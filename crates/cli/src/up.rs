@@ -12,11 +12,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cbdc_client::bank_office::IssuanceAnswer;
-use cbdc_client::{Amount, BankId, Class, ClientError, IssuanceKind, NodeName, Role, WalletFile, random_id};
+use cbdc_client::{
+    Amount, BankId, Class, ClientError, IssuanceKind, Leaderships, NodeName, Role, WalletFile, random_id,
+};
 use cbdc_devnet::{InProcess, Network, NetworkError, Processes};
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::exit::Usage;
 use crate::init::{Shape, nodes, nodes_table};
 use crate::output::{Output, fields, shell_word};
 use crate::wallet::list::{balances, wallets_table};
@@ -28,6 +31,8 @@ const WALLETS: [(&str, Class, u16, u64); 3] =
     [("alice", Class::HOUSEHOLD, 1, 1_000), ("bob", Class::HOUSEHOLD, 2, 500), ("carol", Class::MERCHANT, 3, 200)];
 /// The interval at which processes are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The interval at which the central bank's nodes are asked who leads, while one of them is away.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Run a development network in the foreground, with money and three wallets
 #[derive(Args, Debug)]
@@ -40,7 +45,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
   cbdc up mynet --force                 start again, without the old data
 
 An existing network is continued with its own number of nodes and policy. Ctrl-C stops every node. If one node of
-several of the central bank ends by itself, the others go on for as long as they are a majority. If a preset links a
+several of the central bank ends by itself, the others go on. While they are no majority nothing is settled: that is
+said, with what to start, and when one leads again. If a preset links a
 class to deposits, as digital-euro does merchants, which may hold nothing, the wallets of that class are linked to
 their own bank: what exceeds the holding limit goes to the deposit there.")]
 pub struct Up {
@@ -100,7 +106,11 @@ impl Up {
         let is_there = cbdc_client::NetworkFolder::is_there(&self.dir)?;
         let spec = self.shape.spec();
         Ok(match (is_there, self.force) {
-            (true, false) => (Network::open(&self.dir)?, false),
+            (true, false) => {
+                let network = Network::open(&self.dir)?;
+                check_is_whole(&network)?;
+                (network, false)
+            }
             (true, true) => (Network::create_or_replace(&self.dir, &spec)?, true),
             (false, _) => (Network::create(&self.dir, &spec)?, true),
         })
@@ -194,6 +204,24 @@ fn links_text(wallets: &[(WalletFile, Option<u64>)], linked: &[Option<u32>]) -> 
     wallets.iter().zip(linked).filter_map(line).collect()
 }
 
+/// Refuses to run a part of a network as if it were the whole.
+fn check_is_whole(network: &Network) -> anyhow::Result<()> {
+    let elsewhere = network.nodes_elsewhere();
+    if elsewhere.is_empty() {
+        return Ok(());
+    }
+    let names = |nodes: Vec<NodeName>| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let here = network.nodes().filter(|node| !elsewhere.contains(node)).collect();
+    Err(Usage(format!(
+        "expected the folder of every node in {}, since `cbdc up` runs a whole network; found {}, and not {}; start a \
+         single node with `cbdc node`",
+        network.dir().display(),
+        names(here),
+        names(elsewhere)
+    ))
+    .into())
+}
+
 /// Says what helps where a port is another program's.
 fn about_ports(dir: &Path, is_new: bool, error: anyhow::Error) -> anyhow::Error {
     if !error.chain().any(|cause| cause.to_string().contains("cannot listen on")) {
@@ -242,21 +270,30 @@ impl Running {
         output: &Output,
     ) -> anyhow::Result<()> {
         let mut stop = std::pin::pin!(stop);
+        let mut watched = Majority::default();
         loop {
             let (node, error) = tokio::select! {
                 ended = self.stopped() => ended,
+                // By their answers: a node that was started again by hand is none of this program's.
+                said = watched.changed(network) => {
+                    output.note(&format!("\n{said}"));
+                    continue;
+                }
                 why = &mut stop => {
                     output.note(&format!("\n{why}: stopping"));
                     return Ok(());
                 }
             };
-            let of = network.central_banks().count();
-            // By their answers: a node that was started again by hand is none of this program's.
-            let left = network.leaderships().await.iter().filter(|(_, answer)| answer.is_ok()).count();
-            if node.role() != Role::CentralBank || 2 * left <= of {
+            if node.role() != Role::CentralBank || network.central_banks().count() == 1 {
                 return Err(error.into());
             }
-            output.note(&format!("\n{}", lost_and_gone_on(network, node, &error, (left, of))));
+            let known = network.leaderships().await;
+            // One that the leader does not list was dismissed, and is not to come back.
+            if known.leader().is_some() && !known.voters().contains(&node) {
+                output.note(&format!("\nnote: {node} has stopped: it is none of those that order any more"));
+                continue;
+            }
+            output.note(&format!("\n{}\n{}", lost(network, node, &error), watched.lost(&known)));
         }
     }
 
@@ -277,17 +314,72 @@ impl Running {
     }
 }
 
-/// Says that one of the central bank's nodes was lost, and that the others go on.
-fn lost_and_gone_on(network: &Network, node: NodeName, error: &NetworkError, (left, of): (usize, usize)) -> String {
+/// Says that one of the central bank's nodes was lost, and how to start it again.
+fn lost(network: &Network, node: NodeName, error: &NetworkError) -> String {
     let what = match error {
         NetworkError::Died { status, log, .. } => format!("{node} ended ({status}); its log is {}", log.display()),
         other => other.to_string(),
     };
-    format!(
-        "note: {what}\n{left} of the central bank's {of} nodes are left, a majority: payments go on. Start it again with\n  \
-         cbdc node central-bank --config {}",
-        shell_word(&network.config_path(node))
-    )
+    let config = shell_word(&network.config_path(node));
+    format!("note: {what}\nStart it again with\n  cbdc node central-bank --config {config}")
+}
+
+/// Whether a majority of the central bank's nodes runs, as was said last.
+#[derive(Default)]
+struct Majority {
+    /// Whether one of them was lost and not all have answered since: only then they are asked.
+    is_watched: bool,
+    is_gone: bool,
+}
+
+impl Majority {
+    /// The sentence on what is left once a node was lost.
+    fn lost(&mut self, known: &Leaderships) -> String {
+        let (left, of) = (known.0.iter().filter(|asked| asked.answer.is_ok()).count(), known.voters().len());
+        self.is_watched = true;
+        self.is_gone = left < known.majority();
+        match self.is_gone {
+            false => format!("{left} of the central bank's {of} nodes are left, a majority: payments go on"),
+            true => format!(
+                "{left} of the central bank's {of} nodes {} left, no majority: nothing is settled until {} run; what \
+                 was answered settled stays so",
+                if left == 1 { "is" } else { "are" },
+                known.majority()
+            ),
+        }
+    }
+
+    /// Waits until the majority is gone, back, or all nodes are there again, and says so. For ever while none was lost.
+    async fn changed(&mut self, network: &Network) -> String {
+        loop {
+            if !self.is_watched {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+            let known = network.leaderships().await;
+            if let Some(said) = self.note(known.leader(), known.reached().len(), known.voters().len()) {
+                return said;
+            }
+        }
+    }
+
+    /// Notes who leads, and how many of the nodes answer; what is to be said of it.
+    fn note(&mut self, leader: Option<NodeName>, reached: usize, of: usize) -> Option<String> {
+        let was_gone = self.is_gone;
+        self.is_gone = leader.is_none();
+        let Some(leader) = leader else {
+            let gone =
+                format!("note: {reached} of the central bank's {of} nodes answer, and none leads: nothing is settled");
+            return (!was_gone).then_some(gone);
+        };
+        if reached == of {
+            self.is_watched = false;
+            return Some(format!("note: all {of} nodes of the central bank run; {leader} leads"));
+        }
+        let back =
+            format!("note: {leader} leads; {reached} of the central bank's {of} nodes run, a majority: payments go on");
+        was_gone.then_some(back)
+    }
 }
 
 async fn watch(processes: &mut Processes) -> (NodeName, NetworkError) {
@@ -406,6 +498,8 @@ fn major(network: &Network, amount: u64) -> Amount {
 
 #[cfg(test)]
 mod tests {
+    use cbdc_client::MemberId;
+
     use super::*;
 
     #[test]
@@ -427,6 +521,18 @@ mod tests {
             let found = crate::preset::of_network(network.anchor()).map(|preset| &preset.name);
             assert_eq!(found, preset.map(|preset| &preset.name));
         }
+    }
+
+    #[test]
+    fn it_is_said_once_that_the_majority_is_gone_and_that_it_is_back() {
+        let first = Some(NodeName::CentralBank(MemberId(1)));
+        let mut watched = Majority { is_watched: true, is_gone: false };
+        assert_eq!(watched.note(first, 2, 3), None);
+        assert!(watched.note(None, 1, 3).unwrap().contains("1 of the central bank's 3 nodes answer, and none leads"));
+        assert_eq!(watched.note(None, 1, 3), None);
+        assert!(watched.note(first, 2, 3).unwrap().contains("central-bank-1 leads; 2 of"));
+        assert_eq!(watched.note(first, 2, 3), None);
+        assert!(watched.note(first, 3, 3).unwrap().contains("all 3 nodes") && !watched.is_watched);
     }
 
     #[test]

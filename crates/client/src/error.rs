@@ -155,6 +155,12 @@ pub enum ClientError {
         /// Each node's address, and what it said or why it said nothing.
         said: String,
     },
+    /// Leadership was not handed over: the node that leads leads on.
+    #[error("leadership was not handed over, and the same node leads on: {reason}")]
+    NotHandedOver {
+        /// Why, by the node that leads.
+        reason: String,
+    },
     /// The node did not answer a request in time, or broke off.
     #[error("the node at {address} gave no answer: {reason}; asking again is safe")]
     NoAnswer {
@@ -212,8 +218,11 @@ pub enum ClientError {
         /// The number of sequence numbers that may be in flight.
         window: u64,
     },
-    /// Genesis names no such member, or no node key for it.
-    #[error("genesis names no {role} {id} with a node key; known are {known}")]
+    /// Membership, as far as it was followed, names no such member, or no node key for it.
+    #[error(
+        "{role} {id} is no active member with a node key, as far as membership was followed here; known are {known}. If \
+        the committee has admitted it since, follow that first (cbdc anchor --update)"
+    )]
     UnknownMember {
         /// The requested role.
         role: String,

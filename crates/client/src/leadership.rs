@@ -3,12 +3,13 @@
 //! Every node answers [`Leadership::of`] as it knows it: nodes may differ for as long as leadership changes, and the
 //! higher term is the newer one. Only the leader serves [`hand_over`].
 
-use cbdc_ledger::{Height, MemberId};
+use cbdc_ledger::{Height, MemberId, Reason};
+use cbdc_proto::status::refusal_of;
 use cbdc_proto::v1;
 use cbdc_proto::v1::leadership_client::LeadershipClient;
 
 use crate::connection::Connection;
-use crate::error::ClientError;
+use crate::error::{ClientError, of_status};
 
 /// Leadership as one node of the central bank knows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -107,14 +108,23 @@ impl Leadership {
 }
 
 /// Hands leadership over to `successor`, or to the node that is furthest. The connection leads to the leader and shows
-/// an operator's node certificate. What the leader has taken is answered first, and nothing is refused. Not safe to
-/// repeat blindly: leadership may move once more.
+/// an operator's node certificate. What the leader has taken is answered first, and nothing is refused. Where the
+/// leader itself is the successor, it leads on, in its term. Not safe to repeat blindly: leadership may move once more.
 ///
 /// # Errors
-/// [`ClientError::Status`] with `FAILED_PRECONDITION` if no successor follows closely enough: the leader leads on.
+/// [`ClientError::NotHandedOver`] if no successor follows closely enough (the node answers `UNAVAILABLE`): the leader
+/// leads on. [`ClientError::NoAnswer`] if the node does not lead (`NOT_LEADER`), or the connection broke; otherwise
+/// those of a call.
 pub async fn hand_over(connection: &Connection, successor: Option<MemberId>) -> Result<HandOver, ClientError> {
     let request = v1::HandOverRequest { successor: successor.map(|successor| u32::from(successor.0)) };
-    let answer = connection.ask(client(connection).hand_over(connection.request(request))).await?;
+    let answer = connection.send(client(connection).hand_over(connection.request(request))).await;
+    let answer = answer.map_err(|status| match refusal_of(&status) {
+        // The node's own word, and not that of a connection that broke.
+        Some(said) if said.reason == Reason::Unavailable => {
+            ClientError::NotHandedOver { reason: status.message().to_owned() }
+        }
+        _ => of_status(connection.address(), &status),
+    })?;
     Ok(HandOver {
         leader: member(connection, answer.leader)?,
         address: answer.address,

@@ -74,7 +74,7 @@ pub use central_bank::CentralBank;
 pub use chain::{Chain, ChainBlock};
 pub use connection::Connection;
 pub use error::{ClientError, Finality, Refusal};
-pub use folder::{NetworkFolder, NodeName, WalletFile};
+pub use folder::{AskedNode, HandOverOutcome, Leaderships, NetworkFolder, NodeName, WalletFile};
 pub use governance::{GovernanceClient, MemberSigner};
 pub use in_flight_file::InFlightFile;
 pub use leadership::{HandOver, Leadership, NodePart, OrderingNode, hand_over};

@@ -123,7 +123,7 @@ fn build(dir: &Path, spec: &NetworkSpec) -> Result<(), NetworkError> {
     let seats = seats(spec);
     let members = seats
         .into_iter()
-        .map(|(role, id, name)| make_member(dir, &authority, role, id, name))
+        .map(|(role, id, name)| make_member(&dir.join(format!("{role}-{id}")), Some(&authority), role, id, name))
         .collect::<Result<_, _>>()?;
     let genesis = genesis(spec, members)?;
     genesis.validate()?;
@@ -161,9 +161,26 @@ fn make_authority() -> Result<Authority, NetworkError> {
     Ok(CertifiedIssuer::self_signed(params, key)?)
 }
 
-fn make_member(dir: &Path, authority: &Authority, role: Role, id: u16, name: String) -> Result<Member, NetworkError> {
-    let folder = dir.join(format!("{role}-{id}"));
-    make_dir(&folder)?;
+/// Makes the keys of a member that joins a network: signing key, node key, and a certificate that the node key itself
+/// has signed, in a new folder.
+///
+/// # Errors
+/// The folder exists already, or cannot be written.
+pub fn make_keys(folder: &Path, role: Role, id: MemberId, name: String) -> Result<Member, NetworkError> {
+    if folder.exists() {
+        return Err(NetworkError::KeysExist { path: folder.to_owned() });
+    }
+    make_member(folder, None, role, id.0, name)
+}
+
+fn make_member(
+    folder: &Path,
+    authority: Option<&Authority>,
+    role: Role,
+    id: u16,
+    name: String,
+) -> Result<Member, NetworkError> {
+    make_dir(folder)?;
     let seed: [u8; 32] = random_bytes();
     let signing_key = SigningKey::from_seed(seed).public_key();
     let signing_path = folder.join("signing.key");
@@ -176,7 +193,10 @@ fn make_member(dir: &Path, authority: &Authority, role: Role, id: u16, name: Str
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
-    let certificate = params.signed_by(&node_key, authority)?;
+    let certificate = match authority {
+        Some(authority) => params.signed_by(&node_key, authority)?,
+        None => params.self_signed(&node_key)?,
+    };
     let (certificate_path, key_path) = (folder.join("node.pem"), folder.join("node.key"));
     write(&certificate_path, certificate.pem().as_bytes())?;
     let written = write_private(&key_path, node_key.serialize_pem().as_bytes());

@@ -13,6 +13,8 @@ pub enum NetworkError {
         "{path} exists already and was left as it is; choose another folder, or say that it may be replaced (--force)"
     )]
     Exists { path: PathBuf },
+    #[error("{path} exists already and was left as it is: keys are never replaced; choose another folder or number")]
+    KeysExist { path: PathBuf },
     #[error("{path} is not a network's folder (it has no genesis.bin), so it is not replaced; choose another folder")]
     NotANetwork { path: PathBuf },
     #[error("{path} is in use: {node} runs on its data; stop the network before it is replaced")]
@@ -38,6 +40,11 @@ pub enum NetworkError {
         another base port"
     )]
     PortTaken { node: NodeName, address: String, reason: String },
+    #[error(
+        "{node} runs already{}: its data in {data} are open there; stop it first, since \
+         every node of the network is started here", .pid.map_or(String::new(), |pid| format!(", as process {pid}"))
+    )]
+    RunsAlready { node: NodeName, data: PathBuf, pid: Option<u32> },
     #[error("{node} cannot be started from {program}: {source}")]
     Spawn { node: NodeName, program: PathBuf, source: std::io::Error },
     #[error("{node} ended ({status}); the end of {log}:\n{tail}")]

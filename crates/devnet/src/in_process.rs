@@ -11,7 +11,7 @@ use futures::future::{join_all, select_all};
 
 use super::error::NetworkError;
 use super::network::Network;
-use super::ports::check_port;
+use super::ports::check_can_start;
 
 /// The running nodes. Dropping it does not stop them; [`InProcess::stop`] does.
 pub struct InProcess {
@@ -23,10 +23,7 @@ pub struct InProcess {
 impl InProcess {
     /// Starts the central bank's nodes, together, then every bank, and returns when all serve.
     pub async fn start(network: &Network) -> Result<InProcess, NetworkError> {
-        let nodes: Vec<NodeName> = network.nodes().collect();
-        for node in &nodes {
-            check_port(*node, network.address(*node)?)?;
-        }
+        check_can_start(network)?;
         let mut running =
             InProcess { network: network.clone(), central_banks: BTreeMap::new(), banks: BTreeMap::new() };
         match running.start_all().await {

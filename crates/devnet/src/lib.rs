@@ -19,6 +19,7 @@ mod ports;
 mod processes;
 mod spec;
 
+pub use create::make_keys;
 pub use error::NetworkError;
 pub use in_process::InProcess;
 pub use network::Network;

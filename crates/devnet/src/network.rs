@@ -30,7 +30,12 @@ impl Network {
     }
 
     pub fn open(dir: &Path) -> Result<Network, NetworkError> {
-        Ok(Network(NetworkFolder::open(dir)?))
+        Network::open_with(dir, &[])
+    }
+
+    /// Opens a network, with the addresses of nodes of the central bank that its folder does not name.
+    pub fn open_with(dir: &Path, central_banks: &[String]) -> Result<Network, NetworkError> {
+        Ok(Network(NetworkFolder::open_with(dir, central_banks)?))
     }
 
     /// Follows membership from the central bank, so that members admitted since can be reached. One that cannot tell

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use cbdc_client::NodeName;
 
 use super::error::NetworkError;
+use super::network::Network;
 use super::spec::Ports;
 
 /// Offset of a node's metrics port above its gRPC port.
@@ -83,8 +84,18 @@ pub fn free_address() -> std::io::Result<SocketAddr> {
     Err(std::io::Error::other(format!("expected a free port from {FREE_FROM} to {}", FREE_FROM + FREE_COUNT - 1)))
 }
 
-/// Fails if a node's port is taken, before anything starts.
-pub(super) fn check_port(node: NodeName, address: &str) -> Result<(), NetworkError> {
+/// Fails if a node runs already, or its port is taken, before anything starts.
+pub(super) fn check_can_start(network: &Network) -> Result<(), NetworkError> {
+    for node in network.nodes() {
+        let data = network.data_dir(node)?;
+        if cbdc_storage::is_locked(&data) {
+            return Err(NetworkError::RunsAlready { node, pid: cbdc_storage::locked_by(&data), data });
+        }
+    }
+    network.nodes().try_for_each(|node| check_port(node, network.address(node)?))
+}
+
+fn check_port(node: NodeName, address: &str) -> Result<(), NetworkError> {
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
         Err(error) => Err(NetworkError::PortTaken { node, address: address.to_owned(), reason: error.to_string() }),

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::error::NetworkError;
 use super::network::Network;
-use super::ports::check_port;
+use super::ports::check_can_start;
 
 /// The time that a node may take to serve; a restart replays its log first.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -48,9 +48,7 @@ impl Processes {
     /// Starts every node from a given `cbdc` program.
     pub async fn start_from(network: &Network, program: &Path) -> Result<Processes, NetworkError> {
         let nodes: Vec<NodeName> = network.nodes().collect();
-        for node in &nodes {
-            check_port(*node, network.address(*node)?)?;
-        }
+        check_can_start(network)?;
         let mut processes =
             Processes { network: network.clone(), program: program.to_owned(), children: BTreeMap::new() };
         for node in &nodes {

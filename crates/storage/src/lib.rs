@@ -67,6 +67,6 @@ pub use column::Column;
 pub use error::StoreError;
 pub use headers::{HeaderStore, StoredHeader};
 pub use memory::{Fault, MemoryStore};
-pub use rocks::{OPEN_FILES_MAX, RocksStore, is_locked};
+pub use rocks::{OPEN_FILES_MAX, RocksStore, is_locked, locked_by};
 pub use slow::SlowStore;
 pub use store::{Direction, Durability, KeyRange, Operation, Store, WriteBatch};

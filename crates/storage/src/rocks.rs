@@ -456,6 +456,11 @@ pub fn is_locked(folder: &Path) -> bool {
     matches!(tried, Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS))
 }
 
+/// The process that opened the store in a folder last, as it noted itself there: the one that [`is_locked`] notices.
+pub fn locked_by(folder: &Path) -> Option<u32> {
+    fs::read_to_string(folder.join(OWNER_FILE)).ok()?.trim().parse().ok()
+}
+
 /// Whether files in a folder can be written past the page cache; some in-memory file systems refuse it.
 fn takes_direct_writes(folder: &Path) -> bool {
     let probe = folder.join("DIRECT_WRITES");
@@ -533,10 +538,7 @@ fn open_error(path: &Path, reason: String) -> StoreError {
     // RocksDB: "IO error: While lock file: …/LOCK: Resource temporarily unavailable" for another process, "IO error:
     // lock hold by current process, …" for this one.
     if reason.contains(LOCKED) || reason.contains("lock hold by current process") {
-        let owner = match fs::read_to_string(path.join(OWNER_FILE)) {
-            Ok(process) => format!("process id {}", process.trim()),
-            Err(_) => "unknown process".to_owned(),
-        };
+        let owner = locked_by(&path).map_or("unknown process".to_owned(), |process| format!("process id {process}"));
         return StoreError::Locked { path, owner };
     }
     if says_disk_full(&reason) {

@@ -229,6 +229,24 @@ async fn leadership_is_handed_over_by_command_and_nothing_is_refused_meanwhile()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_no_majority_follows_names_none() {
+    let mut replicas = Replicas::three().await;
+    let leader = replicas.leader().await;
+    for follower in replicas.running().into_iter().filter(|node| *node != leader) {
+        replicas.stop(follower).await;
+    }
+    let began = Instant::now();
+    while replicas.leadership(leader).await.unwrap().leader.is_some() {
+        assert!(began.elapsed() < TIMEOUT, "it names none in time");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // With one of the others there is a majority, and a leader.
+    replicas.start_again((leader + 1) % 3).await;
+    replicas.leader().await;
+    replicas.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_header_counts_once_as_many_nodes_have_signed_it_as_membership_says() {
     let spec = NetworkSpec { central_banks: 3, header_signatures: 2, ..NetworkSpec::default() };
     let mut replicas = Replicas::start(spec).await;

@@ -7,7 +7,7 @@ mod court_order;
 mod grant;
 mod history;
 mod issuance;
-mod member_file;
+pub mod member_file;
 mod members;
 mod operate;
 mod paging;

@@ -135,6 +135,47 @@ fn emptied_roles(actions: &[GovernanceAction], members: &[v1::Member]) -> Vec<Ro
     Role::ALL.into_iter().filter(is_emptied).collect()
 }
 
+/// The note where actions make the number of the central bank's nodes even.
+fn even_after(actions: &[GovernanceAction], members: &[v1::Member]) -> Option<String> {
+    let is_node = |role: Role| role == Role::CentralBank;
+    let mut nodes: Vec<u32> = active_nodes(members);
+    let before = nodes.clone();
+    for action in actions {
+        match action {
+            GovernanceAction::AdmitMember(member) if is_node(member.role) => nodes.push(u32::from(member.id.0)),
+            GovernanceAction::DismissMember { role, id } if is_node(*role) => {
+                nodes.retain(|node| *node != u32::from(id.0));
+            }
+            _ => {}
+        }
+    }
+    (nodes != before).then(|| even_note(nodes.len())).flatten()
+}
+
+/// The numbers of the central bank's nodes that are active members.
+fn active_nodes(members: &[v1::Member]) -> Vec<u32> {
+    let nodes = members.iter().filter(|member| member.active && member.role == Role::CentralBank.name());
+    nodes.map(|node| node.id).collect()
+}
+
+/// The note on an even number of the central bank's nodes.
+fn even_note(nodes: usize) -> Option<String> {
+    (nodes > 0 && nodes.is_multiple_of(2)).then(|| {
+        format!(
+            "note: with this the central bank has {nodes} nodes; an even number tolerates no more failures than {}: \
+             admit another, or dismiss one",
+            nodes - 1
+        )
+    })
+}
+
+/// Whether a proposal, by its actions as the central bank words them, admits or dismisses a node of the central bank.
+fn changes_nodes(proposal: &v1::GovernanceProposal) -> bool {
+    let node = Role::CentralBank.name();
+    let starts = [format!("admit {node} "), format!("dismiss {node} ")];
+    proposal.actions.iter().any(|action| starts.iter().any(|start| action.starts_with(start.as_str())))
+}
+
 /// The actions that nobody can perform once a role has no member.
 fn without(role: Role) -> &'static str {
     match role {
@@ -155,7 +196,8 @@ impl Propose {
         let actions = action::parse(&anchor, &governance.parameters().await?, &self.actions)?;
         let members = governance.members().await?;
         let warning = |role: Role| format!("warning: this dismisses the last {role}: from then on {}", without(role));
-        let warnings: Vec<String> = emptied_roles(&actions, &members.members).into_iter().map(warning).collect();
+        let mut warnings: Vec<String> = emptied_roles(&actions, &members.members).into_iter().map(warning).collect();
+        warnings.extend(even_after(&actions, &members.members));
         warnings.iter().for_each(|warning| output.note(warning));
         let now = wall_clock();
         let in_s = |seconds: u64| now.plus_ms(seconds.saturating_mul(1_000));
@@ -242,7 +284,10 @@ impl Vote {
         let governance = network.acting_as(Role::Committee, MemberId(self.member)).await?;
         let position = governance.vote(self.proposal, self.choice.on_ledger()).await?.settled()?;
         let proposal = after_enactment(&governance, self.proposal).await?;
-        let threshold = governance.members().await?.threshold;
+        let members = governance.members().await?;
+        let is_enacted = proposal.status == ProposalStatus::Enacted.name();
+        let even = even_note(active_nodes(&members.members).len()).filter(|_| is_enacted && changes_nodes(&proposal));
+        even.iter().for_each(|note| output.note(note));
         let (choice, does) = match self.choice {
             Choice::Yes => ("approve", "votes for"),
             Choice::No => ("reject", "votes against"),
@@ -251,10 +296,10 @@ impl Vote {
         let object = json!({
             "proposal": self.proposal, "member": self.member, "choice": choice,
             "height": position.height.0, "index": position.index,
-            "status": proposal.status, "approved": proposal.approved,
+            "status": proposal.status, "approved": proposal.approved, "warnings": Vec::from_iter(even),
         });
         output.print(object, || {
-            let (member, number, standing) = (self.member, self.proposal, standing(&proposal, threshold));
+            let (member, number, standing) = (self.member, self.proposal, standing(&proposal, members.threshold));
             format!("committee-{member} {does} proposal {number} ({position}): it is {standing}")
         });
         Ok(())
@@ -372,6 +417,35 @@ mod tests {
         ];
         assert_eq!(seat_to_ask(&proposal("open", &[(2, true, true)]), &seats), Some(3));
         assert_eq!(seat_to_ask(&proposal("open", &[(2, true, true), (3, false, true)]), &seats), None);
+    }
+
+    #[test]
+    fn an_even_number_of_nodes_is_noted_where_a_proposal_leads_to_it() {
+        let node = |id| member(Role::CentralBank, id, true);
+        let members = [node(1), node(2), node(3), member(Role::Bank, 1, true)];
+        let key = cbdc_ledger::SigningKey::from_seed([1; 32]).public_key();
+        let admit = |role, id| {
+            let (id, name) = (MemberId(id), "New".to_owned());
+            GovernanceAction::AdmitMember(cbdc_ledger::member::Member {
+                role,
+                id,
+                name,
+                signing_key: key,
+                node_key: None,
+            })
+        };
+        let dismiss = GovernanceAction::DismissMember { role: Role::CentralBank, id: MemberId(2) };
+        let note = even_after(&[admit(Role::CentralBank, 4)], &members).unwrap();
+        assert!(note.contains("has 4 nodes") && note.contains("no more failures than 3"), "{note}");
+        assert!(even_after(std::slice::from_ref(&dismiss), &members).unwrap().contains("has 2 nodes"));
+        assert_eq!(even_after(&[admit(Role::CentralBank, 4), dismiss], &members), None);
+        assert_eq!(even_after(&[admit(Role::Bank, 4)], &members[..2]), None);
+        let worded =
+            |action: &str| v1::GovernanceProposal { actions: vec![action.to_owned()], ..proposal("open", &[]) };
+        assert!(
+            changes_nodes(&worded("admit central-bank 4 (New)")) && changes_nodes(&worded("dismiss central-bank 2"))
+        );
+        assert!(!changes_nodes(&worded("admit bank 4 (central-bank 4)")));
     }
 
     #[test]

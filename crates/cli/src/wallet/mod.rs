@@ -60,6 +60,14 @@ enum Command {
 }
 
 impl Wallet {
+    /// What helps a customer on while the central bank settles nothing, if anything does.
+    pub fn while_it_waits(&self) -> Option<&'static str> {
+        match &self.command {
+            Command::Pay(pay) => pay.while_it_waits(),
+            _ => None,
+        }
+    }
+
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         match self.command {
             Command::Open(open) => open.run(output).await,

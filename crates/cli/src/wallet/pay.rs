@@ -52,6 +52,14 @@ pub struct Pay {
 }
 
 impl Pay {
+    /// What helps the customer on while the central bank settles nothing.
+    pub fn while_it_waits(&self) -> Option<&'static str> {
+        (!self.accept).then_some(
+            "to go on meanwhile: Ctrl-C, and the same command with --accept, by which the bank takes the same payment; \
+             it counts as spent, and settles later",
+        )
+    }
+
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();

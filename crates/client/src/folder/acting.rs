@@ -48,12 +48,26 @@ impl NetworkFolder {
         self.reader_at(node).await.map(|(connection, ..)| connection)
     }
 
+    /// The same at an address that a node of the central bank has named for another one.
+    pub(super) async fn connect_reader_named(&self, address: &str) -> Result<Connection, ClientError> {
+        let connect = |role, id| self.connect_named(role, id, address);
+        self.reader_by(connect, &format!("the node at {address}")).await.map(|(connection, ..)| connection)
+    }
+
     /// The same, with the member whose connection it is.
     async fn reader_at(&self, node: NodeName) -> Result<(Connection, Role, MemberId), ClientError> {
+        self.reader_by(|role, id| self.connect_member(role, id, node), &node.to_string()).await
+    }
+
+    async fn reader_by(
+        &self,
+        connect: impl Fn(Role, MemberId) -> Result<Connection, ClientError>,
+        node: &str,
+    ) -> Result<(Connection, Role, MemberId), ClientError> {
         let mut turned_away = Vec::new();
         for (role, id) in READERS.into_iter().flat_map(|role| self.at_hand(role).into_iter().map(move |id| (role, id)))
         {
-            let connection = self.connect_member(role, id, node)?;
+            let connection = connect(role, id)?;
             let began = Instant::now();
             let refusal = match connection.newest_header().await {
                 Ok(()) => return Ok((connection, role, id)),

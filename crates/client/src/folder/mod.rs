@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Such a folder holds every party's keys, which a real network keeps apart: it is for development, tests and
-//! measurements. `cbdc init` and `cbdc up` create one.
+//! measurements. `cbdc init` and `cbdc up` create one. One with a part of it serves as well: on a machine with one
+//! node, `genesis.bin` and that node's folder, from whose configuration the central bank's other nodes are known.
 
 mod acting;
 mod leading;
@@ -37,6 +38,7 @@ use crate::error::ClientError;
 use crate::registrar::Registrar;
 use crate::wallet::Wallet;
 
+pub use leading::{AskedNode, HandOverOutcome, Leaderships};
 use nodes::NodeAddresses;
 pub use wallet_file::WalletFile;
 
@@ -105,8 +107,17 @@ impl NetworkFolder {
     /// followed, and those of other members whose data folder is prepared: the committee admitted them since.
     ///
     /// # Errors
-    /// [`ClientError::File`] if it holds no network, or a node's configuration cannot be read.
+    /// [`ClientError::File`] if it holds no network, a node's configuration cannot be read, or no address of a node of
+    /// the central bank is known.
     pub fn open(dir: &Path) -> Result<NetworkFolder, ClientError> {
+        NetworkFolder::open_with(dir, &[])
+    }
+
+    /// Opens a folder, with the addresses of nodes of the central bank that are known beyond it.
+    ///
+    /// # Errors
+    /// Those of [`NetworkFolder::open`].
+    pub fn open_with(dir: &Path, central_banks: &[String]) -> Result<NetworkFolder, ClientError> {
         let genesis = dir.join(NetworkFolder::GENESIS);
         if !NetworkFolder::is_there(dir)? {
             let reason =
@@ -115,7 +126,7 @@ impl NetworkFolder {
             return Err(ClientError::File { path: dir.to_owned(), reason });
         }
         let anchor = Arc::new(Anchor::load(&genesis)?);
-        let nodes = nodes::listed(dir, &anchor)?;
+        let nodes = nodes::listed(dir, &anchor, central_banks)?;
         Ok(NetworkFolder { dir: dir.to_owned(), anchor, nodes })
     }
 
@@ -162,22 +173,41 @@ impl NetworkFolder {
 
     /// The first node of the central bank. It may be away, or follow another one.
     pub fn central_bank(&self) -> NodeName {
-        self.central_banks().next().expect("membership always has a node of the central bank")
+        self.central_banks().next().expect("a folder opens only if it knows one")
+    }
+
+    /// The nodes that genesis names, that are active still as far as membership was followed, and that have no folder
+    /// here.
+    pub fn nodes_elsewhere(&self) -> Vec<NodeName> {
+        let membership = self.anchor.membership();
+        let founders = self.anchor.genesis().members.iter();
+        let founders = founders.filter(|member| membership.members().active(member.role, member.id).is_some());
+        let nodes = founders.filter_map(|member| match member.role {
+            Role::CentralBank => Some(NodeName::CentralBank(member.id)),
+            Role::Bank => Some(NodeName::Bank(BankId(member.id.0))),
+            _ => None,
+        });
+        nodes.filter(|node| self.nodes.get(node).is_none_or(|addresses| addresses.data_dir.is_none())).collect()
     }
 
     /// The address at which a node serves gRPC, `host:port`.
     pub fn address(&self, node: NodeName) -> Result<&str, ClientError> {
-        Ok(&self.addresses(node)?.listen)
+        Ok(&self.addresses(node)?.address)
     }
 
     /// The address at which a node serves its metrics, if it does.
     pub fn metrics_address(&self, node: NodeName) -> Result<Option<&str>, ClientError> {
-        Ok(self.addresses(node)?.metrics_listen.as_deref())
+        Ok(self.addresses(node)?.metrics_address.as_deref())
     }
 
     /// The folder of a node's data.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if there is no such node, or its data are elsewhere.
     pub fn data_dir(&self, node: NodeName) -> Result<PathBuf, ClientError> {
-        Ok(self.node_dir(node).join(&self.addresses(node)?.data_dir))
+        let data_dir = self.addresses(node)?.data_dir.as_ref();
+        let elsewhere = || ClientError::NotFound(format!("the data of {node} are not in {}", self.dir.display()));
+        Ok(self.node_dir(node).join(data_dir.ok_or_else(elsewhere)?))
     }
 
     /// The file of a node's configuration.
@@ -226,9 +256,18 @@ impl NetworkFolder {
 
     /// Connects to a node as a member, with its certificate.
     pub fn connect_member(&self, role: Role, id: MemberId, node: NodeName) -> Result<Connection, ClientError> {
-        let trust = self.anchor.trust(node.role(), node.id())?;
+        // First, so that an unknown member is reported as such.
+        let trust = match self.nodes.get(&node) {
+            Some(addresses) if addresses.is_guess => self.anchor.trust_any(node.role()),
+            _ => self.anchor.trust(node.role(), node.id())?,
+        };
         let identity = self.identity(role, id)?;
         Connection::new(self.address(node)?, Some(&identity), &trust)
+    }
+
+    /// Connects to a node of the central bank at an address that another one has named, as a member.
+    fn connect_named(&self, role: Role, id: MemberId, address: &str) -> Result<Connection, ClientError> {
+        Connection::new(address, Some(&self.identity(role, id)?), &self.anchor.trust_any(Role::CentralBank))
     }
 
     /// A client of a bank's back office, with the bank's certificate.

@@ -89,8 +89,8 @@ impl Injection {
             Fault::HandOver => {
                 begun.struck = match self.network.hand_over(None).await {
                     Ok(done) => {
-                        let successor = NodeName::CentralBank(done.leader);
-                        format!("{leader} to {successor}, nothing ordered for {} ms", done.pause_ms)
+                        let successor = NodeName::CentralBank(done.now().leader);
+                        format!("{leader} to {successor}, nothing ordered for {} ms", done.now().pause_ms)
                     }
                     // The leader leads on where no successor follows closely enough, which is no fault of its.
                     Err(error) => format!("{leader} did not: {error}"),

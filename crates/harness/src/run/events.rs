@@ -42,7 +42,7 @@ pub async fn happen(
             Action::HandOver { to } => folder
                 .hand_over(to.map(|node| name_of(node).id()))
                 .await
-                .map(|now| Some(format!("nothing was ordered for {} ms", now.pause_ms)))
+                .map(|done| Some(format!("nothing was ordered for {} ms", done.now().pause_ms)))
                 .map_err(Into::into),
             Action::Policy(change) => committee.change_policy(change).await.map(Some),
             Action::Grant(grant) => committee.grant(grant).await.map(Some),
