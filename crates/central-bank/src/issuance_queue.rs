@@ -11,6 +11,10 @@
 //!
 //! Where several nodes order, a majority of them keeps each request and each rejection ([`Keepers`]), and a new leader
 //! collects what a majority has before it takes commands. So both survive whatever the log survives.
+//!
+//! Two nodes may keep different things under one number: one of them what a leader could not have a majority keep. Each
+//! entry carries the term of the leader that had it kept, and the one of the higher term counts, since its leader knew
+//! what a majority kept before ([`Kept::outweighs`]).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +29,7 @@ use cbdc_node::LedgerHandle;
 use cbdc_node::re_sign::{Attempt, sign_until_done};
 use cbdc_proto::packed::Answer;
 use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, StoreError, WriteBatch, sealed};
+use futures::TryStreamExt;
 
 use crate::intake::Intake;
 use crate::rejections::{Rejections, RequestKey};
@@ -32,29 +37,44 @@ use crate::reply_cache::ReplyCache;
 
 /// The number of requests of one bank that may wait.
 const WAITING_MAX: usize = 64;
+/// Entries that a leader has kept again at once.
+const KEPT_AT_ONCE: usize = 16;
 /// The longest wait for orders in flight before a request that they carry is rejected.
 const ORDERS_WAIT: Duration = Duration::from_secs(10);
 
 /// The prefix of requests in the store: the key continues with the bank's number and its sequence number, big-endian;
-/// the value is [`WAITS`] or [`REJECTED`] and the signed request.
+/// the value is [`WAITS`] or [`REJECTED`], the term as a big-endian number, and the signed request.
 const KEY_PREFIX: &[u8] = b"issuance-request/";
-const WAITS: u8 = 0;
-const REJECTED: u8 = 1;
+const WAITS: u8 = 2;
+const REJECTED: u8 = 3;
+/// The same in earlier versions, which kept no term.
+const WAITS_WITHOUT_TERM: u8 = 0;
+const REJECTED_WITHOUT_TERM: u8 = 1;
 
-/// A request in the queue.
-#[derive(Clone, Copy)]
-struct Entry {
-    request: Signed<IssuanceRequest>,
-    rejected: bool,
-}
+type Waiting = BTreeMap<RequestKey, Kept>;
 
-type Waiting = BTreeMap<RequestKey, Entry>;
-
-/// A request as the nodes of the central bank keep it for each other.
-#[derive(Clone, Copy, Debug)]
+/// A request in the queue, as the nodes of the central bank keep it for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
     pub request: Signed<IssuanceRequest>,
     pub rejected: bool,
+    /// The term of the leader that had it kept; 0 where one node orders alone.
+    pub term: u64,
+}
+
+impl Kept {
+    fn key(&self) -> RequestKey {
+        (self.request.record.bank, self.request.record.head.sequence)
+    }
+
+    /// Whether this takes the place of what is known under the same number.
+    ///
+    /// The higher term wins. Within a term a rejection wins over the request that waits, and a request over the one
+    /// that had expired before a leader took it: calls of one leader may arrive in another order than it made them.
+    pub fn outweighs(&self, known: &Kept) -> bool {
+        let weight = |kept: &Kept| (kept.term, kept.request.record.head.valid_until, kept.rejected);
+        weight(self) > weight(known)
+    }
 }
 
 /// The other nodes, a majority of which, with this one, has to keep a request.
@@ -63,11 +83,11 @@ pub trait Keepers: Send + Sync {
     /// The term in which this node leads; `None` if it does not.
     fn term(&self) -> Option<u64>;
 
-    /// Has enough of the others keep a request, as the leader of a term.
+    /// Has enough of the others keep a request, as the leader of the term that it carries.
     ///
     /// # Errors
     /// Too few have answered, or another node leads by now: whether the request is kept is not known.
-    async fn keep(&self, kept: Kept, term: u64) -> Result<(), String>;
+    async fn keep(&self, kept: Kept) -> Result<(), String>;
 }
 
 /// An operator's key that this node may sign orders with.
@@ -106,7 +126,7 @@ impl IssuanceQueue {
         store: Arc<dyn Store>,
     ) -> Result<IssuanceQueue, StoreError> {
         let waiting = read(store.as_ref())?;
-        waiting.iter().filter(|(_, entry)| entry.rejected).for_each(|(key, _)| rejections.restore(*key));
+        waiting.iter().filter(|(_, kept)| kept.rejected).for_each(|(key, _)| rejections.restore(*key));
         let waiting = Arc::new(Mutex::new(waiting));
         Ok(IssuanceQueue {
             network,
@@ -133,40 +153,61 @@ impl IssuanceQueue {
     pub fn kept(&self) -> Vec<Kept> {
         let mut waiting = self.lock();
         self.drop_settled(&mut waiting);
-        waiting.values().map(|entry| Kept { request: entry.request, rejected: entry.rejected }).collect()
+        waiting.values().copied().collect()
     }
 
-    /// Keeps what another node has: durable when it returns. What the leader says replaces what is here; a new leader
-    /// that collects replaces nothing, except that a rejection stands against the same request that waits.
+    /// Keeps what another node has, unless what is known here counts for more: durable when it returns.
     ///
     /// # Errors
     /// The bank has not signed it, as far as this node's ledger says, or the store has failed.
-    pub async fn take_over(&self, kept: Kept, is_from_leader: bool) -> Result<(), Outcome> {
-        let Kept { request, rejected } = kept;
-        let key = (request.record.bank, request.record.head.sequence);
-        if !self.is_signed(&request) {
-            tracing::warn!(bank = %key.0, sequence = key.1, "another node keeps a request that its bank has not signed");
+    pub async fn take_over(&self, kept: Kept) -> Result<(), Outcome> {
+        if !self.is_signed(&kept.request) {
+            let (bank, sequence) = kept.key();
+            tracing::warn!(%bank, sequence, "another node keeps a request that its bank has not signed");
             return Err(Outcome::refused(Reason::BadSignature, 0, 0));
         }
         let _keeping = self.keeping.lock().await;
         let known = {
             let mut waiting = self.lock();
             self.drop_settled(&mut waiting);
-            waiting.get(&key).copied()
+            waiting.get(&kept.key()).copied()
         };
-        match known {
-            Some(known) if known.request == request && (known.rejected || !rejected) => return Ok(()),
-            Some(known) if known.request != request && !is_from_leader => {
-                tracing::warn!(bank = %key.0, sequence = key.1, "two nodes keep different requests under one number");
-                return Ok(());
-            }
-            _ => {}
+        if known.is_some_and(|known| !kept.outweighs(&known)) {
+            return Ok(());
         }
-        self.keep_here(key, Entry { request, rejected }).await?;
-        if rejected {
-            self.rejections.restore(key);
+        if let Some(known) = known.filter(|known| known.request != kept.request) {
+            let (bank, sequence) = kept.key();
+            tracing::warn!(
+                %bank, sequence, term = kept.term, former = known.term,
+                "another request is kept under this number now; the former was not acknowledged, or has expired"
+            );
+        }
+        self.keep_here(kept).await?;
+        match kept.rejected {
+            true => self.rejections.restore(kept.key()),
+            // What a leader of this term has waiting was rejected, if at all, by one whom no majority followed.
+            false if known.is_some_and(|known| known.rejected) => self.rejections.forget(kept.key()),
+            false => {}
         }
         Ok(())
+    }
+
+    /// Has everything here kept by the others as well, as the leader of a term, while nothing is added; `before` runs
+    /// first.
+    ///
+    /// # Errors
+    /// As [`Keepers::keep`].
+    pub async fn keep_again(&self, term: u64, before: impl FnOnce() + Send) -> Result<(), String> {
+        let Some(keepers) = &self.keepers else { return Ok(()) };
+        let _keeping = self.keeping.lock().await;
+        before();
+        let all = self.kept().into_iter().map(|kept| Kept { term, ..kept });
+        let all = futures::stream::iter(all.map(Ok::<Kept, String>));
+        all.try_for_each_concurrent(KEPT_AT_ONCE, |kept| async move {
+            keepers.keep(kept).await?;
+            self.keep_here(kept).await.map_err(|refusal| refusal.to_string())
+        })
+        .await
     }
 
     /// Queues a bank's request. Returns its answer if the order was signed at once, `None` while it waits for the
@@ -200,8 +241,8 @@ impl IssuanceQueue {
         if !self.is_signed(&request) {
             return Err(Outcome::refused(Reason::BadSignature, 0, 0));
         }
-        let term = self.term()?;
         let _keeping = self.keeping.lock().await;
+        let term = self.term()?;
         {
             let mut waiting = self.lock();
             self.drop_settled(&mut waiting);
@@ -218,42 +259,41 @@ impl IssuanceQueue {
                 return Err(Outcome::refused(Reason::Overloaded, WAITING_MAX as u64, of_bank as u64 + 1));
             }
         }
-        let entry = Entry { request, rejected: false };
-        self.keep((bank, sequence), entry, term).await
+        self.keep(Kept { request, rejected: false, term }).await
     }
 
-    /// The term in which this node leads, where others order with it.
-    fn term(&self) -> Result<Option<u64>, Outcome> {
+    /// The term in which this node leads, where others order with it; otherwise 0.
+    fn term(&self) -> Result<u64, Outcome> {
         match &self.keepers {
-            None => Ok(None),
-            Some(keepers) => keepers.term().map(Some).ok_or(Outcome::refused(Reason::NotLeader, 0, 0)),
+            None => Ok(0),
+            Some(keepers) => keepers.term().ok_or(Outcome::refused(Reason::NotLeader, 0, 0)),
         }
     }
 
-    /// Makes an entry durable, here and at a majority of the nodes, as the leader of a term. `keeping` is held.
-    async fn keep(&self, key: RequestKey, entry: Entry, term: Option<u64>) -> Result<(), Outcome> {
+    /// Makes an entry durable, here and at a majority of the nodes, as the leader of its term. `keeping` is held.
+    async fn keep(&self, kept: Kept) -> Result<(), Outcome> {
         // The others first: what is known here is kept by a majority.
-        if let (Some(keepers), Some(term)) = (&self.keepers, term) {
-            let kept = keepers.keep(Kept { request: entry.request, rejected: entry.rejected }, term).await;
-            kept.map_err(|reason| {
+        if let Some(keepers) = &self.keepers {
+            keepers.keep(kept).await.map_err(|reason| {
                 tracing::warn!(%reason, "it is not known whether a majority keeps an issuance request");
                 Outcome::refused(Reason::Unavailable, 0, 0)
             })?;
         }
-        self.keep_here(key, entry).await?;
+        self.keep_here(kept).await?;
         // Whoever leads by now may have been told what is kept here before this was.
         match self.term() {
-            Ok(now) if now == term => Ok(()),
+            Ok(now) if now == kept.term => Ok(()),
             _ => Err(Outcome::refused(Reason::Unavailable, 0, 0)),
         }
     }
 
     /// Makes an entry durable here, then adds it to the table. `keeping` is held.
-    async fn keep_here(&self, key: RequestKey, entry: Entry) -> Result<(), Outcome> {
+    async fn keep_here(&self, kept: Kept) -> Result<(), Outcome> {
         let mut batch = WriteBatch::new();
-        let mut value = vec![if entry.rejected { REJECTED } else { WAITS }];
-        value.extend(entry.request.to_bytes());
-        let key_bytes = stored_key(key);
+        let mut value = vec![if kept.rejected { REJECTED } else { WAITS }];
+        value.extend(kept.term.to_be_bytes());
+        value.extend(kept.request.to_bytes());
+        let key_bytes = stored_key(kept.key());
         batch.put(Column::Meta, &key_bytes, sealed::seal(&key_bytes, &value));
         let store = self.store.clone();
         let written = thread::blocking(move || store.write(batch, Durability::Synced)).await;
@@ -261,7 +301,7 @@ impl IssuanceQueue {
             tracing::error!("an issuance request could not be made durable");
             return Err(Outcome::refused(Reason::Unavailable, 0, 0));
         }
-        self.lock().insert(key, entry);
+        self.lock().insert(kept.key(), kept);
         Ok(())
     }
 
@@ -282,13 +322,13 @@ impl IssuanceQueue {
         match found {
             None => Ok(false),
             Some(entry) if entry.rejected => Ok(true),
-            Some(entry) => self.bar_and_keep((bank, sequence), entry).await,
+            Some(entry) => self.bar_and_keep(entry).await,
         }
     }
 
     /// Rejects a request for good, unless an order that carries it is answered first.
-    async fn bar_and_keep(&self, key: RequestKey, entry: Entry) -> Result<bool, Outcome> {
-        let term = self.term()?;
+    async fn bar_and_keep(&self, entry: Kept) -> Result<bool, Outcome> {
+        let (key, term) = (entry.key(), self.term()?);
         let Ok(Some(barred)) = tokio::time::timeout(ORDERS_WAIT, self.rejections.bar(key)).await else {
             return Err(Outcome::refused(Reason::Unavailable, 0, 0));
         };
@@ -296,7 +336,7 @@ impl IssuanceQueue {
             return Ok(false);
         }
         let _keeping = self.keeping.lock().await;
-        self.keep(key, Entry { rejected: true, ..entry }, term).await?;
+        self.keep(Kept { rejected: true, term, ..entry }).await?;
         barred.reject();
         Ok(true)
     }
@@ -388,14 +428,121 @@ fn read(store: &dyn Store) -> Result<Waiting, StoreError> {
     for (key, value) in store.collect(Column::Meta, &range, Direction::Forward, usize::MAX)? {
         // Earlier versions did not seal it.
         let value = sealed::open(&key, &value).unwrap_or(&value);
-        let read = value.split_first().map(|(state, bytes)| (*state, Signed::<IssuanceRequest>::from_bytes(bytes)));
-        match read {
-            Some((state, Ok(request))) => {
-                let key = (request.record.bank, request.record.head.sequence);
-                waiting.insert(key, Entry { request, rejected: state == REJECTED });
-            }
-            _ => tracing::warn!("a stored issuance request cannot be read; it is skipped"),
+        match decode(value) {
+            Some(kept) => drop(waiting.insert(kept.key(), kept)),
+            None => tracing::warn!("a stored issuance request cannot be read; it is skipped"),
         }
     }
     Ok(waiting)
+}
+
+/// The entry in a stored value.
+fn decode(value: &[u8]) -> Option<Kept> {
+    let (state, rest) = value.split_first()?;
+    let (term, request) = match *state {
+        WAITS | REJECTED => {
+            let (term, request) = rest.split_first_chunk()?;
+            (u64::from_be_bytes(*term), request)
+        }
+        WAITS_WITHOUT_TERM | REJECTED_WITHOUT_TERM => (0, rest),
+        _ => return None,
+    };
+    let rejected = matches!(*state, REJECTED | REJECTED_WITHOUT_TERM);
+    Some(Kept { request: Signed::from_bytes(request).ok()?, rejected, term })
+}
+
+#[cfg(test)]
+mod tests {
+    use cbdc_devnet::{Network, NetworkSpec};
+    use cbdc_ledger::Amount;
+    use cbdc_ledger::command::IssuanceKind;
+    use cbdc_node::data_folder::read_genesis;
+    use cbdc_storage::MemoryStore;
+
+    use super::*;
+    use crate::shares::work_queue::WorkQueue;
+
+    const UNTIL: Timestamp = Timestamp(u64::MAX / 2);
+
+    struct Nodes {
+        network: Network,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Nodes {
+        fn new() -> Nodes {
+            let folder = tempfile::tempdir().unwrap();
+            let network = Network::create(&folder.path().join("net"), &NetworkSpec::default()).unwrap();
+            Nodes { network, _folder: folder }
+        }
+
+        fn open(&self, store: Arc<dyn Store>) -> IssuanceQueue {
+            let config = crate::Config::load(&self.network.config_path(self.network.central_bank())).unwrap();
+            let ledger = LedgerHandle::new(Ledger::new(read_genesis(&config.genesis).unwrap()).unwrap());
+            let rejections = Rejections::default();
+            let intake = Intake::new(WorkQueue::new(100), rejections.clone());
+            let network = self.network.anchor().network();
+            IssuanceQueue::open(network, None, ledger, intake, rejections, ReplyCache::default(), store).unwrap()
+        }
+
+        fn request(&self, amount: u64, valid_until: Timestamp) -> Signed<IssuanceRequest> {
+            let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until };
+            let (kind, amount) = (IssuanceKind::Issue, Amount::from_minor(amount));
+            let key = self.network.signing_key(Role::Bank, MemberId(1)).unwrap();
+            IssuanceRequest { kind, head, bank: BankId(1), amount }.sign(self.network.anchor().network(), &key)
+        }
+
+        fn order(&self, request: Signed<IssuanceRequest>) -> Command {
+            let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until: UNTIL };
+            let key = self.network.signing_key(Role::Operator, MemberId(1)).unwrap();
+            IssuanceOrder { head, operator: MemberId(1), request }.sign(self.network.anchor().network(), &key).into()
+        }
+    }
+
+    #[tokio::test]
+    async fn of_two_entries_the_one_of_the_higher_term_counts_whichever_comes_first() {
+        let nodes = Nodes::new();
+        let (one, other, longer) =
+            (nodes.request(1, UNTIL), nodes.request(2, UNTIL), nodes.request(3, UNTIL.plus_ms(1)));
+        let waits = |request, term| Kept { request, rejected: false, term };
+        let rejected = |request, term| Kept { request, rejected: true, term };
+        // Each second one counts: a rejection over an entry that was never acknowledged, too.
+        let pairs = [
+            (waits(one, 2), rejected(other, 3)),
+            (rejected(one, 2), waits(other, 3)),
+            (rejected(one, 2), waits(one, 3)),
+            (waits(one, 3), rejected(one, 3)),
+            (rejected(one, 3), waits(longer, 3)),
+        ];
+        for (less, more) in pairs {
+            for both in [[less, more], [more, less]] {
+                let store = Arc::new(MemoryStore::new());
+                let queue = nodes.open(store.clone());
+                for kept in both {
+                    queue.take_over(kept).await.unwrap();
+                }
+                let again = nodes.open(store);
+                for queue in [&queue, &again] {
+                    assert_eq!(queue.kept(), [more], "of {both:?}");
+                    let admitted = queue.rejections.begin(&[nodes.order(more.request)]);
+                    assert_eq!(admitted.err().map(|refusal| refusal.reason), {
+                        more.rejected.then_some(Reason::RequestRejected)
+                    });
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn entries_of_earlier_versions_are_read() {
+        let (nodes, store) = (Nodes::new(), Arc::new(MemoryStore::new()));
+        let request = nodes.request(1, UNTIL);
+        let key = stored_key((BankId(1), 1));
+        for (state, rejected) in [(WAITS_WITHOUT_TERM, false), (REJECTED_WITHOUT_TERM, true)] {
+            let mut batch = WriteBatch::new();
+            batch.put(Column::Meta, &key, sealed::seal(&key, &[&[state], &request.to_bytes()[..]].concat()));
+            store.write(batch, Durability::Synced).unwrap();
+            assert_eq!(nodes.open(store.clone()).kept(), [Kept { request, rejected, term: 0 }]);
+        }
+    }
 }

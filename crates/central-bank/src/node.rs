@@ -310,13 +310,10 @@ async fn start_with(
     let membership = Membership::of(&ledger);
     let started = start_ordering(&config, &ledger, &identity, &membership, &store, resume_after).await?;
     let StartedOrdering { ordering, committed, replicas, founds } = started;
-    let mut parts = Parts::assemble(&config, ledger, key, store.clone(), Arc::new(ordering), membership, wall_clock)?;
+    let mut parts = Parts::assemble(&config, ledger, key, store.clone(), ordering, membership, wall_clock)?;
     let dismissed = replicas.as_ref().map(|replicas| replicas.dismissed.subscribe());
     if let Some(replicas) = &replicas {
-        let (member, ordering) = (parts.member, parts.ordering.clone());
-        let others = Arc::new(OtherNodes { member, ordering, connections: replicas.connections.clone() });
-        parts.issuance_queue = parts.issuance_queue.with_keepers(others.clone());
-        parts.others = Some(others);
+        parts.issuance_queue = parts.issuance_queue.with_keepers(replicas.others.clone());
     }
     parts.replicas = replicas;
     parts.applied.send_replace(resume_after);
@@ -405,7 +402,7 @@ fn others_of(config: &Config) -> Vec<OrderingMember> {
 
 /// Ordering as it was started, alone or with others.
 struct StartedOrdering {
-    ordering: Ordering,
+    ordering: Arc<Ordering>,
     committed: CommittedReceiver,
     replicas: Option<Replicas>,
     /// Whether this node begins the log with others.
@@ -416,6 +413,7 @@ struct StartedOrdering {
 struct Replicas {
     server: MembersServer,
     connections: Arc<Connections>,
+    others: Arc<OtherNodes>,
     checkpoints: Arc<VerifiedCheckpoints>,
     seals: Arc<Seals>,
     term_began: watch::Sender<Option<u64>>,
@@ -432,7 +430,7 @@ async fn start_ordering(
 ) -> Result<StartedOrdering, StartError> {
     let Some(section) = &config.ordering else {
         let started = Ordering::start(OrderingConfig::default(), store.clone(), resume_after).await?;
-        return Ok(StartedOrdering { ordering: started.0, committed: started.1, replicas: None, founds: false });
+        return Ok(StartedOrdering { ordering: Arc::new(started.0), committed: started.1, replicas: None, founds: false });
     };
     let founds = !section.join && cbdc_ordering::is_new(store.as_ref())?;
     if founds {
@@ -456,9 +454,11 @@ async fn start_ordering(
     }
     let (ordering, committed, server) =
         Ordering::start_among(ordering_config, members, store.clone(), resume_after, checkpoints.clone()).await?;
+    let ordering = Arc::new(ordering);
+    let others = Arc::new(OtherNodes::new(MemberId(config.member), ordering.clone(), connections.clone()));
     let seals = Arc::new(Seals::new(ledger.height()));
     let (term_began, dismissed) = (watch::channel(None).0, watch::channel(None).0);
-    let replicas = Replicas { server, connections, checkpoints, seals, term_began, dismissed };
+    let replicas = Replicas { server, connections, others, checkpoints, seals, term_began, dismissed };
     Ok(StartedOrdering { ordering, committed, replicas: Some(replicas), founds })
 }
 
@@ -666,9 +666,8 @@ struct Parts {
     witnesses: Arc<Witnesses>,
     leading: Arc<Leading>,
     differs: watch::Sender<Option<OtherHeader>>,
-    /// `None` for a node that orders alone, as `others`.
+    /// `None` for a node that orders alone.
     replicas: Option<Replicas>,
-    others: Option<Arc<OtherNodes>>,
     /// The block that is being recovered.
     recovered: watch::Sender<Option<SignedHeader>>,
     intake: Intake,
@@ -742,7 +741,6 @@ impl Parts {
             leading,
             differs: watch::channel(None).0,
             replicas: None,
-            others: None,
             recovered: watch::channel(None).0,
             intake,
             work,
@@ -901,8 +899,7 @@ impl Parts {
         let (routes, succession) = match self.replicas.take() {
             None => (routes, None),
             Some(replicas) => {
-                let others = self.others.take().expect("they are made with the replicas");
-                let (routes, succession) = self.start_replicas(routes, (replicas, others), config, stop);
+                let (routes, succession) = self.start_replicas(routes, replicas, config, stop);
                 (routes, Some(succession))
             }
         };
@@ -921,16 +918,16 @@ impl Parts {
     fn start_replicas(
         &self,
         routes: Routes,
-        (replicas, others): (Replicas, Arc<OtherNodes>),
+        replicas: Replicas,
         config: &Config,
         stop: &CancellationToken,
     ) -> (Routes, Arc<Succession>) {
         let comparison = self.comparison(&replicas);
-        let Replicas { server, connections, seals, term_began, dismissed, .. } = replicas;
+        let Replicas { server, connections, others, seals, term_began, dismissed, .. } = replicas;
         let (member, ordering, ledger) = (self.member, self.ordering.clone(), self.ledger.clone());
         let succession = Arc::new(Succession {
             member,
-            others,
+            others: others.clone(),
             issuance_queue: self.issuance_queue.clone(),
             ordering: ordering.clone(),
             leading: self.leading.clone(),
@@ -960,7 +957,13 @@ impl Parts {
             stop: stop.clone(),
         };
         tokio::spawn(take_votes.run());
-        let admission = Admission { ordering, ledger: ledger.clone(), leading: self.leading.clone() };
+        let admission = Admission {
+            ordering,
+            ledger: ledger.clone(),
+            leading: self.leading.clone(),
+            others,
+            issuance_queue: self.issuance_queue.clone(),
+        };
         let ask = AskToJoin {
             member,
             members: config.ordering.iter().flat_map(|section| section.members.clone()).collect(),

@@ -87,6 +87,11 @@ pub(crate) fn states(raft: &Raft) -> Vec<MemberState> {
         .collect()
 }
 
+/// The sets of voters that have to agree, by the newest membership in the log.
+pub(crate) fn voter_sets(raft: &Raft) -> Vec<BTreeSet<MemberId>> {
+    raft.server_metrics().borrow().membership_config.membership().get_joint_config().clone()
+}
+
 /// The parts of a member that a change uses.
 pub(crate) struct Change<'a> {
     pub member: MemberId,

@@ -15,7 +15,7 @@
 //! the entry and make it count. So each proposal has a time limit and watches the leader, and every outcome but one is
 //! *unknown*: only a proposal that never reached this member's log was certainly not ordered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering as MemoryOrdering};
@@ -583,17 +583,42 @@ impl Ordering {
     /// # Errors
     /// [`MembershipError`].
     pub async fn admit(&self, member: MemberId, address: String, limit: Duration) -> Result<(), MembershipError> {
+        match self.learn(member, address, limit).await? {
+            true => Ok(()),
+            false => self.give_vote(member).await,
+        }
+    }
+
+    /// The first part of [`Self::admit`]: the member learns, and has caught up when this returns. Returns whether it
+    /// votes already.
+    ///
+    /// # Errors
+    /// [`MembershipError`].
+    pub async fn learn(&self, member: MemberId, address: String, limit: Duration) -> Result<bool, MembershipError> {
         {
             let (change, _one_at_a_time) = self.change().await?;
             if change.make_learner(member, address).await? {
-                return Ok(());
+                return Ok(true);
             }
         }
         // Meanwhile leadership may be handed over.
-        let Some(among) = &self.among else { return Ok(()) };
+        let Some(among) = &self.among else { return Ok(true) };
         membership::catch_up(&self.raft, among.members.environment.as_ref(), member, limit).await?;
+        Ok(false)
+    }
+
+    /// The second part of [`Self::admit`]: the member, who learns, votes.
+    ///
+    /// # Errors
+    /// [`MembershipError`].
+    pub async fn give_vote(&self, member: MemberId) -> Result<(), MembershipError> {
         let (change, _one_at_a_time) = self.change().await?;
         change.make_voter(member).await
+    }
+
+    /// The sets of members of each of which a majority has to agree: one, and two while the members are changing.
+    pub fn voter_sets(&self) -> Vec<BTreeSet<MemberId>> {
+        membership::voter_sets(&self.raft)
     }
 
     /// Dismisses a member, other than the leader. On the leader only; safe to repeat.

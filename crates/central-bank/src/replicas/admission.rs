@@ -9,7 +9,8 @@
 //! - The leader takes the vote of whoever is no active member any more ([`TakeVotes`]). If that is the leader itself,
 //!   it hands over at once, for which the others hear it a moment longer ([`super::connections`]).
 //!
-//! Changes are made one at a time, each by agreement of those before it ([`cbdc_ordering::Ordering::admit`]).
+//! Changes are made one at a time, each by agreement of those before it ([`cbdc_ordering::Ordering::admit`]), and only
+//! once a majority of those after it keeps what is not in the log ([`super::kept_requests`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,9 +29,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::connections::Connections;
+use super::kept_requests::{NotChanged, OtherNodes};
 use super::member_id;
 use super::succession::Succession;
 use crate::config::{OrderingMember, is_host_and_port};
+use crate::issuance_queue::IssuanceQueue;
 use crate::leading::Leading;
 
 /// The time that the leader gives a new node to catch up, before the node asks again.
@@ -46,6 +49,8 @@ pub struct Admission {
     pub ordering: Arc<Ordering>,
     pub ledger: LedgerHandle,
     pub leading: Arc<Leading>,
+    pub others: Arc<OtherNodes>,
+    pub issuance_queue: IssuanceQueue,
 }
 
 impl Admission {
@@ -59,14 +64,23 @@ impl Admission {
             return Err(invalid("address", format!("expected host:port, found `{address}`")));
         }
         self.check_is_member(member)?;
-        let admitted = self.ordering.admit(u64::from(member.0), address.clone(), CATCH_UP_MAX).await;
-        match admitted {
+        match self.let_order(u64::from(member.0), address.clone()).await {
             Ok(()) => {
                 tracing::info!(%member, address, "a node of the central bank orders with the others now");
                 Ok(())
             }
-            Err(MembershipError::NotLeader { .. }) => self.leading.require().await,
-            Err(error) => Err(unavailable(error.to_string())),
+            Err(NotChanged::Membership(MembershipError::NotLeader { .. })) => self.leading.require().await,
+            Err(error) => {
+                tracing::warn!(%member, address, %error, "a node of the central bank has no vote yet");
+                Err(unavailable(error.to_string()))
+            }
+        }
+    }
+
+    async fn let_order(&self, member: u64, address: String) -> Result<(), NotChanged> {
+        match self.ordering.learn(member, address, CATCH_UP_MAX).await? {
+            true => Ok(()),
+            false => self.others.give_vote(member, &self.issuance_queue).await,
         }
     }
 
@@ -201,7 +215,7 @@ impl TakeVotes {
             if !self.succession.leading.leads() {
                 continue;
             }
-            let ordering = &self.succession.ordering;
+            let Succession { ordering, others, issuance_queue, .. } = &*self.succession;
             let orders = ordering.members().into_iter().filter_map(|state| member_id(state.member));
             let gone: Vec<MemberId> = self.ledger.read(|ledger| {
                 orders.filter(|member| ledger.members().active(Role::CentralBank, *member).is_none()).collect()
@@ -209,7 +223,7 @@ impl TakeVotes {
             for member in gone {
                 match member == self.member {
                     true => self.leave().await,
-                    false => match ordering.dismiss(u64::from(member.0)).await {
+                    false => match others.dismiss(u64::from(member.0), issuance_queue).await {
                         Ok(()) => tracing::info!(%member, "a node that was dismissed orders no more"),
                         Err(error) => tracing::warn!(%member, %error, "a node that was dismissed still votes"),
                     },

@@ -7,7 +7,7 @@ use cbdc_central_bank::config::{OrderingMember, OrderingSection};
 use cbdc_central_bank::{Config, Environment, Node, prepare_data_folder, start, start_on};
 use cbdc_client::{Choice, Connection, GovernanceClient, MemberSigner, NodeName, SubmissionStatus, read_signing_key};
 use cbdc_devnet::{Network, NetworkSpec, Ports};
-use cbdc_ledger::command::{GovernanceAction, Head, IssuanceKind, IssuanceRequest, Record};
+use cbdc_ledger::command::{GovernanceAction, Head, IssuanceKind, IssuanceRequest, Record, Signed};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::{Amount, BankId, Command, Height, Ledger, MemberId, Reason, SigningKey, VerifiedProposal};
 use cbdc_node::Archive;
@@ -372,55 +372,108 @@ async fn the_committee_admits_a_node_that_learns_and_votes_and_dismisses_another
     replicas.end().await;
 }
 
+/// Bank 1's request with a sequence number.
+fn request_of(replicas: &Replicas, sequence: u64) -> Signed<IssuanceRequest> {
+    let key = replicas.network.signing_key(Role::Bank, MemberId(1)).unwrap();
+    let head = Head { flags: 0, key_version: 0, sequence, valid_until: crate::running::now().plus_ms(600_000) };
+    let (kind, amount) = (IssuanceKind::Issue, Amount::from_minor(100));
+    IssuanceRequest { kind, head, bank: BankId(1), amount }.sign(replicas.network.anchor().network(), &key)
+}
+
+impl Replicas {
+    /// Has a request wait for the operator, at whichever node leads.
+    async fn ask_to_wait(&self, request: &Signed<IssuanceRequest>) {
+        let asked = self.at_leader(|channel| async move {
+            let message = v1::RequestIssuanceRequest { request: request.to_bytes().into() };
+            SettlementClient::new(channel).request_issuance(message).await
+        });
+        assert_eq!(asked.await.into_inner().outcome, None, "it waits for the operator");
+    }
+
+    fn operator(&self, node: usize) -> GovernanceClient {
+        let connection = self.connection(node, Role::Operator, 1);
+        let key = self.network.signing_key(Role::Operator, MemberId(1)).unwrap();
+        let signer = MemberSigner::new(Role::Operator, MemberId(1), key);
+        GovernanceClient::new(connection, self.network.anchor().clone()).with_signer(signer)
+    }
+
+    /// Tries to have a request ordered, which must be refused because it was rejected.
+    async fn check_rejected(&self, request: Signed<IssuanceRequest>) {
+        let leader = self.leader().await;
+        let SubmissionStatus::Refused(refusal) = self.operator(leader).endorse(request).await.unwrap() else {
+            panic!("the rejected request was ordered");
+        };
+        assert_eq!(refusal.reason(), Reason::RequestRejected);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_waits_and_a_rejection_stands_whichever_node_leads() {
     let spec = NetworkSpec { central_banks: 3, automatic_operator: false, ..NetworkSpec::default() };
     let mut replicas = Replicas::start(spec).await;
-    let network = replicas.network.anchor().network();
-    let bank_key = replicas.network.signing_key(Role::Bank, MemberId(1)).unwrap();
-    let valid_until = crate::running::now().plus_ms(600_000);
-    let head = |sequence| Head { flags: 0, key_version: 0, sequence, valid_until };
-    let request = |sequence| {
-        let (kind, amount) = (IssuanceKind::Issue, Amount::from_minor(100));
-        IssuanceRequest { kind, head: head(sequence), bank: BankId(1), amount }.sign(network, &bank_key)
-    };
     // A block first: a chain without one has nothing to take over.
     replicas.settle(&opening_of(&replicas.network, 1, 9)).await;
-    let requests = [request(1), request(2)];
+    let requests = [request_of(&replicas, 1), request_of(&replicas, 2)];
     let stranger = SigningKey::from_seed([3; 32]);
-    let (kind, amount) = (IssuanceKind::Issue, Amount::from_minor(100));
-    let forged = IssuanceRequest { kind, head: head(3), bank: BankId(1), amount }.sign(network, &stranger);
+    let forged = request_of(&replicas, 3).record.sign(replicas.network.anchor().network(), &stranger);
     let message = v1::RequestIssuanceRequest { request: forged.to_bytes().into() };
     let leader = replicas.leader().await;
     let mut bank = SettlementClient::new(replicas.channel(leader, Role::Bank, 1));
     let refused = bank.request_issuance(message).await.unwrap_err();
     assert_eq!(refusal_of(&refused).unwrap().reason, Reason::BadSignature);
     for request in &requests {
-        let asked = replicas.at_leader(|channel| async move {
-            let message = v1::RequestIssuanceRequest { request: request.to_bytes().into() };
-            SettlementClient::new(channel).request_issuance(message).await
-        });
-        assert_eq!(asked.await.into_inner().outcome, None, "it waits for the operator");
+        replicas.ask_to_wait(request).await;
     }
     replicas.change_leader().await;
-    let operator = |replicas: &Replicas, leader| {
-        let connection = replicas.connection(leader, Role::Operator, 1);
-        let key = replicas.network.signing_key(Role::Operator, MemberId(1)).unwrap();
-        let signer = MemberSigner::new(Role::Operator, MemberId(1), key);
-        GovernanceClient::new(connection, replicas.network.anchor().clone()).with_signer(signer)
-    };
     let leader = replicas.leader().await;
-    assert_eq!(operator(&replicas, leader).waiting_requests().await.unwrap(), requests);
-    operator(&replicas, leader).reject(&requests[0]).await.unwrap();
+    assert_eq!(replicas.operator(leader).waiting_requests().await.unwrap(), requests);
+    replicas.operator(leader).reject(&requests[0]).await.unwrap();
 
     replicas.change_leader().await;
     let leader = replicas.leader().await;
-    assert_eq!(operator(&replicas, leader).waiting_requests().await.unwrap(), requests[1..]);
-    let SubmissionStatus::Refused(refusal) = operator(&replicas, leader).endorse(requests[0]).await.unwrap() else {
-        panic!("the rejected request was ordered");
+    assert_eq!(replicas.operator(leader).waiting_requests().await.unwrap(), requests[1..]);
+    replicas.check_rejected(requests[0]).await;
+    replicas.operator(leader).endorse(requests[1]).await.unwrap().settled().unwrap();
+    replicas.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rejection_stands_when_those_that_kept_it_vote_no_more() {
+    let spec = NetworkSpec { central_banks: 3, automatic_operator: false, ..NetworkSpec::default() };
+    let mut replicas = Replicas::start(spec).await;
+    replicas.settle(&opening_of(&replicas.network, 1, 9)).await;
+    // One node is away while the two others keep a rejection.
+    let leader = replicas.leader().await;
+    let [away, gone] = *replicas.running().into_iter().filter(|node| *node != leader).collect::<Vec<_>>() else {
+        panic!("three nodes run");
     };
-    assert_eq!(refusal.reason(), Reason::RequestRejected);
-    operator(&replicas, leader).endorse(requests[1]).await.unwrap().settled().unwrap();
+    replicas.stop(away).await;
+    let request = request_of(&replicas, 1);
+    replicas.ask_to_wait(&request).await;
+    let at = replicas.leader().await;
+    replicas.operator(at).reject(&request).await.unwrap();
+    // Another one comes in their place: it and the one that was away are a majority then.
+    let newcomer = Newcomer::new(&replicas.nodes[0].config, 4);
+    replicas.decide(&[GovernanceAction::AdmitMember(newcomer.member.clone())]).await;
+    let node = start(newcomer.config.clone()).await.unwrap();
+    replicas.nodes.push(Replica { config: newcomer.config.clone(), node: Some(node) });
+    replicas.wait_for_voters(&[1, 2, 3, 4]).await;
+    let id = MemberId(replicas.nodes[gone].config.member);
+    replicas.decide(&[GovernanceAction::DismissMember { role: Role::CentralBank, id }]).await;
+    replicas.dismissed(gone).await;
+    replicas.wait_for_voters(&(1..=4).filter(|node| *node != u32::from(id.0)).collect::<Vec<_>>()).await;
+    replicas.start_again(away).await;
+    let last = replicas.settle(&opening_of(&replicas.network, 1, 8)).await;
+    replicas.headers(last.height).await;
+    // The one that kept it from the start leads to the end, and is lost: nobody collects from it.
+    assert_eq!(replicas.leader().await, leader, "no other has led");
+    for node in [away, 3, leader] {
+        replicas.stop(node).await;
+    }
+    for node in [away, 3] {
+        replicas.start_again(node).await;
+    }
+    replicas.check_rejected(request).await;
     replicas.end().await;
 }
 
