@@ -213,7 +213,7 @@ impl IssuanceQueue {
     /// Queues a bank's request. Returns its answer if the order was signed at once, `None` while it waits for the
     /// operator.
     pub async fn request(&self, request: Signed<IssuanceRequest>) -> Result<Option<Answer>, Outcome> {
-        if let Some(first) = self.first_answer(&request) {
+        if let Some(first) = self.first_answer(&request).await {
             return first.map(Some);
         }
         match &self.operator {
@@ -222,14 +222,20 @@ impl IssuanceQueue {
         }
     }
 
-    /// The answer to a request whose sequence number was used before.
-    fn first_answer(&self, request: &Signed<IssuanceRequest>) -> Option<Result<Answer, Outcome>> {
+    /// The answer to a request whose sequence number was used before, once the block that used it is published.
+    async fn first_answer(&self, request: &Signed<IssuanceRequest>) -> Option<Result<Answer, Outcome>> {
         if self.is_unused(request) {
             return None;
         }
         let sequence = request.record.head.sequence;
         let bank = Signer::Member(Role::Bank, MemberId(request.record.bank.0));
-        Some(match self.reply_cache.find(bank, sequence) {
+        let found = self.reply_cache.find(bank, sequence);
+        if let Some((_, answer)) = &found
+            && self.ledger.until_announced(answer.height).await.is_err()
+        {
+            return Some(Err(Outcome::refused(Reason::Unavailable, 0, 0)));
+        }
+        Some(match found {
             Some((Command::Issuance(order), answer)) if order.record.request == *request => Ok(answer),
             Some(_) => Err(Outcome::refused(Reason::SequenceConflict, 0, sequence)),
             None => Err(Outcome::refused(Reason::SequenceUsed, 0, sequence)),
@@ -391,7 +397,7 @@ impl IssuanceQueue {
         operator: &OperatorKey,
         request: Signed<IssuanceRequest>,
     ) -> Attempt<Result<Answer, Outcome>> {
-        if let Some(first) = self.first_answer(&request) {
+        if let Some(first) = self.first_answer(&request).await {
             return Attempt::Done(first);
         }
         let Some(head) = self.ledger.read(|ledger| operator_head(ledger, operator.member, &request.record)) else {

@@ -41,9 +41,10 @@ impl Repeated {
             let commands = &self.proposal.commands()[first..first + segment.count];
             let is_repetition = |outcome: &Outcome| outcome.reason == Reason::SequenceUsed;
             let repeated = commands.iter().zip(&outcomes).filter(|(_, outcome)| is_repetition(outcome));
-            let mut replies = reply_cache.answers_to_repetitions(repeated.map(|(command, _)| command)).into_iter();
+            let mut replies =
+                reply_cache.answers_to_repetitions(repeated.map(|(command, _)| command), self.height).into_iter();
             let answers = outcomes.iter().zip(segment.first..).map(|(outcome, index)| match is_repetition(outcome) {
-                true => replies.next().unwrap_or_else(Answer::unknown),
+                true => replies.next().flatten().unwrap_or_else(Answer::unknown),
                 false => Answer::ordered(self.height, index, *outcome),
             });
             let answers: Vec<Answer> = answers.collect();

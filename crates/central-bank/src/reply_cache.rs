@@ -182,10 +182,15 @@ impl ReplyCache {
     }
 
     /// The answers to commands whose sequence numbers were used before, in order: each its first outcome, or a conflict
-    /// if another command used the number.
-    pub fn answers_to_repetitions<'a>(&self, commands: impl Iterator<Item = &'a Command>) -> Vec<Answer> {
+    /// if another command used the number. `None` for one whose number was used above `announced`: that block is not
+    /// published, so what happened in it is not told yet.
+    pub fn answers_to_repetitions<'a>(
+        &self,
+        commands: impl Iterator<Item = &'a Command>,
+        announced: Height,
+    ) -> Vec<Option<Answer>> {
         let reading = self.read();
-        commands.map(|command| reading.answer_to(command)).collect()
+        commands.map(|command| reading.answer_to(command, announced)).collect()
     }
 
     /// The command that used a sequence number, and its answer, if it is recent.
@@ -223,13 +228,14 @@ impl Reading<'_> {
         Some((block.command(start)?, Answer::ordered(height, index, outcome)))
     }
 
-    fn answer_to(&self, command: &Command) -> Answer {
+    fn answer_to(&self, command: &Command, announced: Height) -> Option<Answer> {
         let sequence = command.head().sequence;
-        match self.find(command.signer(), sequence) {
+        Some(match self.find(command.signer(), sequence) {
+            Some((_, answer)) if answer.height > announced => return None,
             Some((first, answer)) if carries(&first, command) => answer,
             Some(_) => Answer::not_ordered(Outcome::refused(Reason::SequenceConflict, 0, sequence)),
             None => Answer::not_ordered(Outcome::refused(Reason::SequenceUsed, 0, sequence)),
-        }
+        })
     }
 }
 
@@ -263,7 +269,24 @@ mod tests {
     }
 
     fn answers(cache: &ReplyCache, commands: &[Command]) -> Vec<Answer> {
-        cache.answers_to_repetitions(commands.iter())
+        cache.answers_to_repetitions(commands.iter(), Height(u64::MAX)).into_iter().map(Option::unwrap).collect()
+    }
+
+    #[test]
+    fn what_is_not_published_is_not_told() {
+        let cache = ReplyCache::default();
+        let blocks = [[payment(1, 1, 5)], [payment(1, 2, 5)]];
+        push(&cache, 7, &blocks[0], settled(&blocks[0]));
+        push(&cache, 8, &blocks[1], settled(&blocks[1]));
+        // The second is no answer to a copy, nor is it told that its number is used.
+        for asked in [payment(1, 2, 5), payment(1, 2, 6)] {
+            let asked = [payment(1, 1, 5), asked];
+            let told = |announced| {
+                let told = cache.answers_to_repetitions(asked.iter(), Height(announced));
+                told.iter().map(Option::is_some).collect::<Vec<_>>()
+            };
+            assert_eq!((told(6), told(7), told(8)), (vec![false; 2], vec![true, false], vec![true; 2]));
+        }
     }
 
     #[test]

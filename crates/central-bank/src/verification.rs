@@ -7,6 +7,9 @@
 //! It first refuses the commands that need no signature check, if no copy of them in flight can have another answer:
 //! those with a used sequence number (the answer is the first outcome) or one out of the window, those of an unknown
 //! signer, and those whose valid-until is before the last block's time, since no later block has an earlier one.
+//!
+//! A copy of a command whose block was not published yet goes on like a new command: it is ordered behind that block,
+//! refused there, and answered with the first outcome when both are published.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,14 +112,18 @@ impl Verifier {
         if refusals.iter().all(Option::is_none) {
             return;
         }
+        let announced = self.ledger.newest_announced();
         let is_used = |refusal: &Outcome| refusal.reason == Reason::SequenceUsed;
         let used = upcoming().zip(&refusals).filter(|(_, refusal)| refusal.as_ref().is_some_and(is_used));
         let mut first_answers =
-            self.reply_cache.answers_to_repetitions(used.map(|((_, command), _)| command)).into_iter();
+            self.reply_cache.answers_to_repetitions(used.map(|((_, command), _)| command), announced).into_iter();
         let answer = |((index, _), refusal): ((usize, &Command), &Option<Outcome>)| {
             let refusal = (*refusal)?;
-            let first = if is_used(&refusal) { first_answers.next() } else { None };
-            Some((index, first.unwrap_or(Answer::not_ordered(refusal))))
+            let answer = match is_used(&refusal) {
+                true => first_answers.next().flatten()?,
+                false => Answer::not_ordered(refusal),
+            };
+            Some((index, answer))
         };
         let answers: Vec<(usize, Answer)> = upcoming().zip(&refusals).filter_map(answer).collect();
         batch.permit.note_repetitions(answers.iter().filter(|(_, answer)| answer.is_ordered()).count());

@@ -78,4 +78,4 @@ pub use limits::Limits;
 pub use look_up::look_up;
 pub use membership::Membership;
 pub use source_standing::SourceStanding;
-pub use state::LedgerHandle;
+pub use state::{LedgerHandle, NotAnnounced};

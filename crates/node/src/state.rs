@@ -4,12 +4,23 @@
 //! exclusively. It is never held across an await.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use cbdc_ledger::checkpoint::LedgerSnapshot;
 use cbdc_ledger::filtered_block::{AppliedBlock, FilteredBlockError};
 use cbdc_ledger::{Block, Header, Height, Ledger, VerifiedProposal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// The longest time that a reader waits until the block that it has read is announced.
+const ANNOUNCED_MAX: Duration = Duration::from_secs(2);
+
+/// A block that was applied here and not announced in time: not as many nodes as it takes have signed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "block {0} was not signed yet by as many nodes of the central bank as it takes, so nothing that depends on it is told"
+)]
+pub struct NotAnnounced(pub Height);
 
 #[derive(Clone)]
 pub struct LedgerHandle {
@@ -27,6 +38,43 @@ impl LedgerHandle {
     /// Reads from the present ledger.
     pub fn read<R>(&self, look: impl FnOnce(&Ledger) -> R) -> R {
         look(&self.ledger.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads from the present ledger, and returns what was read once its newest block is announced: what is told to
+    /// anybody counts.
+    ///
+    /// # Errors
+    /// That takes too long, or the node stops.
+    pub async fn read_announced<R>(&self, look: impl FnOnce(&Ledger) -> R) -> Result<R, NotAnnounced> {
+        let (found, height) = self.read(|ledger| (look(ledger), ledger.height()));
+        self.until_announced(height).await.map(|()| found)
+    }
+
+    /// Waits until a block was announced.
+    ///
+    /// # Errors
+    /// That takes too long, or the node stops.
+    pub async fn until_announced(&self, height: Height) -> Result<(), NotAnnounced> {
+        if self.newest_announced() >= height {
+            return Ok(());
+        }
+        let mut announced = self.announced();
+        let reached = announced.wait_for(|newest| *newest >= height);
+        let reached = async {
+            tokio::select! {
+                reached = reached => reached.is_ok(),
+                () = self.closed.cancelled() => false,
+            }
+        };
+        match tokio::time::timeout(ANNOUNCED_MAX, reached).await {
+            Ok(true) => Ok(()),
+            _ => Err(NotAnnounced(height)),
+        }
+    }
+
+    /// The height of the last announced block.
+    pub fn newest_announced(&self) -> Height {
+        *self.height.borrow()
     }
 
     /// Applies the next block proposal and lets `then` see the ledger after it. Only the thread that settles calls

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cbdc_ledger::command::{IssuanceRequest, Signed};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{AccountId, Command, MemberId, Outcome, Reason, Timestamp};
-use cbdc_node::{LedgerHandle, Membership, Share, views};
+use cbdc_node::{LedgerHandle, Membership, NotAnnounced, Share, views};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{account, outcome_to_message};
 use cbdc_proto::packed::{Answer, State};
@@ -123,13 +123,14 @@ impl v1::settlement_server::Settlement for SettlementService {
             return Err(invalid("wallet", "expected an account number"));
         };
         let id = self.account_of_caller(&request, "account", &text)?;
-        let found = self.ledger.read(|ledger| views::wallet(ledger, id));
+        let found = self.ledger.read_announced(|ledger| views::wallet(ledger, id)).await.map_err(not_announced)?;
         found.map(Response::new).ok_or_else(|| not_found(format!("there is no wallet {id}")))
     }
 
     async fn quote_transfer(&self, request: Request<v1::QuoteTransferRequest>) -> Result<Response<v1::Quote>, Status> {
         let from = self.account_of_caller(&request, "from", &request.get_ref().from)?;
-        self.ledger.read(|ledger| views::quote(ledger, from, request.get_ref())).map(Response::new)
+        let quote = self.ledger.read_announced(|ledger| views::quote(ledger, from, request.get_ref())).await;
+        quote.map_err(not_announced)?.map(Response::new)
     }
 
     async fn list_holds(
@@ -137,8 +138,14 @@ impl v1::settlement_server::Settlement for SettlementService {
         request: Request<v1::ListHoldsRequest>,
     ) -> Result<Response<v1::ListHoldsResponse>, Status> {
         let account = self.account_of_caller(&request, "account", &request.get_ref().account)?;
-        self.ledger.read(|ledger| views::holds(ledger, account, request.get_ref())).map(Response::new)
+        let holds = self.ledger.read_announced(|ledger| views::holds(ledger, account, request.get_ref())).await;
+        holds.map_err(not_announced)?.map(Response::new)
     }
+}
+
+/// The status of a read that waited in vain for its block to be published.
+pub fn not_announced(error: NotAnnounced) -> Status {
+    unavailable(error.to_string())
 }
 
 /// Roles that may submit commands of some kind; intake checks which kinds.

@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::intake::Intake;
 use crate::issuance_queue::IssuanceQueue;
 use crate::leading::Leading;
-use crate::service::settlement::submit_unary;
+use crate::service::settlement::{not_announced, submit_unary};
 use crate::witnesses::{Testimony, Witnesses};
 
 /// Roles that submit commands here; intake checks which kinds. Banks use the settlement service.
@@ -73,7 +73,18 @@ impl PolicyService {
         F: FnOnce(&Ledger) -> R + Send + 'static,
     {
         let ledger = self.ledger.clone();
-        async move { look_up(move || ledger.read(look)).await.map_err(|_| stopping()) }
+        async move {
+            let of = ledger.clone();
+            let looked = look_up(move || of.read(|ledger| (look(ledger), ledger.height()))).await;
+            let (found, height) = looked.map_err(|_| stopping())?;
+            ledger.until_announced(height).await.map_err(not_announced)?;
+            Ok(found)
+        }
+    }
+
+    /// Reads what takes little time.
+    async fn read<R>(&self, look: impl FnOnce(&Ledger) -> R) -> Result<Response<R>, Status> {
+        self.ledger.read_announced(look).await.map(Response::new).map_err(not_announced)
     }
 
     /// The version of policy in force at the end of a block, as its header names it.
@@ -114,13 +125,14 @@ impl v1::policy_server::Policy for PolicyService {
             (None, Some(height)) => Some(self.version_at(Height(height)).await?),
             (version, None) => version,
         };
-        self.ledger.read(|ledger| {
+        let found = self.ledger.read_announced(|ledger| {
             let newest = ledger.policy().in_force().version;
             let version = version.unwrap_or(newest);
             let missing = || not_found(format!("there is no version {version} of policy; the newest is {newest}"));
             let set = ledger.policy().version(version).ok_or_else(missing)?;
             Ok(Response::new(versions::set_to_message(ledger, set, height.unwrap_or(ledger.height().0))))
-        })
+        });
+        found.await.map_err(not_announced)?
     }
 
     async fn list_policy_versions(
@@ -130,7 +142,7 @@ impl v1::policy_server::Policy for PolicyService {
         self.require(&request, &Role::ALL)?;
         let v1::ListPolicyVersionsRequest { page_size, page_token } = request.into_inner();
         let page = Page::of(page_size, &page_token)?;
-        Ok(Response::new(self.ledger.read(|ledger| versions::list_versions(ledger, &page))))
+        self.read(|ledger| versions::list_versions(ledger, &page)).await
     }
 
     async fn get_balance_sheet(
@@ -143,7 +155,7 @@ impl v1::policy_server::Policy for PolicyService {
                 let compute = self.look(books::balance_sheet_with_unposted_interest);
                 self.surveys.balance_sheet.ask(compute).await.unwrap_or_else(|| Err(stopping())).map(Response::new)
             }
-            false => Ok(Response::new(self.ledger.read(books::balance_sheet))),
+            false => self.read(books::balance_sheet).await,
         }
     }
 
@@ -161,7 +173,7 @@ impl v1::policy_server::Policy for PolicyService {
         request: Request<v1::GetProfitAndLossRequest>,
     ) -> Result<Response<v1::ProfitAndLoss>, Status> {
         self.require(&request, &Role::ALL)?;
-        Ok(Response::new(self.ledger.read(books::profit_and_loss)))
+        self.read(books::profit_and_loss).await
     }
 
     async fn list_programmes(
@@ -176,7 +188,7 @@ impl v1::policy_server::Policy for PolicyService {
 
     async fn get_supply(&self, request: Request<v1::GetSupplyRequest>) -> Result<Response<v1::Supply>, Status> {
         self.require(&request, &Role::ALL)?;
-        Ok(Response::new(self.ledger.read(books::supply)))
+        self.read(books::supply).await
     }
 
     async fn list_members(
@@ -188,7 +200,7 @@ impl v1::policy_server::Policy for PolicyService {
             members: ledger.members().seats().map(member_to_message).collect(),
             threshold: u32::from(ledger.members().threshold()),
         };
-        Ok(Response::new(self.ledger.read(members)))
+        self.read(members).await
     }
 
     async fn list_proposals(
@@ -198,7 +210,7 @@ impl v1::policy_server::Policy for PolicyService {
         self.require(&request, &Role::ALL)?;
         let v1::ListProposalsRequest { page_size, page_token } = request.into_inner();
         let page = Page::of(page_size, &page_token)?;
-        Ok(Response::new(self.ledger.read(|ledger| versions::list_proposals(ledger, &page))))
+        self.read(|ledger| versions::list_proposals(ledger, &page)).await
     }
 
     async fn list_issuance_requests(
@@ -246,8 +258,10 @@ impl v1::policy_server::Policy for PolicyService {
             ahead_ms: heard.clock.0.cast_signed().saturating_sub(heard.own_clock.0.cast_signed()),
         };
         let banks = self.witnesses.testimonies().into_iter().map(ahead).collect();
+        // The node's own state, published or not: an operator may have to act on it.
         let look = move |ledger: &Ledger| (ledger.tip().time, ledger.due_until(time));
-        let (last_block, due) = self.look(look).await?;
+        let ledger = self.ledger.clone();
+        let (last_block, due) = look_up(move || ledger.read(look)).await.map_err(|_| stopping())?;
         Ok(Response::new(v1::ClockState {
             time_ms: time.0,
             expected_ms: jumped.map(|jumped| jumped.expected.0),
