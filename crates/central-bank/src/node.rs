@@ -24,13 +24,13 @@ use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflect
 use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metrics};
 use cbdc_node::{
     Archive, ArchiveError, Budget, ChainService, Checkpoints, DataFolderError, FilteredBlocks, LedgerHandle,
-    Membership, Owner, ProposalSource,
+    Membership, Owner, ProposalSource, RoleKeys,
 };
 use cbdc_ordering::members::{Members, MembersServer};
 use cbdc_ordering::{CommittedReceiver, Ordering, OrderingConfig, OrderingError, Position};
 use cbdc_proto::internal::sealing_server::SealingServer;
 use cbdc_proto::transport::key_file::read_signing_key;
-use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity};
+use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity, Pins};
 use cbdc_proto::v1;
 use cbdc_proto::wall_clock::wall_clock;
 use cbdc_storage::{SlowStore, Store, StoreError};
@@ -52,6 +52,7 @@ use crate::rejections::Rejections;
 use crate::replicas::admission::{Admission, AskToJoin, TakeVotes};
 use crate::replicas::checkpoints::VerifiedCheckpoints;
 use crate::replicas::confirmation::Confirmation;
+use crate::replicas::connections::FollowMembers;
 use crate::replicas::exchange::{Comparison, FollowSeals, OtherHeader, SealingService};
 use crate::replicas::founding::{self, HasBlocks};
 use crate::replicas::kept_requests::OtherNodes;
@@ -308,10 +309,15 @@ async fn start_with(
     let resume_after =
         manifest.map(|manifest| Position { term: manifest.position.term, index: manifest.position.index });
     let membership = Membership::of(&ledger);
+    let ledger = LedgerHandle::new(ledger);
     let started = start_ordering(&config, &ledger, &identity, &membership, &store, resume_after).await?;
     let StartedOrdering { ordering, committed, replicas, founds } = started;
     let mut parts = Parts::assemble(&config, ledger, key, store.clone(), ordering, membership, wall_clock)?;
     let dismissed = replicas.as_ref().map(|replicas| replicas.dismissed.subscribe());
+    let pins: Arc<dyn Pins> = match &replicas {
+        Some(replicas) => replicas.connections.clone(),
+        None => Arc::new(parts.membership.clone()),
+    };
     if let Some(replicas) = &replicas {
         parts.issuance_queue = parts.issuance_queue.with_keepers(replicas.others.clone());
     }
@@ -349,7 +355,7 @@ async fn start_with(
     let (routes, succession) = parts.routes(&config, &stop);
     let (routes, health) = with_health_and_reflection(routes).await?;
     tokio::spawn(report_conduct(parts.work.clone(), stop.clone()));
-    let clients = ClientAuthentication::Required(Arc::new(parts.membership.clone()));
+    let clients = ClientAuthentication::Required(pins);
     let founding = (identity.clone(), others_of(&config));
     let server = tokio::spawn({
         let (stop, budget, limits) = (stop.clone(), budget.clone(), config.limits);
@@ -422,7 +428,7 @@ struct Replicas {
 
 async fn start_ordering(
     config: &Config,
-    ledger: &Ledger,
+    ledger: &LedgerHandle,
     identity: &NodeIdentity,
     membership: &Membership,
     store: &Arc<dyn Store>,
@@ -432,16 +438,19 @@ async fn start_ordering(
         let started = Ordering::start(OrderingConfig::default(), store.clone(), resume_after).await?;
         return Ok(StartedOrdering { ordering: Arc::new(started.0), committed: started.1, replicas: None, founds: false });
     };
+    let (genesis, height) = ledger.read(|ledger| (Arc::new(ledger.genesis().clone()), ledger.height()));
     let founds = !section.join && cbdc_ordering::is_new(store.as_ref())?;
     if founds {
-        check_founders(ledger.genesis(), section)?;
+        check_founders(&genesis, section)?;
     }
     if section.join {
         // It may have been started without that before, and was told to join.
         cbdc_ordering::found_nothing(store.as_ref())?;
     }
-    let checkpoints = Arc::new(VerifiedCheckpoints::new(store.clone(), ledger));
-    let connections = Arc::new(Connections { identity: identity.clone(), membership: membership.clone() });
+    let checkpoints = Arc::new(ledger.read(|ledger| VerifiedCheckpoints::new(store.clone(), ledger)));
+    // Its own key is no other node's.
+    let keys = Arc::new(RoleKeys::new(ledger.clone(), Role::CentralBank, Some(identity.public_key())));
+    let connections = Arc::new(Connections::new(identity.clone(), membership.clone(), keys));
     let members = Members {
         acknowledged_unanswered: config.acknowledged_unanswered,
         ..Members::new(connections.clone(), connections.clone(), config.data_dir.clone())
@@ -456,7 +465,7 @@ async fn start_ordering(
         Ordering::start_among(ordering_config, members, store.clone(), resume_after, checkpoints.clone()).await?;
     let ordering = Arc::new(ordering);
     let others = Arc::new(OtherNodes::new(MemberId(config.member), ordering.clone(), connections.clone()));
-    let seals = Arc::new(Seals::new(ledger.height()));
+    let seals = Arc::new(Seals::new(height));
     let (term_began, dismissed) = (watch::channel(None).0, watch::channel(None).0);
     let replicas = Replicas { server, connections, others, checkpoints, seals, term_began, dismissed };
     Ok(StartedOrdering { ordering, committed, replicas: Some(replicas), founds })
@@ -688,19 +697,19 @@ impl ProposalSource for LogProposals {
 impl Parts {
     fn assemble(
         config: &Config,
-        ledger: Ledger,
+        ledger: LedgerHandle,
         key: SigningKey,
         store: Arc<dyn Store>,
         ordering: Arc<Ordering>,
         membership: Membership,
         wall_clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> Result<Parts, StartError> {
-        let (network, genesis) = (ledger.network(), Arc::new(ledger.genesis().clone()));
-        let directory = Arc::new(KeyDirectory::of(&ledger));
-        let clock =
-            Arc::new(Clock::with_wall((ledger.height(), ledger.tip().time), config.clock_gap_max(), wall_clock));
-        let filtered_blocks = FilteredBlocks::new(ledger.banks());
-        let ledger = LedgerHandle::new(ledger);
+        let (network, genesis, directory, filtered_blocks, tip) = ledger.read(|ledger| {
+            let (genesis, directory) = (Arc::new(ledger.genesis().clone()), Arc::new(KeyDirectory::of(ledger)));
+            let tip = (ledger.height(), ledger.tip().time);
+            (ledger.network(), genesis, directory, FilteredBlocks::new(ledger.banks()), tip)
+        });
+        let clock = Arc::new(Clock::with_wall(tip, config.clock_gap_max(), wall_clock));
         let work = WorkQueue::new(config.sequencer.queue_commands_max);
         let rejections = Rejections::default();
         let intake = Intake::new(work.clone(), rejections.clone());
@@ -957,6 +966,16 @@ impl Parts {
             stop: stop.clone(),
         };
         tokio::spawn(take_votes.run());
+        let listed: Vec<OrderingMember> =
+            config.ordering.iter().flat_map(|section| section.members.iter().cloned()).collect();
+        let follow_members = FollowMembers {
+            member,
+            members: listed.clone(),
+            ordering: ordering.clone(),
+            connections: connections.clone(),
+            stop: stop.clone(),
+        };
+        tokio::spawn(follow_members.run());
         let admission = Admission {
             ordering,
             ledger: ledger.clone(),
@@ -966,7 +985,7 @@ impl Parts {
         };
         let ask = AskToJoin {
             member,
-            members: config.ordering.iter().flat_map(|section| section.members.clone()).collect(),
+            members: listed,
             connections: connections.clone(),
             admission: admission.clone(),
             stop: stop.clone(),

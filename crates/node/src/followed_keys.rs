@@ -9,9 +9,9 @@ use std::pin::Pin;
 use std::sync::{PoisonError, RwLock};
 
 use cbdc_ledger::block::ProofError;
-use cbdc_ledger::member::Role;
+use cbdc_ledger::member::{Members, Role};
 use cbdc_ledger::membership_change::{FollowedMembership, MembershipChange};
-use cbdc_ledger::{Height, PublicKey, SignedHeader};
+use cbdc_ledger::{Height, MemberId, PublicKey, SignedHeader};
 use cbdc_proto::membership::{self, FetchError};
 use cbdc_proto::transport::{FollowedKeys, NodeIdentity};
 use tonic::transport::Channel;
@@ -58,17 +58,56 @@ impl RoleKeys {
                 return false;
             }
         };
+        self.follow_proofs(&changes, address)
+    }
+
+    /// Follows membership changes that came from somewhere; those at or below the height that was followed already are
+    /// passed over. Returns whether any was new.
+    pub fn follow_proofs(&self, changes: &[MembershipChange], from: &str) -> bool {
         let mut followed = self.ahead(Clone::clone);
-        let (before, result) = (followed.height(), changes.iter().try_for_each(|change| followed.follow(change)));
-        if let Err(error) = result {
-            tracing::warn!(target: "security", %address, %error, "a membership change is not proved");
+        let before = followed.height();
+        let mut newer = changes.iter().filter(|change| change.height() > before);
+        if let Err(error) = newer.try_for_each(|change| followed.follow(change)) {
+            tracing::warn!(target: "security", %from, %error, "a membership change is not proved");
         }
         let height = followed.height();
-        *self.ahead.write().unwrap_or_else(PoisonError::into_inner) = followed;
+        let mut ahead = self.ahead.write().unwrap_or_else(PoisonError::into_inner);
+        if height > ahead.height() {
+            *ahead = followed;
+        }
+        drop(ahead);
         if height > before {
-            tracing::info!(%address, %height, role = %self.role, "members' keys were followed");
+            tracing::info!(%from, %height, role = %self.role, "members' keys were followed");
         }
         height > before
+    }
+
+    /// The height of the newest membership change that was followed.
+    pub fn followed_to(&self) -> Height {
+        self.ahead(FollowedMembership::height)
+    }
+
+    /// The node key of an active member, by the newer of the ledger and the proofs.
+    pub fn node_key(&self, member: MemberId) -> Option<PublicKey> {
+        let of = |members: &Members| members.active(self.role, member)?.member.node_key;
+        let (height, present) = self.ledger.read(|ledger| (ledger.height(), of(ledger.members())));
+        self.ahead(|ahead| if ahead.height() > height { of(ahead.members()) } else { None }).or(present)
+    }
+
+    /// The node key that a member has, or had when it was dismissed.
+    pub fn last_node_key(&self, member: MemberId) -> Option<PublicKey> {
+        let last = || self.ledger.read(|ledger| ledger.members().seat(self.role, member)?.member.node_key);
+        self.node_key(member).or_else(last)
+    }
+
+    /// The active member that has a node key, by the ledger or by proofs of newer membership.
+    pub fn member_of(&self, key: &PublicKey) -> Option<MemberId> {
+        let of = |members: &Members| {
+            let mut seats = members.active_in(self.role);
+            seats.find(|seat| seat.member.node_key.as_ref() == Some(key)).map(|seat| seat.member.id)
+        };
+        let (height, present) = self.ledger.read(|ledger| (ledger.height(), of(ledger.members())));
+        present.or_else(|| self.ahead(|ahead| if ahead.height() > height { of(ahead.members()) } else { None }))
     }
 
     fn ahead<T>(&self, look: impl FnOnce(&FollowedMembership) -> T) -> T {

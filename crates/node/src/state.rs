@@ -58,15 +58,7 @@ impl LedgerHandle {
         if self.newest_announced() >= height {
             return Ok(());
         }
-        let mut announced = self.announced();
-        let reached = announced.wait_for(|newest| *newest >= height);
-        let reached = async {
-            tokio::select! {
-                reached = reached => reached.is_ok(),
-                () = self.closed.cancelled() => false,
-            }
-        };
-        match tokio::time::timeout(ANNOUNCED_MAX, reached).await {
+        match tokio::time::timeout(ANNOUNCED_MAX, self.wait_until_announced(height)).await {
             Ok(true) => Ok(()),
             _ => Err(NotAnnounced(height)),
         }

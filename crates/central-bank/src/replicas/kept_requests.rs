@@ -107,7 +107,7 @@ impl OtherNodes {
         let (mut asked, mut failure) = (FuturesUnordered::new(), "no other node votes".to_owned());
         for number in others {
             let channel = match (member_id(number), addresses.get(&number)) {
-                (Some(member), Some(address)) => self.connections.to(member, address),
+                (Some(member), Some(address)) => self.connections.to_voter(member, address),
                 _ => Err(format!("central-bank {number} has no address")),
             };
             match channel {

@@ -20,6 +20,7 @@ use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect, refuses_certific
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 use cbdc_proto::v1::leadership_client::LeadershipClient;
+use cbdc_proto::v1::policy_client::PolicyClient;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use cbdc_storage::{CheckpointStore, MemoryStore, RocksStore, Store};
 use tonic::Status;
@@ -113,10 +114,7 @@ impl Replicas {
                         assert!(outcome.settled, "{outcome:?}");
                         return outcome;
                     }
-                    Err(status) => {
-                        let refusal = refusal_of(&status).map(|refusal| refusal.reason);
-                        assert!(refusal.is_none_or(Reason::leaves_status_open), "{status:?}");
-                    }
+                    Err(status) => assert!(is_open(&status), "{status:?}"),
                 }
             }
             assert!(began.elapsed() < TIMEOUT, "it settles in time");
@@ -155,6 +153,11 @@ impl Replicas {
             self.stop(node).await;
         }
     }
+}
+
+/// Whether a status says that nothing is known.
+fn is_open(status: &Status) -> bool {
+    refusal_of(status).is_none_or(|refusal| refusal.reason.leaves_status_open())
 }
 
 fn trust(config: &Config) -> ServerTrust {
@@ -259,6 +262,45 @@ async fn a_header_counts_once_as_many_nodes_have_signed_it_as_membership_says() 
     let outcome = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
     replicas.start_again(leader).await;
     check_same(&replicas, &outcome, 2).await;
+    replicas.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lacks_signatures_is_not_told() {
+    let spec = NetworkSpec { central_banks: 3, header_signatures: 2, ..NetworkSpec::default() };
+    let mut replicas = Replicas::start(spec).await;
+    let before = replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    check_same(&replicas, &before, 2).await;
+    for node in replicas.running() {
+        replicas.stop(node).await;
+    }
+    // One node orders alone by order, and has nobody who signs with it.
+    let by_order = Config { go_on_alone: true, ..replicas.nodes[0].config.clone() };
+    replicas.nodes[0].node = Some(start(by_order).await.unwrap());
+    replicas.wait_for_voters(&[1]).await;
+    let command = opening_of(&replicas.network, 1, 2);
+    let applied = |replicas: &Replicas| replicas.nodes[0].node.as_ref().unwrap().height().0;
+    let impatience = Duration::from_secs(1);
+    while applied(&replicas) == before.height {
+        let answered = tokio::time::timeout(impatience, replicas.submit(0, &command)).await;
+        assert!(!answered.is_ok_and(|answer| answer.is_ok()), "it was answered, and has one signature");
+    }
+    // It is applied there now. A copy has no answer either, and no balance shows it.
+    let answered = tokio::time::timeout(impatience, replicas.submit(0, &command)).await;
+    assert!(answered.is_err(), "{answered:?}");
+    let mut policy = PolicyClient::new(replicas.channel(0, Role::Bank, 1));
+    let told = policy.get_supply(v1::GetSupplyRequest {}).await.unwrap_err();
+    assert!(told.message().contains("not signed yet"), "{told:?}");
+    // Once another node signs as well, it is the first outcome that counts.
+    let config = &mut replicas.nodes[1].config;
+    config.data_dir = replicas._folder.path().join("empty");
+    config.ordering.as_mut().unwrap().join = true;
+    prepare_data_folder(config, false).unwrap();
+    replicas.start_again(1).await;
+    let outcome = replicas.settle(&command).await;
+    assert_eq!(outcome.height, before.height + 1);
+    check_same(&replicas, &outcome, 2).await;
+    assert!(policy.get_supply(v1::GetSupplyRequest {}).await.unwrap().into_inner().height >= outcome.height);
     replicas.end().await;
 }
 
@@ -408,6 +450,64 @@ impl Replicas {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_do_not_know_the_leader_follow_membership_to_it() {
+    let mut replicas = Replicas::three().await;
+    replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    // One node is away while a node is admitted that genesis does not name, and leads.
+    let first = replicas.leader().await;
+    let away = replicas.running().into_iter().find(|node| *node != first).unwrap();
+    replicas.stop(away).await;
+    let newcomer = Newcomer::new(&replicas.nodes[first].config, 4);
+    replicas.decide(&[GovernanceAction::AdmitMember(newcomer.member.clone())]).await;
+    let node = start(newcomer.config.clone()).await.unwrap();
+    replicas.nodes.push(Replica { config: newcomer.config.clone(), node: Some(node) });
+    replicas.wait_for_voters(&[1, 2, 3, 4]).await;
+    replicas.hand_over_to(3).await;
+    // Another newcomer has only genesis, and lists the nodes that it names.
+    let mut fifth = Newcomer::new(&replicas.nodes[first].config, 5);
+    fifth.config.ordering.as_mut().unwrap().members.retain(|member| member.member != 4);
+    replicas.decide(&[GovernanceAction::AdmitMember(fifth.member.clone())]).await;
+    let node = start(fifth.config.clone()).await.unwrap();
+    replicas.nodes.push(Replica { config: fifth.config.clone(), node: Some(node) });
+    replicas.wait_for_voters(&[1, 2, 3, 4, 5]).await;
+    replicas.start_again(away).await;
+    let outcome = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
+    check_same(&replicas, &outcome, 1).await;
+    replicas.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_majority_elects_although_one_of_it_knew_neither_the_other_nor_any_node_that_is_left() {
+    let mut replicas = Replicas::three().await;
+    replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    let first = replicas.leader().await;
+    let [away, gone] = *replicas.running().into_iter().filter(|node| *node != first).collect::<Vec<_>>() else {
+        panic!("three nodes run");
+    };
+    replicas.stop(away).await;
+    let newcomer = Newcomer::new(&replicas.nodes[first].config, 4);
+    replicas.decide(&[GovernanceAction::AdmitMember(newcomer.member.clone())]).await;
+    let node = start(newcomer.config.clone()).await.unwrap();
+    replicas.nodes.push(Replica { config: newcomer.config.clone(), node: Some(node) });
+    replicas.wait_for_voters(&[1, 2, 3, 4]).await;
+    let id = MemberId(replicas.nodes[gone].config.member);
+    replicas.decide(&[GovernanceAction::DismissMember { role: Role::CentralBank, id }]).await;
+    replicas.dismissed(gone).await;
+    replicas.wait_for_voters(&(1..=4).filter(|node| *node != u32::from(id.0)).collect::<Vec<_>>()).await;
+    for node in replicas.running() {
+        replicas.stop(node).await;
+    }
+    // Its configuration names the newcomer, of whose key it knows nothing.
+    let listed = newcomer.config.ordering.as_ref().unwrap().members.clone();
+    replicas.nodes[away].config.ordering.as_mut().unwrap().members = listed;
+    replicas.start_again(away).await;
+    replicas.start_again(3).await;
+    let outcome = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
+    check_same(&replicas, &outcome, 1).await;
+    replicas.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_waits_and_a_rejection_stands_whichever_node_leads() {
     let spec = NetworkSpec { central_banks: 3, automatic_operator: false, ..NetworkSpec::default() };
     let mut replicas = Replicas::start(spec).await;
@@ -497,18 +597,25 @@ impl Replicas {
 
     /// Has the leader hand over to another node, which is returned.
     async fn change_leader_by_hand_over(&self) -> usize {
+        let first = self.leader().await;
+        let successor = self.running().into_iter().find(|node| *node != first).unwrap();
+        self.hand_over_to(successor).await;
+        successor
+    }
+
+    /// Has whichever node leads hand over to another one.
+    async fn hand_over_to(&self, successor: usize) {
+        let wanted = u32::from(self.nodes[successor].config.member);
         loop {
-            let first = self.leader().await;
-            let successor = self.running().into_iter().find(|node| *node != first).unwrap();
-            let wanted = u32::from(self.nodes[successor].config.member);
-            let mut operator = LeadershipClient::new(self.channel(first, Role::Operator, 1));
+            let leader = self.leader().await;
+            if leader == successor {
+                return;
+            }
+            let mut operator = LeadershipClient::new(self.channel(leader, Role::Operator, 1));
             match operator.hand_over(v1::HandOverRequest { successor: Some(wanted) }).await {
-                Ok(done) => {
-                    assert_eq!(done.into_inner().leader, wanted);
-                    return successor;
-                }
-                // On a busy machine leadership may have moved meanwhile.
-                Err(status) => assert!(leader_named_by(&status).is_some(), "{status:?}"),
+                Ok(done) => assert_eq!(done.into_inner().leader, wanted),
+                // On a busy machine leadership may have moved meanwhile, or the successor still lack something.
+                Err(status) => assert!(leader_named_by(&status).is_some() || is_open(&status), "{status:?}"),
             }
         }
     }

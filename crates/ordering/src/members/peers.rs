@@ -401,13 +401,31 @@ impl Drop for Forget<'_> {
 }
 
 /// A peer as openraft calls it.
-pub(crate) struct PeerCalls(Result<Arc<Peer>, CallError>);
+pub(crate) struct PeerCalls {
+    peers: Peers,
+    member: MemberId,
+    address: String,
+    /// `None` as long as there was no channel to it: its key may become known later.
+    found: Option<Arc<Peer>>,
+}
+
+impl PeerCalls {
+    fn peer(&mut self) -> Result<Arc<Peer>, CallError> {
+        match &self.found {
+            Some(peer) => Ok(peer.clone()),
+            None => Ok(self.found.insert(self.peers.peer(self.member, &self.address)?).clone()),
+        }
+    }
+}
 
 impl RaftNetworkFactory<Types> for Peers {
     type Network = PeerCalls;
 
     async fn new_client(&mut self, target: MemberId, node: &BasicNode) -> PeerCalls {
-        PeerCalls(self.peer(target, &node.addr))
+        let mut calls = PeerCalls { peers: self.clone(), member: target, address: node.addr.clone(), found: None };
+        // The first channel is opened now; a failure is told when it is used.
+        drop(calls.peer());
+        calls
     }
 }
 
@@ -419,7 +437,7 @@ impl RaftNetwork<Types> for PeerCalls {
         request: AppendEntriesRequest<Types>,
         _: RPCOption,
     ) -> CallResult<AppendEntriesResponse<MemberId>, RaftError<MemberId>> {
-        let peer = self.0.clone()?;
+        let peer = self.peer()?;
         Ok(peer.append(&request).await?)
     }
 
@@ -436,7 +454,7 @@ impl RaftNetwork<Types> for PeerCalls {
         request: VoteRequest<MemberId>,
         _: RPCOption,
     ) -> CallResult<VoteResponse<MemberId>, RaftError<MemberId>> {
-        let peer = self.0.clone()?;
+        let peer = self.peer()?;
         Ok(peer.vote(&request).await?)
     }
 
@@ -448,7 +466,7 @@ impl RaftNetwork<Types> for PeerCalls {
         _: RPCOption,
     ) -> Result<SnapshotResponse<MemberId>, StreamingError<Types, Fatal<MemberId>>> {
         let failed = |error: CallError| StreamingError::Unreachable(Unreachable::new(&error));
-        let peer = self.0.clone().map_err(failed)?;
+        let peer = self.peer().map_err(failed)?;
         tokio::select! {
             installed = peer.install_snapshot(&vote, snapshot) => {
                 installed.map(|vote| SnapshotResponse { vote }).map_err(failed)
