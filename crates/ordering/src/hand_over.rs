@@ -22,7 +22,7 @@ use crate::types::{LogId, MemberId, Raft};
 /// The longest time for telling the voters that are not to succeed.
 const WORD_MAX: Duration = Duration::from_millis(50);
 /// The longest time until the successor leads.
-const SUCCESSION_MAX: Duration = Duration::from_secs(1);
+pub(crate) const SUCCESSION_MAX: Duration = Duration::from_secs(1);
 
 /// The reason why leadership was not handed over. This member leads on, if it led.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,8 +4,8 @@
 //!   While an append or a snapshot of its is being worked on, the leader is not silent, however slow the disk is.
 //! - A pre-vote is refused while the leader is heard, and to whoever has the shorter log. So a member that returns, or
 //!   whose own link is bad, deposes nobody.
-//! - A leader's notice that it hands over ([`Hearing::lease_ends`]) holds for its successor alone, until any leader is
-//!   heard again.
+//! - A leader's notice that it hands over ([`Hearing::lease_ends`]) holds for its successor alone, until a newer leader
+//!   is heard, or a heartbeat of the same one after the time in which it gives up: it leads on then.
 //! - A member that abstains grants nothing: it does not know yet whether it may vote.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::environment::Environment;
 use crate::failure_detector::{Bounds, FailureDetector};
+use crate::hand_over::SUCCESSION_MAX;
 use crate::types::{LogId, MemberId, Vote};
 
 pub(crate) struct Hearing {
@@ -30,7 +31,8 @@ struct State {
     former_heard: Option<Instant>,
     /// Appends and snapshots of the leader's that are being worked on.
     work: usize,
-    successor: Option<MemberId>,
+    /// The successor that the leader has named, and when.
+    successor: Option<(MemberId, Instant)>,
     /// Whether this member neither votes nor stands.
     abstains: bool,
 }
@@ -49,6 +51,10 @@ impl State {
             }
         }
         true
+    }
+
+    fn is_successor(&self, candidate: MemberId) -> bool {
+        self.successor.is_some_and(|(successor, _)| successor == candidate)
     }
 
     fn is_alarmed(&self, now: Instant) -> bool {
@@ -72,6 +78,8 @@ impl Hearing {
         let (now, mut state) = (self.environment.now(), self.state());
         if state.is_current(leader, now) {
             state.detector.heartbeat(now);
+            // Earlier ones may have been on their way when the leader named its successor.
+            state.successor = state.successor.filter(|(_, since)| now < *since + SUCCESSION_MAX);
         }
     }
 
@@ -98,7 +106,7 @@ impl Hearing {
         let (now, mut state) = (self.environment.now(), self.state());
         let is_current = state.is_current(leader, now);
         if is_current {
-            state.successor = Some(successor);
+            state.successor = Some((successor, now));
         }
         is_current
     }
@@ -143,7 +151,7 @@ impl Hearing {
 
     /// Whether the leader has named `candidate` as its successor.
     pub(crate) fn is_successor(&self, candidate: MemberId) -> bool {
-        self.state().successor == Some(candidate)
+        self.state().is_successor(candidate)
     }
 
     /// Whether `candidate`, whose log ends with `last`, should stand, as far as this member can tell.
@@ -160,7 +168,7 @@ impl Hearing {
         if state.abstains {
             return false;
         }
-        state.successor == Some(candidate) || (!leads && state.is_alarmed(self.environment.now()))
+        state.is_successor(candidate) || (!leads && state.is_alarmed(self.environment.now()))
     }
 }
 
@@ -263,5 +271,19 @@ mod tests {
         hearing.heartbeat(&Vote::new_committed(3, 3));
         assert!(!hearing.is_successor(3));
         assert!(!hearing.lease_ends(&leader, 2), "a former leader has no say");
+    }
+
+    #[test]
+    fn a_leader_that_leads_on_after_a_hand_over_has_no_successor() {
+        let (clock, hearing) = hearing();
+        let (leader, own) = (Vote::new_committed(2, 1), log_id(2, 10));
+        hearing.heartbeat(&leader);
+        assert!(hearing.lease_ends(&leader, 3));
+        // One that was sent before the word, and came after it.
+        hearing.heartbeat(&leader);
+        assert!(hearing.is_successor(3));
+        advance(&clock, 1_000);
+        hearing.heartbeat(&leader);
+        assert!(!hearing.is_successor(3) && !hearing.grants_pre_vote((3, own), own, false), "the leader is heard");
     }
 }

@@ -243,6 +243,11 @@ impl LogStore {
         self.known().last
     }
 
+    /// The purge marker.
+    pub(crate) fn purged(&self) -> Option<LogId> {
+        self.known().purged
+    }
+
     /// The last entry recorded as committed.
     pub(crate) fn committed(&self) -> Option<LogId> {
         self.known().committed
@@ -628,6 +633,8 @@ impl RaftLogStorage<Types> for LogStore {
         // Rule 4: an entry that is missing here was overtaken by a snapshot, and so was everything not known to be
         // committed.
         let overtaken_from = (!is_here).then(|| committed.map_or(0, |committed| committed.index + 1));
+        // The snapshot's membership is nowhere else.
+        let note = self.snapshot_note().map_err(read_failed)?.filter(|(noted, _)| *noted == log_id);
         let purged = self.on_writer(move |store| {
             let mut batch = WriteBatch::new();
             if let Some(index) = overtaken_from {
@@ -636,6 +643,13 @@ impl RaftLogStorage<Types> for LogStore {
                     log_record::key(index),
                     log_record::key(log_id.index.saturating_add(1)),
                 );
+                let memberships = (membership_key(index), membership_key(log_id.index.saturating_add(1)));
+                batch.delete_range(Column::Raft, memberships.0, memberships.1);
+                if let Some((_, membership)) = &note
+                    && let Some(membership_id) = membership.log_id()
+                {
+                    put_membership(&mut batch, membership_id, membership.membership());
+                }
             }
             put_record(&mut batch, PURGED, &log_id);
             store.write(batch, Durability::Synced)

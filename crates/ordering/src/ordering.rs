@@ -846,7 +846,9 @@ fn known_committed(
         committed = committed.max(Some(last));
     }
     if let Some(expected) = resume_after {
-        let noted = log.snapshot_note()?.map(|(log_id, _)| log_id).filter(|log_id| log_id.index == expected.index);
+        // The note may be of a later snapshot, whose installation broke off.
+        let known = [log.snapshot_note()?.map(|(log_id, _)| log_id), log.purged()];
+        let noted = known.into_iter().flatten().find(|log_id| log_id.index == expected.index);
         let found = match log.entry(expected.index)? {
             Some(entry) => Some(entry.log_id),
             None => noted,

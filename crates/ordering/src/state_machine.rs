@@ -162,12 +162,14 @@ impl Snapshots {
         {
             return Ok(Some((manifest, log_id, membership)));
         }
-        let Some(entry) = self.log.entry(manifest.position.index)? else { return Ok(None) };
-        if position_of(&entry.log_id) != manifest.position {
+        // The note may be of a later snapshot, whose installation broke off: then the marker knows the one before.
+        let entry = self.log.entry(manifest.position.index)?.map(|entry| entry.log_id);
+        let Some(log_id) = entry.or_else(|| self.log.purged()) else { return Ok(None) };
+        if position_of(&log_id) != manifest.position {
             return Ok(None);
         }
-        let membership = self.log.membership_at(entry.log_id.index)?;
-        Ok(Some((manifest, entry.log_id, membership)))
+        let membership = self.log.membership_at(log_id.index)?;
+        Ok(Some((manifest, log_id, membership)))
     }
 
     fn describe(&self, manifest: CheckpointManifest, log_id: LogId, membership: StoredMembership) -> Snapshot<Types> {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, MemoryStore, RocksStore, Store, StoreError};
+use openraft::storage::RaftLogStorage;
 use openraft::testing::{StoreBuilder, Suite};
+use openraft::{BasicNode, CommittedLeaderId};
 use tokio::sync::watch;
 
 use crate::delivery::{self, CommittedReceiver, Delivered};
@@ -18,7 +20,7 @@ use crate::log_store::{LogStore, UseAmong};
 use crate::ordering::{Ordering, OrderingConfig};
 use crate::snapshot::{CheckpointSnapshots, SnapshotSource};
 use crate::state_machine::StateMachine;
-use crate::types::{MemberId, Position, RaftIoError, RaftStorageError, Types};
+use crate::types::{LogId, MemberId, Membership, Position, RaftIoError, RaftStorageError, StoredMembership, Types};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -302,4 +304,46 @@ async fn a_member_too_far_behind_gets_the_checkpoint_and_then_the_log() {
     assert_eq!(history.last(), Some(&(last, bytes("behind the checkpoint"))));
     assert!(history.iter().all(|(delivered, _)| *delivered <= members[&leader].ordering.state().applied.unwrap()));
     assert!(!history.iter().any(|(_, proposal)| *proposal == bytes(9)), "what the checkpoint holds is not delivered");
+
+    // The next snapshot's installation breaks off after its note: the member starts from the checkpoint that it has.
+    let member = members.remove(&behind).unwrap();
+    wires.cut_off(behind);
+    member.ordering.raft().shutdown().await.unwrap();
+    wires.disconnect(behind);
+    let (store, mut receiver) = (member.store.clone(), member.receiver);
+    drop(member.ordering);
+    while let Ok(Some(_)) = receiver.recv().await {}
+    let log = LogStore::open(store.clone(), Arc::new(OnceLock::new()), UseAmong::Several).unwrap();
+    let (_, membership) = log.snapshot_note().unwrap().expect("the first one has a note");
+    let beyond = LogId::new(CommittedLeaderId::new(last.term, leader), last.index + 100);
+    log.note_snapshot(beyond, membership).await.unwrap();
+    drop(log);
+    let mut again = start_member(behind, store, &wires, Some(position)).await;
+    let (_, latest) = propose_to_leader(&members, bytes("after the start")).await;
+    let mut history = Vec::new();
+    while history.last().is_none_or(|(position, _): &(Position, Bytes)| *position < latest) {
+        history.extend(receive(&mut again.receiver, 1).await);
+    }
+    assert!(history.contains(&(last, bytes("behind the checkpoint"))));
+}
+
+#[tokio::test]
+async fn memberships_that_a_snapshot_overtook_go_with_their_entries() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let mut log = LogStore::open(store, Arc::new(OnceLock::new()), UseAmong::Several).unwrap();
+    let members = |voters: &[MemberId]| {
+        let nodes = voters.iter().map(|voter| (*voter, BasicNode::new(format!("node-{voter}"))));
+        Membership::new(vec![voters.iter().copied().collect()], nodes.collect::<BTreeMap<_, _>>())
+    };
+    log.found(members(&[1, 2, 3])).await.unwrap();
+    let agreed = StoredMembership::new(Some(LogId::new(CommittedLeaderId::new(2, 2), 3)), members(&[1, 2, 3, 4]));
+    let snapshot = LogId::new(CommittedLeaderId::new(2, 2), 9);
+    // An entry that was never agreed on.
+    log.append_only_voter(1, "node-1".into()).await.unwrap();
+    assert!(log.membership_at(9).unwrap().membership().voter_ids().eq([1]));
+    log.note_snapshot(snapshot, agreed.clone()).await.unwrap();
+    log.save_committed(Some(LogId::default())).await.unwrap();
+    log.purge(snapshot).await.unwrap();
+    assert_eq!(log.membership_at(9).unwrap(), agreed);
+    assert!(log.membership_at(2).unwrap().membership().voter_ids().eq([1, 2, 3]), "that of the beginning stays");
 }
