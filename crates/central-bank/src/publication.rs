@@ -3,7 +3,8 @@
 //! A header counts once as many nodes of the central bank have signed it as membership requires. Where one is enough,
 //! settlement publishes each block itself, at once. Where more are, or where this node may not sign (it joins, and has
 //! no key in force yet), the block waits on a thread of its own, until the others' signatures are here
-//! ([`crate::replicas::seals`]). Blocks are published in order: as long as one waits, those after it wait with it.
+//! ([`crate::replicas::seals`]). Blocks are published in order: as long as one waits, those after it wait with it. Only
+//! so many wait ([`Publication::until_room`]): a node to which the others' signatures do not come settles no further.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,11 +20,15 @@ use cbdc_node::{Archive, BlockParts, FilteredBlocks, LedgerHandle};
 use cbdc_proto::convert::outcomes_to_bytes;
 use cbdc_proto::packed::Answer;
 use cbdc_storage::{Durability, StoreError, WriteBatch};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::repetition::Repeated;
 use crate::replicas::seals::Seals;
 use crate::sequencer::InFlight;
+
+/// Blocks that may wait for signatures, and the bytes of their proposals; beyond that, settlement waits.
+const WAITING_BLOCKS_MAX: usize = 4_096;
+const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// A block that was applied here, with what its publication takes.
 pub struct Sealed {
@@ -69,14 +74,43 @@ pub struct Publication {
     waiting: Option<Waiting>,
 }
 
+/// The blocks that the thread has.
+#[derive(Default)]
+struct Load {
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+    /// Notified when one of them goes.
+    less: Notify,
+}
+
+impl Load {
+    fn add(&self, block: &Sealed) {
+        self.bytes.fetch_add(block.proposal.len(), Ordering::AcqRel);
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.count.fetch_sub(1, Ordering::AcqRel);
+        self.less.notify_one();
+    }
+
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    fn has_room(&self) -> bool {
+        self.count() < WAITING_BLOCKS_MAX && self.bytes.load(Ordering::Acquire) < WAITING_BYTES_MAX
+    }
+}
+
 struct Waiting {
     blocks: mpsc::UnboundedSender<Sealed>,
     /// The height of the checkpoint that was taken over last: blocks up to it wait in vain. Held while one is
     /// published.
     taken_over: Arc<Mutex<Height>>,
     seals: Arc<Seals>,
-    /// The blocks that the thread has.
-    count: Arc<AtomicUsize>,
+    load: Arc<Load>,
     /// Why the thread ended, if it did.
     failed: watch::Receiver<Option<StoreError>>,
 }
@@ -91,11 +125,11 @@ impl Publication {
     pub fn among(publisher: Publisher, seals: Arc<Seals>) -> std::io::Result<Publication> {
         let (blocks, mut incoming) = mpsc::unbounded_channel();
         let taken_over = Arc::<Mutex<Height>>::default();
-        let (count, (fail, failed)) = (Arc::new(AtomicUsize::new(0)), watch::channel(None));
+        let (load, (fail, failed)) = (Arc::<Load>::default(), watch::channel(None));
         let mut waits = Waits {
             publisher: publisher.clone(),
             seals: seals.clone(),
-            count: count.clone(),
+            load: load.clone(),
             blocks: VecDeque::new(),
             taken_over: taken_over.clone(),
         };
@@ -106,7 +140,7 @@ impl Publication {
             }
         };
         thread::thread("publication", run)?;
-        Ok(Publication { publisher, waiting: Some(Waiting { blocks, taken_over, seals, count, failed }) })
+        Ok(Publication { publisher, waiting: Some(Waiting { blocks, taken_over, seals, load, failed }) })
     }
 
     /// Goes on from a checkpoint: the next block does not follow on the last, and what still waits for signatures up to
@@ -123,6 +157,23 @@ impl Publication {
         }
     }
 
+    /// Waits until another block may wait for signatures, or the node stops.
+    pub async fn until_room(&self) {
+        let Some(waiting) = &self.waiting else { return };
+        let mut failed = waiting.failed.clone();
+        loop {
+            let less = waiting.load.less.notified();
+            if waiting.load.has_room() || failed.borrow().is_some() {
+                return;
+            }
+            tokio::select! {
+                () = less => {}
+                _ = failed.changed() => return,
+                () = self.publisher.ledger.closed().cancelled() => return,
+            }
+        }
+    }
+
     /// Publishes a block, now or when it has enough signatures.
     ///
     /// # Errors
@@ -136,12 +187,12 @@ impl Publication {
             return Err(error.clone());
         }
         // Only this thread adds blocks: with none waiting, all before this one are published.
-        if waiting.count.load(Ordering::Acquire) == 0 && block.has_enough_signatures() {
+        if waiting.load.count() == 0 && block.has_enough_signatures() {
             waiting.seals.forget(block.height());
             self.publisher.publish(block);
             return Ok(());
         }
-        waiting.count.fetch_add(1, Ordering::AcqRel);
+        waiting.load.add(&block);
         // If the thread has ended, dropping the block answers its callers as unknown, and the next block finds out why.
         drop(waiting.blocks.send(block));
         Ok(())
@@ -180,7 +231,7 @@ impl Sealed {
 struct Waits {
     publisher: Publisher,
     seals: Arc<Seals>,
-    count: Arc<AtomicUsize>,
+    load: Arc<Load>,
     blocks: VecDeque<Sealed>,
     taken_over: Arc<Mutex<Height>>,
 }
@@ -199,10 +250,11 @@ impl Waits {
             drop(heard.borrow_and_update());
             while let Some(mut block) = self.blocks.pop_front() {
                 let (height, hash) = (block.height(), block.header.header.hash());
+                let bytes = block.proposal.len();
                 let taken_over = self.taken_over.clone();
                 let taken_over = taken_over.lock().unwrap_or_else(PoisonError::into_inner);
                 if height <= *taken_over {
-                    self.count.fetch_sub(1, Ordering::AcqRel);
+                    self.load.remove(bytes);
                     continue;
                 }
                 block.add(self.publisher.network, self.seals.signatures(height, &hash));
@@ -212,7 +264,7 @@ impl Waits {
                 }
                 self.publisher.publish_completed(block)?;
                 self.seals.forget(height);
-                self.count.fetch_sub(1, Ordering::AcqRel);
+                self.load.remove(bytes);
             }
             if !self.blocks.is_empty() {
                 tokio::select! {

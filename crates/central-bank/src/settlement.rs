@@ -147,6 +147,10 @@ impl Settlement {
                 waiting.push_back(in_flight);
             }
             let in_flight = claim(&mut waiting, &next);
+            // What was in the log at the start is applied in any case: others' signatures come only then.
+            if next.position.index > self.replayed_until {
+                self.publication.until_room().await;
+            }
             let header = self.settle(&next, in_flight)?;
             let synced = self.archive.store().sync_count();
             counter!(metrics::SYNCS).increment(synced - syncs);
@@ -265,7 +269,18 @@ impl Settlement {
         let member = self.member;
         match (self.key_in_force(), &self.among) {
             (Some(key), _) if key == self.key.public_key() => Ok(()),
-            (Some(expected), _) => Err(SettlementError::KeyReplaced { member, height, expected: expected.to_string() }),
+            (Some(expected), None) => {
+                Err(SettlementError::KeyReplaced { member, height, expected: expected.to_string() })
+            }
+            // It may have the next key already, which later blocks put in force.
+            (Some(expected), Some(_)) => {
+                tracing::error!(
+                    %member, %height, %expected, found = %self.key.public_key(),
+                    "this node signs nothing as long as its signing key is not the one in force: if the committee has \
+                    replaced the key, start the node again with the new one"
+                );
+                Ok(())
+            }
             (None, None) => Err(SettlementError::Dismissed { member, height }),
             (None, Some(among)) => {
                 // A node that joins was none of them before either.
