@@ -49,7 +49,7 @@ use crate::leading::{Leading, Standing};
 use crate::publication::{Publication, Publisher};
 use crate::recovery::Recovery;
 use crate::rejections::Rejections;
-use crate::replicas::admission::{Admission, AskToJoin, TakeVotes};
+use crate::replicas::admission::{Admission, AskToJoin, Beginning, TakeVotes};
 use crate::replicas::checkpoints::VerifiedCheckpoints;
 use crate::replicas::confirmation::Confirmation;
 use crate::replicas::connections::FollowMembers;
@@ -320,6 +320,7 @@ async fn start_with(
     };
     if let Some(replicas) = &replicas {
         parts.issuance_queue = parts.issuance_queue.with_keepers(replicas.others.clone());
+        parts.witnesses.note_members(replicas.connections.keys().clone());
     }
     parts.replicas = replicas;
     parts.applied.send_replace(resume_after);
@@ -420,6 +421,7 @@ struct Replicas {
     server: MembersServer,
     connections: Arc<Connections>,
     others: Arc<OtherNodes>,
+    beginning: Beginning,
     checkpoints: Arc<VerifiedCheckpoints>,
     seals: Arc<Seals>,
     term_began: watch::Sender<Option<u64>>,
@@ -436,7 +438,12 @@ async fn start_ordering(
 ) -> Result<StartedOrdering, StartError> {
     let Some(section) = &config.ordering else {
         let started = Ordering::start(OrderingConfig::default(), store.clone(), resume_after).await?;
-        return Ok(StartedOrdering { ordering: Arc::new(started.0), committed: started.1, replicas: None, founds: false });
+        return Ok(StartedOrdering {
+            ordering: Arc::new(started.0),
+            committed: started.1,
+            replicas: None,
+            founds: false,
+        });
     };
     let (genesis, height) = ledger.read(|ledger| (Arc::new(ledger.genesis().clone()), ledger.height()));
     let founds = !section.join && cbdc_ordering::is_new(store.as_ref())?;
@@ -455,8 +462,11 @@ async fn start_ordering(
         acknowledged_unanswered: config.acknowledged_unanswered,
         ..Members::new(connections.clone(), connections.clone(), config.data_dir.clone())
     };
-    let ordering_config = replicas::ordering_config(MemberId(config.member), section, founds);
+    let begins = section.join && cbdc_ordering::is_new(store.as_ref())?;
+    let beginning = Beginning::open(store.clone(), begins)?;
+    let ordering_config = replicas::ordering_config(MemberId(config.member), section, (founds, beginning.is_new()));
     if config.go_on_alone {
+        beginning.end().await?;
         let own = section.members.iter().find(|member| member.member == config.member);
         let address = own.map(|member| member.address.clone()).unwrap_or_default();
         Ordering::go_on_alone(store.clone(), u64::from(config.member), address).await?;
@@ -467,7 +477,7 @@ async fn start_ordering(
     let others = Arc::new(OtherNodes::new(MemberId(config.member), ordering.clone(), connections.clone()));
     let seals = Arc::new(Seals::new(height));
     let (term_began, dismissed) = (watch::channel(None).0, watch::channel(None).0);
-    let replicas = Replicas { server, connections, others, checkpoints, seals, term_began, dismissed };
+    let replicas = Replicas { server, connections, others, beginning, checkpoints, seals, term_began, dismissed };
     Ok(StartedOrdering { ordering, committed, replicas: Some(replicas), founds })
 }
 
@@ -932,7 +942,7 @@ impl Parts {
         stop: &CancellationToken,
     ) -> (Routes, Arc<Succession>) {
         let comparison = self.comparison(&replicas);
-        let Replicas { server, connections, others, seals, term_began, dismissed, .. } = replicas;
+        let Replicas { server, connections, others, beginning, seals, term_began, dismissed, .. } = replicas;
         let (member, ordering, ledger) = (self.member, self.ordering.clone(), self.ledger.clone());
         let succession = Arc::new(Succession {
             member,
@@ -988,6 +998,7 @@ impl Parts {
             members: listed,
             connections: connections.clone(),
             admission: admission.clone(),
+            beginning,
             stop: stop.clone(),
         };
         tokio::spawn(ask.run());

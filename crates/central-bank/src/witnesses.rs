@@ -25,7 +25,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use cbdc_ledger::block::ProofError;
@@ -35,7 +35,7 @@ use cbdc_ledger::membership_change::{FollowedMembership, MembershipChange};
 use cbdc_ledger::{BankId, Height, Ledger, MemberId, Outcome, Reason, SignedHeader, Timestamp};
 use cbdc_node::chain::Witness;
 use cbdc_node::evidence::{self, Unresolved};
-use cbdc_node::{Archive, LedgerHandle, Membership};
+use cbdc_node::{Archive, LedgerHandle, Membership, RoleKeys};
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::status::of_outcome;
 use cbdc_proto::v1;
@@ -150,6 +150,8 @@ pub struct Witnesses {
     has_replicas: AtomicBool,
     /// `None` for a node that orders alone.
     confirmation: Option<Confirmation>,
+    /// Takes note of newer membership that banks prove, where other nodes order with this one.
+    keys: OnceLock<Arc<RoleKeys>>,
 }
 
 impl Witnesses {
@@ -157,8 +159,8 @@ impl Witnesses {
         let has_replicas = AtomicBool::new(false);
         let (testimonies, heard, lost) = (Mutex::default(), watch::channel(()).0, watch::channel(None).0);
         let has_waited = watch::channel(false).0;
-        let confirmation = None;
-        Witnesses { ledger, archive, clock, testimonies, heard, lost, has_waited, has_replicas, confirmation }
+        let (confirmation, keys) = (None, OnceLock::new());
+        Witnesses { ledger, archive, clock, testimonies, heard, lost, has_waited, has_replicas, confirmation, keys }
     }
 
     /// Those of a node that may order with others; `has_replicas` says whether it does now.
@@ -384,6 +386,27 @@ impl Witnesses {
         }
     }
 
+    /// Has newer membership that banks prove noted as well: this node may know none of those that are left.
+    pub fn note_members(&self, keys: Arc<RoleKeys>) {
+        // It is set once, at the start.
+        let _ = self.keys.set(keys);
+    }
+
+    fn follow_members(&self, bank: BankId, changes: &[v1::MembershipChange]) {
+        let Some(keys) = self.keys.get().filter(|_| !changes.is_empty()) else { return };
+        let theirs: Vec<_> =
+            changes.iter().filter_map(|change| MembershipChange::from_bytes(&change.change).ok()).collect();
+        let own_height = self.ledger.read(Ledger::height);
+        if theirs.last().is_none_or(|last| last.height() <= own_height.max(keys.followed_to())) {
+            return;
+        }
+        // Theirs begin where this node's chain ends.
+        let own = self.archive.membership_changes(keys.followed_to(), usize::MAX).unwrap_or_default();
+        let own: Vec<_> = own.iter().filter_map(|(_, change)| MembershipChange::from_bytes(change).ok()).collect();
+        keys.follow_proofs(&own, "this node's archive");
+        keys.follow_proofs(&theirs, &format!("bank {bank}"));
+    }
+
     /// Checks that nodes of the central bank signed a header, by the members here, or by those to which membership
     /// changes lead that this node lacks: from its own newest one on, or from genesis.
     fn check_signatures(&self, header: &SignedHeader, changes: &[v1::MembershipChange]) -> Result<(), ProofError> {
@@ -445,6 +468,7 @@ impl Witness for Witnesses {
             return Ok(());
         }
         let bank = BankId(id.0);
+        self.follow_members(bank, &testimony.membership_changes);
         self.compare((bank, keeps_blocks), &testimony).await?;
         if let Some(lost) = self.lost() {
             return Err(refusal(&lost));

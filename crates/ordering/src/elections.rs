@@ -150,7 +150,8 @@ impl Elections {
     fn may_stand(&self) -> bool {
         let metrics = self.metrics();
         let is_voter = metrics.membership_config.voter_ids().any(|voter| voter == metrics.id);
-        is_voter && metrics.state != ServerState::Leader && !self.hearing.abstains()
+        let may_vote = !self.hearing.abstains() && !self.hearing.only_learns();
+        is_voter && metrics.state != ServerState::Leader && may_vote
     }
 
     fn back_off(&self, attempts: u32) -> Duration {
@@ -222,6 +223,9 @@ impl Elections {
 
     /// Stands, and waits until some member leads in a later term, or the election has failed.
     async fn elect(&self) {
+        if self.hearing.only_learns() {
+            return;
+        }
         let before = self.metrics().vote;
         tracing::info!(vote = %before, "the leader is silent, and this member stands for election");
         if self.raft.trigger().elect().await.is_err() {

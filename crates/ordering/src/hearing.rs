@@ -31,6 +31,8 @@ struct State {
     former_heard: Option<Instant>,
     /// Appends and snapshots of the leader's that are being worked on.
     work: usize,
+    /// Whether this member only learns: it grants nobody anything, and does not stand.
+    only_learns: bool,
     /// The successor that the leader has named, and when.
     successor: Option<(MemberId, Instant)>,
     /// Whether this member neither votes nor stands.
@@ -65,7 +67,9 @@ impl State {
 impl Hearing {
     pub(crate) fn new(environment: Arc<dyn Environment>, bounds: Bounds, interval: Duration) -> Self {
         let detector = FailureDetector::new(bounds, interval, environment.now());
-        let state = State { detector, leader: None, former_heard: None, work: 0, successor: None, abstains: false };
+        let (only_learns, abstains) = (false, false);
+        let state =
+            State { detector, leader: None, former_heard: None, work: 0, only_learns, successor: None, abstains };
         Hearing { environment, state: Mutex::new(state) }
     }
 
@@ -120,6 +124,15 @@ impl Hearing {
         self.state().abstains
     }
 
+    /// Sets whether this member only learns.
+    pub(crate) fn only_learn(&self, only_learns: bool) {
+        self.state().only_learns = only_learns;
+    }
+
+    pub(crate) fn only_learns(&self) -> bool {
+        self.state().only_learns
+    }
+
     pub(crate) fn is_alarmed(&self) -> bool {
         self.state().is_alarmed(self.environment.now())
     }
@@ -165,7 +178,7 @@ impl Hearing {
             return false;
         }
         let state = self.state();
-        if state.abstains {
+        if state.abstains || state.only_learns {
             return false;
         }
         state.is_successor(candidate) || (!leads && state.is_alarmed(self.environment.now()))
@@ -271,6 +284,16 @@ mod tests {
         hearing.heartbeat(&Vote::new_committed(3, 3));
         assert!(!hearing.is_successor(3));
         assert!(!hearing.lease_ends(&leader, 2), "a former leader has no say");
+    }
+
+    #[test]
+    fn a_member_that_only_learns_grants_nothing() {
+        let (clock, hearing) = hearing();
+        advance(&clock, 70);
+        hearing.only_learn(true);
+        assert!(!hearing.grants_pre_vote((2, log_id(2, 10)), None, false));
+        hearing.only_learn(false);
+        assert!(hearing.grants_pre_vote((2, log_id(2, 10)), None, false));
     }
 
     #[test]

@@ -74,6 +74,9 @@ pub struct OrderingConfig {
     /// Whether this member, among several, neither votes nor stands, nor follows a leader, before
     /// [`Ordering::begin_to_vote`].
     pub abstains: bool,
+    /// Whether this member, among several, only learns, whatever the log says of it, before [`Ordering::vote_again`]: it
+    /// may have voted before, with a log that is lost.
+    pub only_learns: bool,
 }
 
 impl Default for OrderingConfig {
@@ -88,6 +91,7 @@ impl Default for OrderingConfig {
             election_timeout_ms: (400, 800),
             entries_kept_for_followers: 1_000,
             abstains: false,
+            only_learns: false,
         }
     }
 }
@@ -220,6 +224,7 @@ impl Ordering {
         let bounds = Bounds { min: watching.silence.0, max: watching.silence.1 };
         let hearing = Arc::new(Hearing::new(environment.clone(), bounds, watching.heartbeat));
         hearing.abstain(config.abstains);
+        hearing.only_learn(config.only_learns);
         let (mut ordering, receiver) = Ordering::start_raft(
             Start {
                 config,
@@ -289,13 +294,15 @@ impl Ordering {
     /// Damage, by name; the store's failures; [`OrderingError::Configuration`] if the log is empty.
     pub async fn go_on_alone(store: Arc<dyn Store>, member: MemberId, address: String) -> Result<(), OrderingError> {
         let log = LogStore::open(store, Failure::default(), UseAmong::Several)?;
-        if log.last().is_none() {
+        let Some(last) = log.last() else {
             return Err(OrderingError::Configuration("its log is empty, so there is nothing to go on from".into()));
-        }
+        };
         let log_id = log.append_only_voter(member, address).await?;
         tracing::warn!(
-            target: "security", member, term = log_id.leader_id.term, index = log_id.index,
-            "this member votes alone from now on, by an operator's order"
+            target: "security", member, last_term = last.leader_id.term, last_index = last.index,
+            term = log_id.leader_id.term,
+            "this member votes alone from now on, by an operator's order. Its log ends at last_term and last_index: what \
+            only a log with a higher term, or the same and a higher index, has is given up"
         );
         Ok(())
     }
@@ -371,6 +378,7 @@ impl Ordering {
         tracing::info!(
             member = state.member,
             term = state.term,
+            last_term = ?ordering.log.last().map(|last| last.leader_id.term),
             last_index = ?state.last_index,
             ?resume_after,
             "ordering started"
@@ -614,6 +622,22 @@ impl Ordering {
     pub async fn give_vote(&self, member: MemberId) -> Result<(), MembershipError> {
         let (change, _one_at_a_time) = self.change().await?;
         change.make_voter(member).await
+    }
+
+    /// Votes from now on, if the log says so ([`OrderingConfig::only_learns`]).
+    pub fn vote_again(&self) {
+        if let Some(among) = &self.among {
+            among.hearing.only_learn(false);
+        }
+    }
+
+    /// Lets a member learn, and returns as soon as that is agreed on. On the leader only; safe to repeat.
+    ///
+    /// # Errors
+    /// [`MembershipError`].
+    pub async fn let_learn(&self, member: MemberId, address: String) -> Result<(), MembershipError> {
+        let (change, _one_at_a_time) = self.change().await?;
+        change.make_learner(member, address).await.map(drop)
     }
 
     /// The sets of members of each of which a majority has to agree: one, and two while the members are changing.

@@ -12,18 +12,21 @@
 //! Changes are made one at a time, each by agreement of those before it ([`cbdc_ordering::Ordering::admit`]), and only
 //! once a majority of those after it keeps what is not in the log ([`super::kept_requests`]).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cbdc_environment::thread;
 use cbdc_ledger::Reason;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{Height, MemberId};
 use cbdc_node::LedgerHandle;
-use cbdc_ordering::{MembershipError, Ordering};
+use cbdc_ordering::{MemberState, MembershipError, Ordering};
 use cbdc_proto::internal as wire;
 use cbdc_proto::internal::sealing_client::SealingClient;
 use cbdc_proto::status::{invalid, leader_named_by, not_authorised, refusal_of, unavailable};
 use cbdc_proto::transport::refuses_certificate;
+use cbdc_storage::{Column, Durability, Store, StoreError, WriteBatch};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -54,17 +57,22 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Lets a node order that the committee has admitted. Answers when it votes.
+    /// Lets a node order that the committee has admitted. Answers when it votes; if its log is new, when it learns.
     ///
     /// # Errors
-    /// `NOT_LEADER`; `NOT_AUTHORISED` for a node that is no active member; `UNAVAILABLE` while it has not caught up.
-    pub async fn admit(&self, member: MemberId, address: String) -> Result<(), Status> {
+    /// `NOT_LEADER`; `NOT_AUTHORISED` for a node that is no active member; `UNAVAILABLE` while it has not caught up;
+    /// `FAILED_PRECONDITION` for one that votes already, and has lost its log.
+    pub async fn admit(&self, member: MemberId, address: String, is_new: bool) -> Result<(), Status> {
         self.leading.require().await?;
         if !is_host_and_port(&address) {
             return Err(invalid("address", format!("expected host:port, found `{address}`")));
         }
         self.check_is_member(member)?;
-        match self.let_order(u64::from(member.0), address.clone()).await {
+        if is_new {
+            self.check_has_no_vote(member)?;
+        }
+        match self.let_order(u64::from(member.0), address.clone(), is_new).await {
+            Ok(()) if is_new => Ok(()),
             Ok(()) => {
                 tracing::info!(%member, address, "a node of the central bank orders with the others now");
                 Ok(())
@@ -77,11 +85,27 @@ impl Admission {
         }
     }
 
-    async fn let_order(&self, member: u64, address: String) -> Result<(), NotChanged> {
+    async fn let_order(&self, member: u64, address: String, is_new: bool) -> Result<(), NotChanged> {
+        if is_new {
+            return Ok(self.ordering.let_learn(member, address).await?);
+        }
         match self.ordering.learn(member, address, CATCH_UP_MAX).await? {
             true => Ok(()),
             false => self.others.give_vote(member, &self.issuance_queue).await,
         }
+    }
+
+    fn check_has_no_vote(&self, member: MemberId) -> Result<(), Status> {
+        let votes = |state: &MemberState| state.votes && state.member == u64::from(member.0);
+        if !self.ordering.members().iter().any(votes) {
+            return Ok(());
+        }
+        let refusal = format!(
+            "central-bank {member} votes already, and its log is new: it has lost the one with which it voted. Dismiss \
+            it, and admit it anew under another number"
+        );
+        tracing::error!(target: "security", "{refusal}");
+        Err(Status::failed_precondition(refusal))
     }
 
     fn check_is_member(&self, member: MemberId) -> Result<(), Status> {
@@ -93,6 +117,48 @@ impl Admission {
     }
 }
 
+/// The beginning of a node that joins with a new log: it grants no vote before a leader has let it learn, which none does
+/// if the log says that it votes. It may be a node that has lost the log with which it voted.
+pub struct Beginning(Arc<dyn Store>);
+
+/// Kept in the store from the first start until a leader has let the node learn.
+const BEGINNING: &[u8] = b"joins-with-new-log";
+
+impl Beginning {
+    /// That of the node in a store; `begins` at the first start of one that joins.
+    ///
+    /// # Errors
+    /// The store has failed.
+    pub fn open(store: Arc<dyn Store>, begins: bool) -> Result<Beginning, StoreError> {
+        if begins {
+            let mut batch = WriteBatch::new();
+            batch.put(Column::Meta, BEGINNING, vec![1]);
+            store.write(batch, Durability::Synced)?;
+        }
+        Ok(Beginning(store))
+    }
+
+    /// Whether no leader has let this node learn yet.
+    pub fn is_new(&self) -> bool {
+        // A store that cannot be read is no reason to vote.
+        self.0.get(Column::Meta, BEGINNING).map_or(true, |found| found.is_some())
+    }
+
+    /// Notes that a leader has let this node learn, or that it votes alone by order.
+    ///
+    /// # Errors
+    /// The store has failed.
+    pub async fn end(&self) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::new();
+        batch.delete(Column::Meta, BEGINNING);
+        let store = self.0.clone();
+        let written = thread::blocking(move || store.write(batch, Durability::Synced)).await;
+        let broken =
+            |error| StoreError::Io { path: PathBuf::new(), doing: "noting it".into(), reason: format!("{error}") };
+        written.unwrap_or_else(|error| Err(broken(error)))
+    }
+}
+
 /// Asks to order, until this node votes and is known at its address.
 pub struct AskToJoin {
     pub member: MemberId,
@@ -100,6 +166,8 @@ pub struct AskToJoin {
     pub connections: Arc<Connections>,
     /// For a node that leads already, and is known at another address.
     pub admission: Admission,
+    /// Whether this node has begun with a new log, and no leader has let it learn yet.
+    pub beginning: Beginning,
     pub stop: CancellationToken,
 }
 
@@ -114,18 +182,28 @@ impl AskToJoin {
         let mut hint: Option<String> = None;
         let mut last_said = String::new();
         let mut has_asked = false;
-        while !self.is_in_place(&own) {
+        while self.beginning.is_new() || !self.is_in_place(&own) {
             has_asked = true;
+            let is_new = self.beginning.is_new();
             let next = hint.take().or_else(|| Some(others.next()?.address.clone()));
             let (address, answer) = match (self.admission.leading.leads(), next) {
-                (true, _) => (own.clone(), self.admission.admit(self.member, own.clone()).await),
+                (true, _) => (own.clone(), self.admission.admit(self.member, own.clone(), is_new).await),
                 (false, Some(address)) => {
-                    let answer = self.ask(&address, &own).await;
+                    let answer = self.ask(&address, &own, is_new).await;
                     (address, answer)
                 }
                 // It has nobody to ask, and is about to lead.
-                (false, None) => (own.clone(), Ok(())),
+                (false, None) if !is_new => (own.clone(), Ok(())),
+                (false, None) => (own.clone(), Err(Status::unavailable("the configuration lists no other node"))),
             };
+            if answer.is_ok() && is_new {
+                if let Err(error) = self.beginning.end().await {
+                    tracing::error!(%error, "it cannot be noted that this node learns");
+                    return;
+                }
+                self.admission.ordering.vote_again();
+                continue;
+            }
             let mut pause = ASK_AGAIN.0;
             if let Err(status) = answer {
                 hint = leader_named_by(&status).flatten().filter(|address| !address.is_empty());
@@ -181,11 +259,11 @@ impl AskToJoin {
         known.iter().any(|state| state.member == own && state.votes && state.address == address)
     }
 
-    async fn ask(&self, address: &str, own: &str) -> Result<(), Status> {
+    async fn ask(&self, address: &str, own: &str, is_new: bool) -> Result<(), Status> {
         // The address may be the leader's, whose number is not known here.
         let channel = self.connections.to_any(address).map_err(Status::unavailable)?;
         let mut client = SealingClient::new(channel);
-        let asked = client.join(wire::JoinRequest { address: own.to_owned() });
+        let asked = client.join(wire::JoinRequest { address: own.to_owned(), is_new });
         let answered = tokio::time::timeout(CATCH_UP_MAX + Duration::from_secs(5), asked).await;
         answered.map_err(|_| Status::deadline_exceeded("no answer"))?.map(drop)
     }

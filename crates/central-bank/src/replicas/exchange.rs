@@ -193,7 +193,8 @@ impl Sealing for SealingService {
 
     async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<wire::JoinResponse>, Status> {
         let member = self.connections.caller(request.extensions())?;
-        self.admission.admit(member, request.into_inner().address).await?;
+        let wire::JoinRequest { address, is_new } = request.into_inner();
+        self.admission.admit(member, address, is_new).await?;
         Ok(Response::new(wire::JoinResponse {}))
     }
 

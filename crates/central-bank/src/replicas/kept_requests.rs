@@ -24,8 +24,8 @@ use cbdc_ordering::{Leadership, MembershipError, Ordering};
 use cbdc_proto::internal as wire;
 use cbdc_proto::internal::sealing_client::SealingClient;
 use cbdc_proto::status::{invalid, unavailable};
-use futures::stream::FuturesUnordered;
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 

@@ -36,14 +36,20 @@ pub use connections::Connections;
 /// kept in any case, and a node that gets it has every block.
 const ENTRIES_KEPT_FOR_FOLLOWERS: u64 = 100_000;
 
-/// The configuration of ordering for one of several nodes; `founds` if it begins the log.
-pub(crate) fn ordering_config(member: MemberId, section: &OrderingSection, founds: bool) -> OrderingConfig {
+/// The configuration of ordering for one of several nodes. `founds`: it begins the log. `only_learns`: it may have lost the
+/// one with which it voted.
+pub(crate) fn ordering_config(
+    member: MemberId,
+    section: &OrderingSection,
+    (founds, only_learns): (bool, bool),
+) -> OrderingConfig {
     let listed = || section.members.iter().map(|member| (u64::from(member.member), member.address.clone()));
     OrderingConfig {
         member: u64::from(member.0),
         members: if section.join { BTreeMap::new() } else { listed().collect() },
         entries_kept_for_followers: ENTRIES_KEPT_FOR_FOLLOWERS,
         abstains: founds,
+        only_learns,
         ..OrderingConfig::default()
     }
 }

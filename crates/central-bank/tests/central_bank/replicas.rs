@@ -15,6 +15,8 @@ use cbdc_node::archive::NoProposals;
 use cbdc_node::recovery::{self, CheckpointSigner};
 use cbdc_ordering::{Ordering, OrderingConfig};
 use cbdc_proto::convert::header_from_message;
+use cbdc_proto::internal::JoinRequest;
+use cbdc_proto::internal::sealing_client::SealingClient;
 use cbdc_proto::status::{leader_named_by, refusal_of};
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect, refuses_certificate};
 use cbdc_proto::v1;
@@ -477,6 +479,32 @@ async fn nodes_that_do_not_know_the_leader_follow_membership_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_away_while_its_keys_were_replaced_starts_with_the_new_ones() {
+    let mut replicas = Replicas::three().await;
+    replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    let leader = replicas.leader().await;
+    let away = replicas.running().into_iter().find(|node| *node != leader).unwrap();
+    replicas.stop(away).await;
+    // Membership changes while the former keys are in force, and then they are replaced.
+    let newcomer = Newcomer::new(&replicas.nodes[leader].config, 4);
+    replicas.decide(&[GovernanceAction::AdmitMember(newcomer.member.clone())]).await;
+    let keys = Newcomer::new(&replicas.nodes[leader].config, 5);
+    let (role, id) = (Role::CentralBank, MemberId(replicas.nodes[away].config.member));
+    let Member { signing_key, node_key, .. } = keys.member;
+    replicas.decide(&[GovernanceAction::ReplaceKeys { role, id, signing_key, node_key }]).await;
+    let Config { certificate, private_key, signing_key, .. } = keys.config.clone();
+    let former = replicas.nodes[away].config.clone();
+    replicas.nodes[away].config = Config { certificate, private_key, signing_key, ..former };
+    replicas.start_again(away).await;
+    let outcome = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
+    check_same(&replicas, &outcome, 1).await;
+    replicas.hand_over_to(away).await;
+    let outcome = replicas.settle(&opening_of(&replicas.network, 1, 3)).await;
+    check_same(&replicas, &outcome, 1).await;
+    replicas.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_majority_elects_although_one_of_it_knew_neither_the_other_nor_any_node_that_is_left() {
     let mut replicas = Replicas::three().await;
     replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
@@ -666,6 +694,61 @@ async fn after_a_majority_is_lost_one_node_goes_on_by_order_and_others_join_it()
     replicas.wait_for_voters(&[1, 2]).await;
     check_same(&replicas, &before, 1).await;
     check_same(&replicas, &after, 1).await;
+    replicas.end().await;
+}
+
+impl Replicas {
+    /// Checks for a while that none of the running nodes leads.
+    async fn check_nobody_leads(&self) {
+        for _ in 0..40 {
+            for node in self.running() {
+                let known = self.leadership(node).await;
+                let leads = known.is_ok_and(|known| known.leader == Some(known.member));
+                assert!(!leads, "central-bank {} leads", self.nodes[node].config.member);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_has_lost_its_log_elects_nobody_and_is_not_let_in() {
+    let mut replicas = Replicas::three().await;
+    replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
+    let leader = replicas.leader().await;
+    let [wiped, away] = *replicas.running().into_iter().filter(|node| *node != leader).collect::<Vec<_>>() else {
+        panic!("three nodes run");
+    };
+    replicas.stop(away).await;
+    // Only the leader and the one whose disk is lost have it.
+    let settled = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;
+    replicas.stop(wiped).await;
+    let empty = replicas._folder.path().join("empty");
+    let config = &mut replicas.nodes[wiped].config;
+    config.data_dir = empty;
+    config.ordering.as_mut().unwrap().join = true;
+    prepare_data_folder(config, false).unwrap();
+    replicas.stop(leader).await;
+    replicas.start_again(wiped).await;
+    replicas.start_again(away).await;
+    replicas.check_nobody_leads().await;
+    // With the one that has it the others go on, without the vote of the wiped one.
+    replicas.start_again(leader).await;
+    let after = replicas.settle(&opening_of(&replicas.network, 1, 3)).await;
+    check_same(&replicas, &settled, 1).await;
+    check_same(&replicas, &after, 1).await;
+    let leads = replicas.leader().await;
+    let config = &replicas.nodes[wiped].config;
+    let mut client = SealingClient::new(replicas.channel(leads, Role::CentralBank, config.member));
+    let address = config.listen.to_string();
+    let refused = client.join(JoinRequest { address, is_new: true }).await.unwrap_err();
+    assert!(refused.message().contains("Dismiss it"), "{refused:?}");
+    // Nor does it vote after another start, when its log is not empty any more.
+    replicas.stop(wiped).await;
+    replicas.start_again(wiped).await;
+    replicas.headers(after.height).await;
+    replicas.stop(leads).await;
+    replicas.check_nobody_leads().await;
     replicas.end().await;
 }
 

@@ -167,6 +167,9 @@ impl Serving {
     async fn vote(&self, caller: MemberId, request: wire::VoteRequest) -> Result<VoteResponse<MemberId>, Status> {
         let request = convert::vote_request_from(request)?;
         check_caller(caller, &request.vote)?;
+        if self.hearing.only_learns() {
+            return Err(Status::unavailable("this member does not vote before the leader has let it learn"));
+        }
         if self.hearing.is_successor(caller) {
             let lease_ends = self.hearing.last_heard() + self.lease + LEASE_MARGIN;
             self.environment().sleep_until(lease_ends).await;
@@ -235,9 +238,10 @@ impl Serving {
         // The file goes with its handle, whatever happens.
         let mut file = ReceivingFile::create(&self.members.snapshot_folder).await.map_err(disk)?;
         loop {
-            let working = self.hearing.working_for(&vote);
             match self.next_part(&mut parts).await? {
                 Some(wire::snapshot_part::Part::Frame(frame)) => {
+                    // Not while it waits for the next part: a leader that is lost meanwhile is silent.
+                    let _working = self.hearing.working_for(&vote);
                     file.frame(&frame).await.map_err(|error| Status::invalid_argument(error.to_string()))?;
                 }
                 Some(wire::snapshot_part::Part::Head(_)) => {
@@ -245,7 +249,6 @@ impl Serving {
                 }
                 None => break,
             }
-            drop(working);
         }
         let _working = self.hearing.working_for(&vote);
         let received = file.finish().await.map_err(|error| Status::invalid_argument(error.to_string()))?;
