@@ -201,7 +201,9 @@ impl IssuanceQueue {
         let Some(keepers) = &self.keepers else { return Ok(()) };
         let _keeping = self.keeping.lock().await;
         before();
-        let all = self.kept().into_iter().map(|kept| Kept { term, ..kept });
+        // One whose bank has another key by now can settle no more, and the others refuse it.
+        let all = self.kept().into_iter().filter(|kept| self.is_signed(&kept.request));
+        let all = all.map(|kept| Kept { term, ..kept });
         let all = futures::stream::iter(all.map(Ok::<Kept, String>));
         all.try_for_each_concurrent(KEPT_AT_ONCE, |kept| async move {
             keepers.keep(kept).await?;
