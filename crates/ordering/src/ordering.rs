@@ -74,8 +74,8 @@ pub struct OrderingConfig {
     /// Whether this member, among several, neither votes nor stands, nor follows a leader, before
     /// [`Ordering::begin_to_vote`].
     pub abstains: bool,
-    /// Whether this member, among several, only learns, whatever the log says of it, before [`Ordering::vote_again`]: it
-    /// may have voted before, with a log that is lost.
+    /// Whether this member, among several, only learns, whatever the log says of it, before [`Ordering::vote_again`]:
+    /// it may have voted before, with a log that is lost.
     pub only_learns: bool,
 }
 

@@ -117,8 +117,8 @@ impl Admission {
     }
 }
 
-/// The beginning of a node that joins with a new log: it grants no vote before a leader has let it learn, which none does
-/// if the log says that it votes. It may be a node that has lost the log with which it voted.
+/// The beginning of a node that joins with a new log: it grants no vote before a leader has let it learn, which none
+/// does if the log says that it votes. It may be a node that has lost the log with which it voted.
 pub struct Beginning(Arc<dyn Store>);
 
 /// Kept in the store from the first start until a leader has let the node learn.

@@ -36,8 +36,8 @@ pub use connections::Connections;
 /// kept in any case, and a node that gets it has every block.
 const ENTRIES_KEPT_FOR_FOLLOWERS: u64 = 100_000;
 
-/// The configuration of ordering for one of several nodes. `founds`: it begins the log. `only_learns`: it may have lost the
-/// one with which it voted.
+/// The configuration of ordering for one of several nodes. `founds`: it begins the log. `only_learns`: it may have lost
+/// the one with which it voted.
 pub(crate) fn ordering_config(
     member: MemberId,
     section: &OrderingSection,
