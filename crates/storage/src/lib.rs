@@ -69,4 +69,4 @@ pub use headers::{HeaderStore, StoredHeader};
 pub use memory::{Fault, MemoryStore};
 pub use rocks::{OPEN_FILES_MAX, RocksStore, is_locked, locked_by};
 pub use slow::SlowStore;
-pub use store::{Direction, Durability, KeyRange, Operation, Store, WriteBatch};
+pub use store::{Direction, Durability, KeyRange, Operation, Store, Visit, WriteBatch};

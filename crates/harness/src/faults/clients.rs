@@ -40,14 +40,14 @@ const TOO_MUCH: Amount = Amount::from_minor(50_000_000_000);
 const ACCEPTS_EVERY: usize = 8;
 
 /// How often each node was started, so that a reader can tell its lives apart.
-pub(super) type Lives = Arc<Mutex<BTreeMap<NodeName, u32>>>;
+pub type Lives = Arc<Mutex<BTreeMap<NodeName, u32>>>;
 
-pub(super) fn life_of(lives: &Lives, node: NodeName) -> u32 {
+pub fn life_of(lives: &Lives, node: NodeName) -> u32 {
     lives.lock().unwrap_or_else(PoisonError::into_inner).get(&node).copied().unwrap_or(1)
 }
 
 /// The clients, running.
-pub(super) struct Clients {
+pub struct Clients {
     tasks: JoinSet<()>,
     stop: watch::Sender<Option<Instant>>,
 }
@@ -233,12 +233,12 @@ impl Payer {
 }
 
 /// The hash by which a payment is known.
-pub(super) fn record_hash(payment: &Signed<Payment>) -> history::Hash {
+pub fn record_hash(payment: &Signed<Payment>) -> history::Hash {
     command_hash(&Command::Payment(*payment))
 }
 
 /// The hash by which a command is known.
-pub(super) fn command_hash(command: &Command) -> history::Hash {
+pub fn command_hash(command: &Command) -> history::Hash {
     *blake3::hash(&command.to_bytes()).as_bytes()
 }
 

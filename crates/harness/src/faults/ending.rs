@@ -9,7 +9,7 @@ use cbdc_client::{Height, NetworkFolder, NodeName, Role};
 use cbdc_ledger::{BlockProposal, Ledger};
 use cbdc_node::Archive;
 use cbdc_node::audit::{AuditReport, Auditor, archive_in};
-use cbdc_storage::{RocksStore, Store};
+use cbdc_storage::Store;
 use tokio::time::{Instant, sleep};
 
 use super::clients::command_hash;
@@ -19,7 +19,7 @@ use crate::history::{Ending, Hash, History, NodeBlocks, Ordered, Property, Subje
 const POLL_EVERY: Duration = Duration::from_millis(200);
 
 /// Waits until every node has the same newest block; if that takes too long, it is a violation.
-pub(super) async fn wait_for_the_same(folder: &NetworkFolder, recorder: &Recorder, limit: Duration) {
+pub async fn wait_for_the_same(folder: &NetworkFolder, recorder: &Recorder, limit: Duration) {
     let give_up = Instant::now() + limit;
     let mut before = BTreeMap::new();
     loop {
@@ -50,19 +50,22 @@ pub(super) async fn wait_for_the_same(folder: &NetworkFolder, recorder: &Recorde
 }
 
 /// The height of a node's newest block.
-pub(super) async fn newest(folder: &NetworkFolder, node: NodeName) -> Result<Height> {
+pub async fn newest(folder: &NetworkFolder, node: NodeName) -> Result<Height> {
     Ok(folder.chain(node).await?.header(None).await?.header.height)
 }
 
-/// Reads everything from the nodes' disks, once all have stopped: every node's headers, and the chain that counts,
+/// Reads everything from the nodes' stores, once all have stopped: every node's headers, and the chain that counts,
 /// which is audited on the way.
-pub(super) fn collect(folder: &NetworkFolder, history: &History) -> Result<(Ending, AuditReport)> {
+pub fn collect(
+    folder: &NetworkFolder,
+    history: &History,
+    store_of: impl Fn(NodeName) -> Result<Arc<dyn Store>>,
+) -> Result<(Ending, AuditReport)> {
     let mut ending = Ending::default();
     let mut archives = BTreeMap::new();
     let mut of_central_bank = Vec::new();
     for node in folder.nodes() {
-        let store: Arc<dyn Store> = Arc::new(RocksStore::open_read_only(&folder.data_dir(node)?)?);
-        let archive = archive_in(&store)?;
+        let archive = archive_in(&store_of(node)?)?;
         let blocks = headers(&archive).with_context(|| format!("reading the chain of {node}"))?;
         if node.role() == Role::CentralBank {
             of_central_bank.push((node, blocks.clone()));

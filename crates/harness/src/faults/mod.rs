@@ -15,11 +15,11 @@
 //! Not made here, since they need a hook within the node: slow disks and jumping clocks. Loss is modelled by the time
 //! that it costs.
 
-mod clients;
-mod ending;
+pub mod clients;
+pub mod ending;
 mod injection;
 pub mod plan;
-mod recorder;
+pub mod recorder;
 mod result;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,8 +29,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cbdc_client::{BlockPosition, Height, NodeName};
+use cbdc_client::{BlockPosition, Height, NetworkFolder, NodeName};
 use cbdc_devnet::{Network, Processes};
+use cbdc_storage::{RocksStore, Store};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::clients::{Clients, Lives, command_hash};
@@ -126,7 +127,7 @@ pub async fn run(options: &FaultOptions, tell: impl Fn(&str)) -> Result<FaultRun
     tell("the chain is replayed, and compared with the history");
     let (history, mut violations) = recorder.take();
     write_history(&options.out.join("history.jsonl"), &history)?;
-    let (ending, audited) = tokio::task::block_in_place(|| ending::collect(&network, &history))?;
+    let (ending, audited) = tokio::task::block_in_place(|| ending::collect(&network, &history, on_disk(&network)))?;
     violations.extend(check(&history, &ending));
     let mut result = FaultRun {
         seed: options.seed,
@@ -316,6 +317,11 @@ fn with_gaps(mut faults: Vec<FaultRecord>, history: &History) -> Vec<FaultRecord
         fault.gap_ms = gap.map(|gap| ((gap.to_ns - gap.from_ns) as f64 / 1e4).round() / 100.0);
     }
     faults
+}
+
+/// The stores of nodes that have stopped.
+fn on_disk(folder: &NetworkFolder) -> impl Fn(NodeName) -> Result<Arc<dyn Store>> {
+    |node| Ok(Arc::new(RocksStore::open_read_only(&folder.data_dir(node)?)?))
 }
 
 /// Writes the history, one operation a line.

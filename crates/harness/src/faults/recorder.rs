@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::history::{Answer, Answered, Hash, History, Moment, Payment, Property, Read, Violation};
 
 /// Notes the history of a run, and what is found to be wrong on the way.
-pub(super) struct Recorder {
+pub struct Recorder {
     begun: Instant,
     history: Mutex<History>,
     violations: Mutex<Vec<Violation>>,

@@ -31,7 +31,7 @@ mod disturbances;
 mod events;
 pub(crate) mod leaders;
 pub(crate) mod links;
-pub(crate) mod nodes;
+pub mod nodes;
 mod observer;
 mod orders;
 pub(crate) mod progress;

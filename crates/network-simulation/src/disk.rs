@@ -1,0 +1,86 @@
+//! The disk of a simulated node: a store in memory that loses in a crash whatever a real disk may lose.
+//!
+//! A node holds it through a [`Life`]: what a killed node still does while it is taken apart reaches no disk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use cbdc_storage::{Column, Direction, Durability, KeyRange, MemoryStore, Store, StoreError, Visit, WriteBatch};
+
+/// The disk as one start of a node sees it.
+#[derive(Debug)]
+pub struct Life {
+    disk: Arc<MemoryStore>,
+    is_over: AtomicBool,
+}
+
+impl Life {
+    /// A start on this disk.
+    pub fn new(disk: Arc<MemoryStore>) -> Arc<Life> {
+        Arc::new(Life { disk, is_over: AtomicBool::new(false) })
+    }
+
+    /// Ends it: nothing reaches the disk any more.
+    pub fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        match self.is_over.load(Ordering::Acquire) {
+            true => Err(StoreError::Closed { path: "the simulated disk".into() }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Store for Life {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.check()?;
+        self.disk.get(column, key)
+    }
+
+    fn multi_get(&self, column: Column, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.check()?;
+        self.disk.multi_get(column, keys)
+    }
+
+    fn scan(
+        &self,
+        column: Column,
+        range: &KeyRange,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        self.check()?;
+        self.disk.scan(column, range, direction, visit)
+    }
+
+    fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
+        self.check()?;
+        self.disk.write(batch, durability)
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.check()?;
+        self.disk.flush()
+    }
+
+    fn reclaim(&self, column: Column, range: &KeyRange) -> Result<(), StoreError> {
+        self.check()?;
+        self.disk.reclaim(column, range)
+    }
+
+    // The disk outlives the node.
+    fn close(&self) {
+        self.end();
+    }
+
+    fn sync_count(&self) -> u64 {
+        self.disk.sync_count()
+    }
+
+    fn poisoned_by(&self) -> Option<StoreError> {
+        self.disk.poisoned_by()
+    }
+}

@@ -1,0 +1,63 @@
+//! The nodes' own log lines, in the trace: with simulated time and the number of the host.
+
+use std::cell::RefCell;
+use std::io;
+
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+
+use crate::machine;
+use crate::trace::Trace;
+
+thread_local! {
+    static TRACE: RefCell<Option<Trace>> = const { RefCell::new(None) };
+}
+
+/// Sends the log lines of this thread to a trace.
+pub fn on_this_thread(trace: Trace) {
+    TRACE.replace(Some(trace));
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_ansi(false)
+        .with_timer(NoTime)
+        .with_writer(Lines)
+        .finish();
+    // One for the whole program: callers of another thread find no trace, and write nothing.
+    drop(tracing::subscriber::set_global_default(subscriber));
+}
+
+/// The trace adds the time itself.
+struct NoTime;
+
+impl FormatTime for NoTime {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "host {}", machine::host())
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Lines;
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Lines;
+
+    fn make_writer(&self) -> Lines {
+        Lines
+    }
+}
+
+impl io::Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        TRACE.with_borrow(|trace| {
+            if let Some(trace) = trace {
+                trace.note(|| String::from_utf8_lossy(line).trim_end().to_owned());
+            }
+        });
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

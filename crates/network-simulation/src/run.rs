@@ -1,0 +1,689 @@
+//! A run: a network, its clients and its faults, from one seed to a verdict.
+//!
+//! 1. The network's folder is made, with keys from the seed: genesis, certificates and configurations as `cbdc init`
+//!    writes them, in memory (`/dev/shm`). The nodes start, each on its own host and disk.
+//! 2. Wallets are opened and funded; then the clients pay, ask again and read, as in `cbdc bench faults`.
+//! 3. Faults begin and end at their planned times.
+//! 4. All is healed, and nodes that are down start again. From then on every payment must have its outcome, and all
+//!    nodes the same chain, within a bound of simulated time.
+//! 5. The nodes stop, and the history is compared with every block of every node ([`cbdc_harness::history`]).
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cbdc_client::NodeName;
+use cbdc_devnet::{Network, NetworkSpec, Ports};
+use cbdc_environment::simulate;
+use cbdc_harness::faults::clients::{Clients, Lives};
+use cbdc_harness::faults::ending;
+use cbdc_harness::faults::recorder::Recorder;
+use cbdc_harness::history::{Counts, Property, Violation, check};
+use cbdc_harness::run::{nodes, setup};
+use cbdc_harness::scenario::Scenario;
+use cbdc_proto::wall_clock::wall_clock;
+use cbdc_storage::{Fault as DiskFault, MemoryStore, Store};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use tokio::sync::watch;
+
+use crate::disk::Life;
+use crate::faults::{Fault, Planned, draw};
+use crate::hosts::{Host, TICK_NS};
+use crate::links::{self, HostId, PORT_BASE};
+use crate::machine;
+use crate::trace::Trace;
+
+/// The host of all clients.
+const CLIENTS: HostId = 900;
+/// The longest time for starting and opening wallets, ns.
+const SETUP_MAX_NS: u64 = 120_000_000_000;
+/// The time within which everything must be decided once the faults are over.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The pause before a node that ended by itself is started again, ns.
+const RESTART_AFTER_NS: u64 = 500_000_000;
+
+/// The shape of a run.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// Nodes of the central bank.
+    pub central_banks: u16,
+    /// Banks; the first half, rounded up, with full replicas.
+    pub banks: u16,
+    /// Wallets.
+    pub wallets: u32,
+    /// Payments a second, of all wallets together.
+    pub rate_per_s: f64,
+    /// The time in which faults begin, ms.
+    pub duration_ms: u64,
+}
+
+impl Default for Shape {
+    fn default() -> Shape {
+        Shape { central_banks: 3, banks: 2, wallets: 6, rate_per_s: 20.0, duration_ms: 10_000 }
+    }
+}
+
+/// What a run is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// From which everything follows.
+    pub seed: u64,
+    /// The network and its clients.
+    pub shape: Shape,
+    /// The faults; drawn from the seed if absent.
+    pub faults: Option<Vec<Planned>>,
+    /// Whether the trace's lines are kept.
+    pub keeps_trace: bool,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its faults.
+    pub faults: Vec<Planned>,
+    /// What was found wrong.
+    pub violations: Vec<Violation>,
+    /// What the clients did.
+    pub counts: Counts,
+    /// The blocks of the chain.
+    pub blocks: u64,
+    /// The simulated time, ms.
+    pub simulated_ms: u64,
+    /// The number of lines of the trace, and their hash.
+    pub trace: (u64, String),
+    /// The lines, if they were kept.
+    pub lines: Option<String>,
+    /// What happened, for people: time in ms and a sentence.
+    pub story: Vec<(u64, String)>,
+}
+
+/// Makes a run on a thread of its own.
+///
+/// # Errors
+/// The network cannot be created or set up, or the run panicked. A broken promise is no error, but among the outcome's
+/// violations.
+pub fn run(options: &Options) -> Result<Outcome> {
+    let folder = tempfile::Builder::new().prefix("cbdc-simulation-").tempdir_in(memory_folder())?;
+    let (options, path) = (options.clone(), folder.path().to_owned());
+    let run = move || {
+        machine::begin(options.seed);
+        let trace = Trace::new(options.keeps_trace);
+        crate::logging::on_this_thread(trace.clone());
+        let network = links::Network::new(StdRng::seed_from_u64(options.seed ^ 1), trace.clone());
+        simulate(std::rc::Rc::new(network.clone()), || World::create(&options, &path, network, trace)?.run())
+    };
+    let thread = std::thread::Builder::new().name("simulation".into()).stack_size(16 << 20).spawn(run)?;
+    thread.join().map_err(|_| anyhow::anyhow!("the simulation panicked; see above"))?
+}
+
+/// A folder in memory, where the system has one.
+fn memory_folder() -> std::path::PathBuf {
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() }
+}
+
+/// What a node's host tells.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+enum State {
+    #[default]
+    Starting,
+    Serving,
+    /// Stopped as it was asked to.
+    Stopped,
+    /// It could not start, or ended by itself.
+    Ended(String),
+}
+
+struct Node {
+    name: NodeName,
+    id: HostId,
+    disk: Arc<MemoryStore>,
+    wall_offset_ns: i64,
+    running: Option<Running>,
+    /// When it is started again, ns.
+    starts_at_ns: Option<u64>,
+    /// Whether its disk was made to fail in this life.
+    disk_fails: bool,
+}
+
+struct Running {
+    host: Host,
+    life: Arc<Life>,
+    stop: watch::Sender<bool>,
+    state: Arc<Mutex<State>>,
+}
+
+impl Running {
+    fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// How far the clients are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+enum Progress {
+    #[default]
+    SettingUp,
+    Paying,
+    Finished,
+    Failed(String),
+}
+
+struct World {
+    options: Options,
+    network: Network,
+    links: links::Network,
+    trace: Trace,
+    random: StdRng,
+    nodes: Vec<Node>,
+    clients: Option<Host>,
+    recorder: Arc<Recorder>,
+    lives: Lives,
+    progress: Arc<Mutex<Progress>>,
+    finish: watch::Sender<bool>,
+    story: Vec<(u64, String)>,
+}
+
+impl World {
+    fn create(options: &Options, folder: &Path, links: links::Network, trace: Trace) -> Result<World> {
+        let scenario = scenario(options)?;
+        let spec = NetworkSpec {
+            ports: Ports::From(PORT_BASE),
+            checkpoint_every_blocks: Some(50),
+            full_replicas: options.shape.banks.div_ceil(2),
+            ..nodes::spec(&scenario, Vec::new())
+        };
+        let network = Network::create(&folder.join("network"), &spec)?;
+        let mut nodes = Vec::new();
+        for name in network.nodes() {
+            let address: std::net::SocketAddr = network.address(name)?.parse()?;
+            nodes.push(Node {
+                name,
+                id: HostId::from(address.port() - PORT_BASE),
+                disk: Arc::new(MemoryStore::new()),
+                wall_offset_ns: 0,
+                running: None,
+                starts_at_ns: None,
+                disk_fails: false,
+            });
+        }
+        Ok(World {
+            options: options.clone(),
+            network,
+            links,
+            trace,
+            random: StdRng::seed_from_u64(options.seed),
+            nodes,
+            clients: None,
+            recorder: Arc::new(Recorder::new()),
+            lives: Lives::default(),
+            progress: Arc::default(),
+            finish: watch::channel(false).0,
+            story: Vec::new(),
+        })
+    }
+
+    fn run(mut self) -> Result<Outcome> {
+        for node in 0..self.nodes.len() {
+            self.start(node)?;
+        }
+        self.start_clients()?;
+        let begun = self.until(SETUP_MAX_NS, |world| world.progress() != Progress::SettingUp);
+        if let Progress::Failed(why) = self.progress() {
+            anyhow::bail!("setting the network up: {why}");
+        }
+        anyhow::ensure!(begun, "the network was not set up within {} s", SETUP_MAX_NS / 1_000_000_000);
+        let node_count = self.nodes.len();
+        let faults = match self.options.faults.clone() {
+            Some(faults) => faults,
+            None => draw(&mut self.random, node_count, self.options.shape.duration_ms),
+        };
+        self.make(&faults)?;
+        self.heal()?;
+        self.finish.send_replace(true);
+        let patience = 4 * PATIENCE.as_nanos() as u64;
+        if !self.until(patience, |world| world.progress() == Progress::Finished) {
+            self.recorder.violation(Property::Serves, "the clients did not finish in time".to_owned());
+        }
+        self.stop_all();
+        self.judge(faults)
+    }
+
+    fn progress(&self) -> Progress {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tell(&mut self, what: String) {
+        self.trace.note(|| what.clone());
+        tracing::debug!(target: "story", "{what}");
+        self.story.push((machine::now_ns() / 1_000_000, what));
+    }
+
+    /// Runs every host for one tick.
+    fn tick(&mut self) -> Result<()> {
+        self.links.deliver();
+        let mut order: Vec<usize> = (0..=self.nodes.len()).collect();
+        order.shuffle(&mut self.random);
+        for index in order {
+            let host = match self.nodes.get_mut(index) {
+                Some(node) => node.running.as_mut().map(|running| &mut running.host),
+                None => self.clients.as_mut(),
+            };
+            if let Some(host) = host {
+                host.tick();
+            }
+        }
+        machine::set_now_ns(machine::now_ns() + TICK_NS);
+        self.look_after_nodes()
+    }
+
+    /// Ticks until something is so, for `limit_ns` at most. Returns whether it is.
+    fn until(&mut self, limit_ns: u64, is_so: impl Fn(&World) -> bool) -> bool {
+        let give_up = machine::now_ns() + limit_ns;
+        while machine::now_ns() < give_up {
+            if self.tick().is_err() {
+                return false;
+            }
+            if is_so(self) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes down nodes that have ended, and starts those that are due.
+    fn look_after_nodes(&mut self) -> Result<()> {
+        for index in 0..self.nodes.len() {
+            let node = &mut self.nodes[index];
+            let state = node.running.as_ref().map(Running::state);
+            match state {
+                Some(State::Ended(why)) => {
+                    let (name, disk_fails) = (node.name, node.disk_fails);
+                    self.kill(index, false);
+                    self.nodes[index].starts_at_ns.get_or_insert(machine::now_ns() + RESTART_AFTER_NS);
+                    self.tell(format!("{name} ended by itself: {why}"));
+                    if !disk_fails {
+                        self.recorder.violation(Property::Serves, format!("{name} ended by itself: {why}"));
+                    }
+                }
+                Some(State::Stopped) => {
+                    let name = node.name;
+                    self.kill(index, false);
+                    self.tell(format!("{name} has stopped"));
+                }
+                None if node.starts_at_ns.is_some_and(|at| at <= machine::now_ns()) => {
+                    node.starts_at_ns = None;
+                    let name = node.name;
+                    self.tell(format!("{name} starts again"));
+                    self.start(index)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, index: usize) -> Result<()> {
+        let node = &mut self.nodes[index];
+        let (stop, stopping) = watch::channel(false);
+        let (life, state) = (Life::new(node.disk.clone()), Arc::<Mutex<State>>::default());
+        node.disk_fails = false;
+        let path = self.network.config_path(node.name);
+        let store: Arc<dyn Store> = life.clone();
+        let tell = state.clone();
+        let host = match node.name {
+            NodeName::CentralBank(_) => {
+                let mut config = cbdc_central_bank::Config::load(&path)?;
+                config.metrics_listen = None;
+                config.verification_threads = 1;
+                let environment = cbdc_central_bank::Environment { store, wall_clock: Box::new(wall_clock) };
+                let starting = cbdc_central_bank::start_on(config, environment);
+                Host::start(node.id, node.wall_offset_ns, live(starting, stopping, tell))
+            }
+            NodeName::Bank(_) => {
+                let mut config = cbdc_bank::Config::load(&path)?;
+                config.metrics_listen = None;
+                let starting = cbdc_bank::start_on(config, store);
+                Host::start(node.id, node.wall_offset_ns, live(starting, stopping, tell))
+            }
+        };
+        node.running = Some(Running { host, life, stop, state });
+        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        *lives.entry(node.name).or_default() += 1;
+        Ok(())
+    }
+
+    /// Takes a node's host down at once.
+    fn kill(&mut self, index: usize, silently: bool) {
+        let node = &mut self.nodes[index];
+        let Some(running) = node.running.take() else { return };
+        running.life.end();
+        self.links.host_ends(node.id, silently);
+        running.host.kill();
+        node.disk.crash();
+    }
+
+    fn start_clients(&mut self) -> Result<()> {
+        let work = ClientWork {
+            network: self.network.clone(),
+            scenario: scenario(&self.options)?,
+            options: self.options.clone(),
+            recorder: self.recorder.clone(),
+            lives: self.lives.clone(),
+            progress: self.progress.clone(),
+            finish: self.finish.subscribe(),
+        };
+        self.clients = Some(Host::start(CLIENTS, 0, work.run()));
+        Ok(())
+    }
+
+    /// Makes the faults at their times.
+    fn make(&mut self, faults: &[Planned]) -> Result<()> {
+        let began_ns = machine::now_ns();
+        self.tell("the faults begin".to_owned());
+        let at = |ms: u64| began_ns + ms * 1_000_000;
+        let mut pending: Vec<Planned> = faults.to_vec();
+        pending.sort_by_key(|planned| planned.at_ms);
+        pending.reverse();
+        let mut open: Vec<Planned> = Vec::new();
+        let last = faults.iter().map(|planned| planned.at_ms + planned.lasts_ms).max().unwrap_or(0);
+        let until = at(last.max(self.options.shape.duration_ms));
+        while machine::now_ns() < until {
+            while let Some(planned) = pending.pop_if(|planned| at(planned.at_ms) <= machine::now_ns()) {
+                // One fault at a time for each node.
+                let is_struck = |open: &Planned| open.fault.node() == planned.fault.node();
+                if open.iter().any(is_struck) {
+                    continue;
+                }
+                self.begin(&planned);
+                open.push(planned);
+            }
+            for planned in &open {
+                self.go_on(planned);
+            }
+            let now = machine::now_ns();
+            let (over, still): (Vec<Planned>, Vec<Planned>) =
+                open.into_iter().partition(|planned| at(planned.at_ms + planned.lasts_ms) <= now);
+            open = still;
+            for planned in &over {
+                self.end(planned);
+            }
+            self.tick()?;
+        }
+        for planned in &open {
+            self.end(planned);
+        }
+        Ok(())
+    }
+
+    fn others(&self, node: usize) -> Vec<(HostId, HostId)> {
+        let own = self.nodes[node].id;
+        let others = self.nodes.iter().map(|node| node.id).filter(|id| *id != own);
+        others.chain([CLIENTS]).map(|other| (own, other)).collect()
+    }
+
+    fn begin(&mut self, planned: &Planned) {
+        let who = planned.fault.node().map_or_else(String::new, |node| format!("{} ", self.nodes[node].name));
+        self.tell(format!("{who}{}, for {} ms", planned.fault, planned.lasts_ms));
+        match planned.fault {
+            Fault::Kill { node, silently } => self.kill(node, silently),
+            Fault::Stop { node } => {
+                if let Some(running) = &self.nodes[node].running {
+                    running.stop.send_replace(true);
+                }
+            }
+            Fault::Pause { node } => {
+                let until = machine::now_ns() + planned.lasts_ms * 1_000_000;
+                if let Some(running) = &mut self.nodes[node].running {
+                    running.host.pause_until(until);
+                }
+            }
+            Fault::Isolate { node } => self.cut(node, true, true, true),
+            Fault::Mute { node } => self.cut(node, true, false, true),
+            Fault::Deafen { node } => self.cut(node, false, true, true),
+            Fault::Flap { .. } => {}
+            Fault::Slow { node, by_ms } => {
+                for (own, other) in self.others(node) {
+                    for (from, to) in [(own, other), (other, own)] {
+                        self.links.change(from, to, |link| link.latency_ns.1 += by_ms * 1_000_000);
+                    }
+                }
+            }
+            Fault::Loss { one_in } => {
+                for node in 0..self.nodes.len() {
+                    for (own, other) in self.others(node) {
+                        self.links.change(own, other, |link| link.loss = 1.0 / f64::from(one_in));
+                        self.links.change(other, own, |link| link.loss = 1.0 / f64::from(one_in));
+                    }
+                }
+            }
+            Fault::ClockStep { node, by_ms } => {
+                let node = &mut self.nodes[node];
+                node.wall_offset_ns += by_ms * 1_000_000;
+                if let Some(running) = &mut node.running {
+                    running.host.wall_offset_ns = node.wall_offset_ns;
+                }
+            }
+            Fault::DiskFails { node } => {
+                let node = &mut self.nodes[node];
+                if node.running.is_some() {
+                    node.disk_fails = true;
+                    node.disk.fail_next_write(DiskFault::IoAfterWriting);
+                }
+            }
+        }
+    }
+
+    fn cut(&mut self, node: usize, outgoing: bool, incoming: bool, is_cut: bool) {
+        for (own, other) in self.others(node) {
+            if outgoing {
+                self.links.change(own, other, |link| link.is_cut = is_cut);
+            }
+            if incoming {
+                self.links.change(other, own, |link| link.is_cut = is_cut);
+            }
+        }
+    }
+
+    /// What a fault does while it lasts.
+    fn go_on(&mut self, planned: &Planned) {
+        if let Fault::Flap { node } = planned.fault {
+            let now_ms = machine::now_ns() / 1_000_000;
+            if now_ms.is_multiple_of(150) {
+                self.cut(node, true, true, (now_ms / 150) % 2 == 0);
+            }
+        }
+    }
+
+    fn end(&mut self, planned: &Planned) {
+        match planned.fault {
+            Fault::Kill { node, .. } | Fault::Stop { node } | Fault::DiskFails { node } => {
+                self.nodes[node].starts_at_ns = Some(machine::now_ns());
+            }
+            Fault::Pause { .. } => {}
+            Fault::Isolate { node } | Fault::Mute { node } | Fault::Deafen { node } | Fault::Flap { node } => {
+                self.cut(node, true, true, false);
+            }
+            Fault::Slow { node, .. } => {
+                for (own, other) in self.others(node) {
+                    for (from, to) in [(own, other), (other, own)] {
+                        self.links.change(from, to, |link| link.latency_ns = links::Link::default().latency_ns);
+                    }
+                }
+            }
+            Fault::Loss { .. } => {
+                for node in 0..self.nodes.len() {
+                    for (own, other) in self.others(node) {
+                        self.links.change(own, other, |link| link.loss = 0.0);
+                        self.links.change(other, own, |link| link.loss = 0.0);
+                    }
+                }
+            }
+            Fault::ClockStep { node, by_ms } => {
+                let node = &mut self.nodes[node];
+                node.wall_offset_ns -= by_ms * 1_000_000;
+                if let Some(running) = &mut node.running {
+                    running.host.wall_offset_ns = node.wall_offset_ns;
+                }
+            }
+        }
+    }
+
+    /// Ends everything that disturbs, and starts what is down.
+    fn heal(&mut self) -> Result<()> {
+        self.links.heal();
+        self.tell("the faults are over".to_owned());
+        for node in &mut self.nodes {
+            node.starts_at_ns.get_or_insert(machine::now_ns());
+        }
+        self.tick()
+    }
+
+    /// Stops the nodes in order: the banks first.
+    fn stop_all(&mut self) {
+        if let Some(clients) = self.clients.take() {
+            self.links.host_ends(CLIENTS, false);
+            clients.kill();
+        }
+        for is_bank in [true, false] {
+            for node in &mut self.nodes {
+                node.starts_at_ns = None;
+                if matches!(node.name, NodeName::Bank(_)) == is_bank
+                    && let Some(running) = &node.running
+                {
+                    running.stop.send_replace(true);
+                }
+            }
+            let of_this_kind = |node: &Node| matches!(node.name, NodeName::Bank(_)) == is_bank;
+            self.until(60_000_000_000, |world| {
+                world.nodes.iter().filter(|node| of_this_kind(node)).all(|node| node.running.is_none())
+            });
+        }
+        for index in 0..self.nodes.len() {
+            self.kill(index, false);
+        }
+    }
+
+    fn judge(self, faults: Vec<Planned>) -> Result<Outcome> {
+        let (history, mut violations) = self.recorder.take();
+        let store_of = |node: NodeName| -> Result<Arc<dyn Store>> {
+            let found = self.nodes.iter().find(|of| of.name == node).context("a node of the network")?;
+            Ok(found.disk.clone())
+        };
+        let (ending, audited) = ending::collect(&self.network, &history, store_of)?;
+        violations.extend(check(&history, &ending));
+        Ok(Outcome {
+            faults,
+            violations,
+            counts: history.counts(),
+            blocks: audited.blocks,
+            simulated_ms: machine::now_ns() / 1_000_000,
+            trace: self.trace.digest(),
+            lines: self.trace.take_lines(),
+            story: self.story,
+        })
+    }
+}
+
+fn scenario(options: &Options) -> Result<Scenario> {
+    let Shape { central_banks, banks, wallets, .. } = options.shape;
+    let text = format!(
+        "seed = {}\n[network]\ncentral_banks = {central_banks}\nbanks = {banks}\n[wallets]\ncount = {wallets}\n\
+         opening_balance_minor = 5_000_000\n[load]\nrate_per_s = 100\n",
+        options.seed & i64::MAX as u64
+    );
+    Ok(Scenario::parse("simulation.toml", "simulation", &text, &[])?)
+}
+
+fn set(state: &Mutex<State>, to: State) {
+    *state.lock().unwrap_or_else(PoisonError::into_inner) = to;
+}
+
+/// A node of either kind, started.
+trait Started: Sized + Send + 'static {
+    /// Why it ended by itself, once it has.
+    fn ended(&mut self) -> impl Future<Output = String> + Send;
+
+    /// Stops it in order.
+    fn stop(self) -> impl Future<Output = ()> + Send;
+}
+
+impl Started for cbdc_central_bank::Node {
+    async fn ended(&mut self) -> String {
+        self.stopped().await.err().map_or_else(|| "without a reason".to_owned(), |error| error.to_string())
+    }
+
+    async fn stop(self) {
+        self.shutdown().await;
+    }
+}
+
+impl Started for cbdc_bank::Node {
+    async fn ended(&mut self) -> String {
+        self.stopped().await.err().map_or_else(|| "without a reason".to_owned(), |error| error.to_string())
+    }
+
+    async fn stop(self) {
+        self.shutdown().await;
+    }
+}
+
+/// The main task of a node's host.
+async fn live<N: Started, E: std::fmt::Display>(
+    starting: impl Future<Output = Result<N, E>>,
+    mut stop: watch::Receiver<bool>,
+    state: Arc<Mutex<State>>,
+) {
+    let mut node = match starting.await {
+        Ok(node) => node,
+        Err(error) => return set(&state, State::Ended(error.to_string())),
+    };
+    set(&state, State::Serving);
+    let asked = async { drop(stop.wait_for(|stops| *stops).await) };
+    tokio::select! {
+        biased;
+        why = node.ended() => set(&state, State::Ended(why)),
+        () = asked => {
+            node.stop().await;
+            set(&state, State::Stopped);
+        }
+    }
+}
+
+/// What the clients' host does.
+struct ClientWork {
+    network: Network,
+    scenario: Scenario,
+    options: Options,
+    recorder: Arc<Recorder>,
+    lives: Lives,
+    progress: Arc<Mutex<Progress>>,
+    finish: watch::Receiver<bool>,
+}
+
+impl ClientWork {
+    async fn run(self) {
+        let progress = self.progress.clone();
+        let set = |to| *progress.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        match self.pay(&set).await {
+            Ok(()) => set(Progress::Finished),
+            Err(error) => set(Progress::Failed(format!("{error:#}"))),
+        }
+    }
+
+    async fn pay(mut self, set: &impl Fn(Progress)) -> Result<()> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        setup::issue(&self.network, &self.scenario).await?;
+        let purses = setup::open_wallets(&self.network, &self.scenario, || {}).await?;
+        let drawing = (self.options.seed, self.options.shape.rate_per_s);
+        let clients = Clients::start(&self.network, purses, drawing, &self.recorder, &self.lives)?;
+        set(Progress::Paying);
+        drop(self.finish.wait_for(|finish| *finish).await);
+        clients.finish(PATIENCE).await;
+        ending::wait_for_the_same(&self.network, &self.recorder, PATIENCE).await;
+        Ok(())
+    }
+}
