@@ -38,15 +38,7 @@ impl Host {
         let runtime = built.expect("a runtime without input and output takes nothing that could be missing");
         let begun = runtime.block_on(async { Instant::now() });
         runtime.spawn(main);
-        Host {
-            id,
-            runtime,
-            begun,
-            begun_ns: machine::now_ns(),
-            wall_offset_ns,
-            paused_until_ns: 0,
-            was_paused: false,
-        }
+        Host { id, runtime, begun, begun_ns: machine::now_ns(), wall_offset_ns, paused_until_ns: 0, was_paused: false }
     }
 
     /// Leaves the host out until a time, ns.

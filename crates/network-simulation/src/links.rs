@@ -116,6 +116,8 @@ struct Connection {
     connecting: Option<Waker>,
     /// Ends that were dropped.
     dropped: [bool; 2],
+    /// Bytes were sent to an end whose host had vanished: they are sent again until somebody answers.
+    is_unanswered: [bool; 2],
 }
 
 struct Listening {
@@ -200,6 +202,23 @@ impl Network {
         }
     }
 
+    /// A host is there again: what was sent to its former connections in vain meets one that knows nothing of them.
+    pub fn host_starts(&self, host: HostId) {
+        let mut inner = self.lock();
+        if !inner.silent.contains(&host) {
+            return;
+        }
+        inner.silent.retain(|silent| *silent != host);
+        let unanswered = |(number, connection): (&usize, &Connection)| {
+            let own = connection.hosts.iter().position(|of| *of == host)?;
+            (connection.dropped[own] && connection.is_unanswered[own]).then_some((*number, own))
+        };
+        let ends: Vec<(usize, Side)> = inner.connections.iter().filter_map(unanswered).collect();
+        for (number, own) in ends {
+            inner.send(host, number, 1 - own, |connection, to| Arrival::Reset { connection, to });
+        }
+    }
+
     /// Delivers what has arrived by now.
     pub fn deliver(&self) {
         let now = machine::now_ns();
@@ -274,7 +293,8 @@ impl Inner {
                 }
                 self.trace.note(|| format!("{number} {from}>{to} connect {is_accepted}"));
                 let at_ns = machine::now_ns() + self.latency(to, from);
-                if !self.silent.contains(&to) || is_accepted {
+                // A machine that vanished does not refuse either.
+                if !self.silent.contains(&to) {
                     self.push(at_ns, to, from, Arrival::Answer { connection, is_accepted });
                 }
             }
@@ -287,7 +307,9 @@ impl Inner {
             Arrival::Bytes { connection, to: side, bytes } => {
                 self.trace.note(|| format!("{number} {from}>{to} {} bytes", bytes.len()));
                 if let Some(found) = self.connections.get_mut(&connection) {
-                    if found.dropped[side] {
+                    if self.silent.contains(&to) {
+                        found.is_unanswered[side] = true;
+                    } else if found.dropped[side] {
                         self.send(to, connection, 1 - side, |connection, to| Arrival::Reset { connection, to });
                     } else if !found.ends[side].is_reset {
                         found.ends[side].bytes.extend(bytes);
@@ -333,7 +355,6 @@ impl Simulation for Network {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("{address} is listened on already")));
         }
         let host = machine::host();
-        inner.silent.retain(|silent| *silent != host);
         inner.number += 1;
         let number = inner.number;
         inner.listening.insert(address, Listening { host, number, accepted: VecDeque::new(), waker: None });
@@ -366,6 +387,7 @@ impl Network {
                 answer: None,
                 connecting: None,
                 dropped: [false; 2],
+                is_unanswered: [false; 2],
             },
         );
         let at_ns = machine::now_ns() + inner.latency(from, to);

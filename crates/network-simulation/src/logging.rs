@@ -12,6 +12,7 @@ use crate::trace::Trace;
 
 thread_local! {
     static TRACE: RefCell<Option<Trace>> = const { RefCell::new(None) };
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Sends the log lines of this thread to a trace.
@@ -23,8 +24,30 @@ pub fn on_this_thread(trace: Trace) {
         .with_timer(NoTime)
         .with_writer(Lines)
         .finish();
+    std::panic::set_hook(Box::new(note_panic));
     // One for the whole program: callers of another thread find no trace, and write nothing.
     drop(tracing::subscriber::set_global_default(subscriber));
+}
+
+/// Panics of tasks so far.
+pub fn take_panics() -> Vec<String> {
+    PANICS.take()
+}
+
+/// A task that panics ends alone: without this, nobody might notice.
+fn note_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map_or_else(|| "somewhere".to_owned(), ToString::to_string);
+    let payload = panic.payload();
+    let message =
+        payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let sentence = format!(
+        "a task of host {} panicked at {} ms, in {place}: {}",
+        machine::host(),
+        machine::now_ns() / 1_000_000,
+        message.unwrap_or("without a message")
+    );
+    eprintln!("{sentence}");
+    PANICS.with_borrow_mut(|panics| panics.push(sentence));
 }
 
 /// The trace adds the time itself.

@@ -328,6 +328,7 @@ impl World {
 
     fn start(&mut self, index: usize) -> Result<()> {
         let node = &mut self.nodes[index];
+        self.links.host_starts(node.id);
         let (stop, stopping) = watch::channel(false);
         let (life, state) = (Life::new(node.disk.clone()), Arc::<Mutex<State>>::default());
         node.disk_fails = false;
@@ -569,6 +570,8 @@ impl World {
 
     fn judge(self, faults: Vec<Planned>) -> Result<Outcome> {
         let (history, mut violations) = self.recorder.take();
+        let panics = crate::logging::take_panics();
+        violations.extend(panics.into_iter().map(|sentence| Violation { property: Property::Serves, sentence }));
         let store_of = |node: NodeName| -> Result<Arc<dyn Store>> {
             let found = self.nodes.iter().find(|of| of.name == node).context("a node of the network")?;
             Ok(found.disk.clone())

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use cbdc_environment::network;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{MemberId, Reason};
 use cbdc_proto::v1;
@@ -78,7 +79,7 @@ impl NetworkFolder {
                 ClientError::Unreachable { .. } | ClientError::NoAnswer { .. } => {
                     // A certificate that no member has ends the connection; so does a node that is away or stalls.
                     let has_stalled = began.elapsed() >= connection.deadline();
-                    !has_stalled && tokio::net::TcpStream::connect(connection.address()).await.is_ok()
+                    !has_stalled && network::connect(connection.address()).await.is_ok()
                 }
                 _ => false,
             };

@@ -46,6 +46,11 @@ pub fn life_of(lives: &Lives, node: NodeName) -> u32 {
     lives.lock().unwrap_or_else(PoisonError::into_inner).get(&node).copied().unwrap_or(1)
 }
 
+/// A node in one of its lives: started again, it may not know yet how much of its log is committed.
+fn in_life(node: NodeName, life: u32) -> String {
+    format!("{node} (start {life})")
+}
+
 /// The clients, running.
 pub struct Clients {
     tasks: JoinSet<()>,
@@ -75,7 +80,8 @@ impl Clients {
             let wallet = wallet.with_timeout(UNKNOWN_AFTER);
             let payer = Payer {
                 name: format!("wallet {index}"),
-                node: NodeName::Bank(purse.account.bank).to_string(),
+                bank: NodeName::Bank(purse.account.bank),
+                lives: lives.clone(),
                 wallet: if index % ACCEPTS_EVERY == 0 { wallet.accepting() } else { wallet },
                 accounts: accounts.clone(),
                 pause_s,
@@ -110,7 +116,8 @@ impl Clients {
 struct Payer {
     name: String,
     /// The bank that it reads at.
-    node: String,
+    bank: NodeName,
+    lives: Lives,
     wallet: Wallet,
     accounts: Arc<[AccountId]>,
     pause_s: f64,
@@ -218,11 +225,14 @@ impl Payer {
     }
 
     async fn read(&self) {
-        let asked = self.recorder.now();
+        let (life, asked) = (life_of(&self.lives, self.bank), self.recorder.now());
         let Ok(balance) = self.wallet.balance().await else { return };
+        if life_of(&self.lives, self.bank) != life {
+            return;
+        }
         self.recorder.read(Read {
             client: self.name.clone(),
-            node: self.node.clone(),
+            node: in_life(self.bank, life),
             subject: Subject::Balance(self.wallet.account()),
             asked,
             answered: self.recorder.now(),
@@ -296,7 +306,7 @@ impl Reader {
             }
             self.recorder.read(Read {
                 client: "the reader".to_owned(),
-                node: format!("{} (start {life})", self.node),
+                node: in_life(self.node, life),
                 subject: Subject::Supply,
                 asked,
                 answered: self.recorder.now(),
