@@ -1,8 +1,8 @@
 //! The faults of a run, drawn from its seed.
 //!
 //! Each run switches some kinds off (swarm testing: Groce and others, 2012), so that a rare pair of kinds is not
-//! drowned by a frequent third. To add a kind: a variant here, its line in [`Fault::fmt`], its draw in [`Plan::draw`],
-//! and what it does in [`crate::run`].
+//! drowned by a frequent third. To add a kind: a variant here with its words, its draw in [`draw`], and what it does in
+//! [`crate::run`].
 
 use std::fmt;
 
@@ -39,6 +39,10 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The names of all kinds, in the order in which they are drawn.
+    pub const KINDS: [&str; 11] =
+        ["kill", "stop", "pause", "isolate", "mute", "deafen", "flap", "slow", "loss", "clock step", "disk fails"];
+
     /// The kind's name.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -104,14 +108,11 @@ pub struct Planned {
     pub fault: Fault,
 }
 
-/// The kinds in the order in which they are drawn.
-const KINDS: usize = 11;
-
 /// Draws the faults of a run of `duration_ms`, for `nodes` nodes.
 pub fn draw(random: &mut StdRng, nodes: usize, duration_ms: u64) -> Vec<Planned> {
-    let mut kinds: Vec<usize> = (0..KINDS).filter(|_| random.random_bool(0.6)).collect();
+    let mut kinds: Vec<usize> = (0..Fault::KINDS.len()).filter(|_| random.random_bool(0.6)).collect();
     if kinds.is_empty() {
-        kinds.push(random.random_range(0..KINDS));
+        kinds.push(random.random_range(0..Fault::KINDS.len()));
     }
     // The mean pause between two faults: some runs are calm, some are not.
     let pause_ms = random.random_range(300..3_000);

@@ -6,5 +6,8 @@ pub mod hosts;
 pub mod links;
 mod logging;
 pub mod machine;
+pub mod picture;
+pub mod plan;
 pub mod run;
+pub mod shrink;
 pub mod trace;

@@ -19,7 +19,7 @@ use cbdc_environment::simulate;
 use cbdc_harness::faults::clients::{Clients, Lives};
 use cbdc_harness::faults::ending;
 use cbdc_harness::faults::recorder::Recorder;
-use cbdc_harness::history::{Counts, Property, Violation, check};
+use cbdc_harness::history::{Property, Violation, check};
 use cbdc_harness::run::{nodes, setup};
 use cbdc_harness::scenario::Scenario;
 use cbdc_proto::wall_clock::wall_clock;
@@ -27,13 +27,15 @@ use cbdc_storage::{Fault as DiskFault, MemoryStore, Store};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::disk::Life;
-use crate::faults::{Fault, Planned, draw};
+use crate::faults::{Fault, Planned};
 use crate::hosts::{Host, TICK_NS};
 use crate::links::{self, HostId, PORT_BASE};
 use crate::machine;
+use crate::plan::{Plan, Shape};
 use crate::trace::Trace;
 
 /// The host of all clients.
@@ -45,59 +47,57 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause before a node that ended by itself is started again, ns.
 const RESTART_AFTER_NS: u64 = 500_000_000;
 
-/// The shape of a run.
-#[derive(Debug, Clone)]
-pub struct Shape {
-    /// Nodes of the central bank.
-    pub central_banks: u16,
-    /// Banks; the first half, rounded up, with full replicas.
-    pub banks: u16,
-    /// Wallets.
-    pub wallets: u32,
-    /// Payments a second, of all wallets together.
-    pub rate_per_s: f64,
-    /// The time in which faults begin, ms.
-    pub duration_ms: u64,
-}
-
-impl Default for Shape {
-    fn default() -> Shape {
-        Shape { central_banks: 3, banks: 2, wallets: 6, rate_per_s: 20.0, duration_ms: 10_000 }
-    }
-}
-
 /// What a run is asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// From which everything follows.
     pub seed: u64,
-    /// The network and its clients.
-    pub shape: Shape,
-    /// The faults; drawn from the seed if absent.
-    pub faults: Option<Vec<Planned>>,
+    /// The network, its clients and its faults; drawn from the seed if absent.
+    pub plan: Option<Plan>,
     /// Whether the trace's lines are kept.
     pub keeps_trace: bool,
+    /// Whether the story is told as it happens.
+    pub tells: bool,
 }
 
 /// What came of a run.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Its faults.
-    pub faults: Vec<Planned>,
-    /// What was found wrong.
-    pub violations: Vec<Violation>,
-    /// What the clients did.
-    pub counts: Counts,
+    pub seed: u64,
+    pub plan: Plan,
+    /// What was found wrong: the property and a sentence.
+    pub violations: Vec<(String, String)>,
+    /// Payments handed in, and how many of them were answered settled, refused for good, or not at all in the end.
+    pub payments: u64,
+    pub settled: u64,
+    pub refused: u64,
+    pub unknown: u64,
+    pub reads: u64,
     /// The blocks of the chain.
     pub blocks: u64,
     /// The simulated time, ms.
     pub simulated_ms: u64,
     /// The number of lines of the trace, and their hash.
-    pub trace: (u64, String),
-    /// The lines, if they were kept.
-    pub lines: Option<String>,
-    /// What happened, for people: time in ms and a sentence.
-    pub story: Vec<(u64, String)>,
+    pub trace_lines: u64,
+    pub trace_hash: String,
+    /// The trace itself, if it was kept.
+    #[serde(skip)]
+    pub trace: Option<String>,
+    /// The names of the nodes, in the order of their numbers in faults.
+    pub nodes: Vec<String>,
+    /// What happened, for people.
+    pub story: Vec<Event>,
+    /// When payments were first answered settled, ms.
+    pub settled_ms: Vec<u64>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event {
+    pub at_ms: u64,
+    /// The node that it is about, if it is about one.
+    pub node: Option<usize>,
+    pub what: String,
 }
 
 /// Makes a run on a thread of its own.
@@ -110,10 +110,11 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let (options, path) = (options.clone(), folder.path().to_owned());
     let run = move || {
         machine::begin(options.seed);
+        let plan = options.plan.clone().unwrap_or_else(|| Plan::draw(options.seed));
         let trace = Trace::new(options.keeps_trace);
         crate::logging::on_this_thread(trace.clone());
         let network = links::Network::new(StdRng::seed_from_u64(options.seed ^ 1), trace.clone());
-        simulate(std::rc::Rc::new(network.clone()), || World::create(&options, &path, network, trace)?.run())
+        simulate(std::rc::Rc::new(network.clone()), || World::create(&options, plan, &path, network, trace)?.run())
     };
     let thread = std::thread::Builder::new().name("simulation".into()).stack_size(16 << 20).spawn(run)?;
     thread.join().map_err(|_| anyhow::anyhow!("the simulation panicked; see above"))?
@@ -174,6 +175,7 @@ enum Progress {
 
 struct World {
     options: Options,
+    plan: Plan,
     network: Network,
     links: links::Network,
     trace: Trace,
@@ -184,16 +186,16 @@ struct World {
     lives: Lives,
     progress: Arc<Mutex<Progress>>,
     finish: watch::Sender<bool>,
-    story: Vec<(u64, String)>,
+    story: Vec<Event>,
 }
 
 impl World {
-    fn create(options: &Options, folder: &Path, links: links::Network, trace: Trace) -> Result<World> {
-        let scenario = scenario(options)?;
+    fn create(options: &Options, plan: Plan, folder: &Path, links: links::Network, trace: Trace) -> Result<World> {
+        let scenario = scenario(options.seed, &plan.shape)?;
         let spec = NetworkSpec {
             ports: Ports::From(PORT_BASE),
-            checkpoint_every_blocks: Some(50),
-            full_replicas: options.shape.banks.div_ceil(2),
+            checkpoint_every_blocks: Some(plan.shape.checkpoint_every_blocks),
+            full_replicas: plan.shape.full_replicas,
             ..nodes::spec(&scenario, Vec::new())
         };
         let network = Network::create(&folder.join("network"), &spec)?;
@@ -212,6 +214,7 @@ impl World {
         }
         Ok(World {
             options: options.clone(),
+            plan,
             network,
             links,
             trace,
@@ -236,11 +239,7 @@ impl World {
             anyhow::bail!("setting the network up: {why}");
         }
         anyhow::ensure!(begun, "the network was not set up within {} s", SETUP_MAX_NS / 1_000_000_000);
-        let node_count = self.nodes.len();
-        let faults = match self.options.faults.clone() {
-            Some(faults) => faults,
-            None => draw(&mut self.random, node_count, self.options.shape.duration_ms),
-        };
+        let faults = self.plan.faults.clone();
         self.make(&faults)?;
         self.heal()?;
         self.finish.send_replace(true);
@@ -249,17 +248,26 @@ impl World {
             self.recorder.violation(Property::Serves, "the clients did not finish in time".to_owned());
         }
         self.stop_all();
-        self.judge(faults)
+        self.judge()
     }
 
     fn progress(&self) -> Progress {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn tell(&mut self, what: String) {
-        self.trace.note(|| what.clone());
-        tracing::debug!(target: "story", "{what}");
-        self.story.push((machine::now_ns() / 1_000_000, what));
+    /// Adds an event to the story.
+    fn tell(&mut self, node: Option<usize>, what: String) {
+        let event = Event { at_ms: machine::now_ns() / 1_000_000, node, what };
+        let line = event.line(&self.names());
+        self.trace.note(|| line.clone());
+        if self.options.tells {
+            println!("{line}");
+        }
+        self.story.push(event);
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.name.to_string()).collect()
     }
 
     /// Runs every host for one tick.
@@ -304,20 +312,18 @@ impl World {
                     let (name, disk_fails) = (node.name, node.disk_fails);
                     self.kill(index, false);
                     self.nodes[index].starts_at_ns.get_or_insert(machine::now_ns() + RESTART_AFTER_NS);
-                    self.tell(format!("{name} ended by itself: {why}"));
+                    self.tell(Some(index), format!("ended by itself: {why}"));
                     if !disk_fails {
                         self.recorder.violation(Property::Serves, format!("{name} ended by itself: {why}"));
                     }
                 }
                 Some(State::Stopped) => {
-                    let name = node.name;
                     self.kill(index, false);
-                    self.tell(format!("{name} has stopped"));
+                    self.tell(Some(index), "has stopped".to_owned());
                 }
                 None if node.starts_at_ns.is_some_and(|at| at <= machine::now_ns()) => {
                     node.starts_at_ns = None;
-                    let name = node.name;
-                    self.tell(format!("{name} starts again"));
+                    self.tell(Some(index), "starts again".to_owned());
                     self.start(index)?;
                 }
                 _ => {}
@@ -370,8 +376,8 @@ impl World {
     fn start_clients(&mut self) -> Result<()> {
         let work = ClientWork {
             network: self.network.clone(),
-            scenario: scenario(&self.options)?,
-            options: self.options.clone(),
+            scenario: scenario(self.options.seed, &self.plan.shape)?,
+            drawing: (self.options.seed, self.plan.shape.rate_per_s),
             recorder: self.recorder.clone(),
             lives: self.lives.clone(),
             progress: self.progress.clone(),
@@ -384,14 +390,14 @@ impl World {
     /// Makes the faults at their times.
     fn make(&mut self, faults: &[Planned]) -> Result<()> {
         let began_ns = machine::now_ns();
-        self.tell("the faults begin".to_owned());
+        self.tell(None, "the faults begin".to_owned());
         let at = |ms: u64| began_ns + ms * 1_000_000;
         let mut pending: Vec<Planned> = faults.to_vec();
         pending.sort_by_key(|planned| planned.at_ms);
         pending.reverse();
         let mut open: Vec<Planned> = Vec::new();
         let last = faults.iter().map(|planned| planned.at_ms + planned.lasts_ms).max().unwrap_or(0);
-        let until = at(last.max(self.options.shape.duration_ms));
+        let until = at(last.max(self.plan.shape.duration_ms));
         while machine::now_ns() < until {
             while let Some(planned) = pending.pop_if(|planned| at(planned.at_ms) <= machine::now_ns()) {
                 // One fault at a time for each node.
@@ -427,8 +433,7 @@ impl World {
     }
 
     fn begin(&mut self, planned: &Planned) {
-        let who = planned.fault.node().map_or_else(String::new, |node| format!("{} ", self.nodes[node].name));
-        self.tell(format!("{who}{}, for {} ms", planned.fault, planned.lasts_ms));
+        self.tell(planned.fault.node(), format!("{}, for {} ms", planned.fault, planned.lasts_ms));
         match planned.fault {
             Fault::Kill { node, silently } => self.kill(node, silently),
             Fault::Stop { node } => {
@@ -536,7 +541,7 @@ impl World {
     /// Ends everything that disturbs, and starts what is down.
     fn heal(&mut self) -> Result<()> {
         self.links.heal();
-        self.tell("the faults are over".to_owned());
+        self.tell(None, "the faults are over".to_owned());
         for node in &mut self.nodes {
             node.starts_at_ns.get_or_insert(machine::now_ns());
         }
@@ -568,7 +573,7 @@ impl World {
         }
     }
 
-    fn judge(self, faults: Vec<Planned>) -> Result<Outcome> {
+    fn judge(self) -> Result<Outcome> {
         let (history, mut violations) = self.recorder.take();
         let panics = crate::logging::take_panics();
         violations.extend(panics.into_iter().map(|sentence| Violation { property: Property::Serves, sentence }));
@@ -578,25 +583,45 @@ impl World {
         };
         let (ending, audited) = ending::collect(&self.network, &history, store_of)?;
         violations.extend(check(&history, &ending));
+        let (counts, (trace_lines, trace_hash)) = (history.counts(), self.trace.digest());
+        let told = |violation: Violation| (format!("{:?}", violation.property), violation.sentence);
         Ok(Outcome {
-            faults,
-            violations,
-            counts: history.counts(),
+            seed: self.options.seed,
+            nodes: self.names(),
+            plan: self.plan,
+            violations: violations.into_iter().map(told).collect(),
+            payments: counts.payments,
+            settled: counts.settled,
+            refused: counts.refused,
+            unknown: counts.unknown + counts.refused_for_now + counts.accepted,
+            reads: counts.reads,
             blocks: audited.blocks,
             simulated_ms: machine::now_ns() / 1_000_000,
-            trace: self.trace.digest(),
-            lines: self.trace.take_lines(),
+            trace_lines,
+            trace_hash,
+            trace: self.trace.take_lines(),
+            settled_ms: history.settled_ns().into_iter().map(|ns| ns / 1_000_000).collect(),
             story: self.story,
         })
     }
 }
 
-fn scenario(options: &Options) -> Result<Scenario> {
-    let Shape { central_banks, banks, wallets, .. } = options.shape;
+impl Event {
+    /// The event in a line.
+    pub fn line(&self, nodes: &[String]) -> String {
+        let who = self.node.and_then(|node| nodes.get(node)).map_or_else(String::new, |name| format!("{name} "));
+        format!("{:>8} ms  {who}{}", self.at_ms, self.what)
+    }
+}
+
+fn scenario(seed: u64, shape: &Shape) -> Result<Scenario> {
+    let Shape { central_banks, header_signatures, banks, wallets, .. } = shape;
+    // The scenario's own load is not used; its rate must suit the number of wallets.
     let text = format!(
-        "seed = {}\n[network]\ncentral_banks = {central_banks}\nbanks = {banks}\n[wallets]\ncount = {wallets}\n\
-         opening_balance_minor = 5_000_000\n[load]\nrate_per_s = 100\n",
-        options.seed & i64::MAX as u64
+        "seed = {}\n[network]\ncentral_banks = {central_banks}\nheader_signatures = {header_signatures}\n\
+         banks = {banks}\n[wallets]\ncount = {wallets}\nopening_balance_minor = 5_000_000\n[load]\n\
+         rate_per_s = 20\n",
+        seed & i64::MAX as u64
     );
     Ok(Scenario::parse("simulation.toml", "simulation", &text, &[])?)
 }
@@ -660,7 +685,8 @@ async fn live<N: Started, E: std::fmt::Display>(
 struct ClientWork {
     network: Network,
     scenario: Scenario,
-    options: Options,
+    /// Seed and payments a second.
+    drawing: (u64, f64),
     recorder: Arc<Recorder>,
     lives: Lives,
     progress: Arc<Mutex<Progress>>,
@@ -681,8 +707,7 @@ impl ClientWork {
         tokio::time::sleep(Duration::from_secs(1)).await;
         setup::issue(&self.network, &self.scenario).await?;
         let purses = setup::open_wallets(&self.network, &self.scenario, || {}).await?;
-        let drawing = (self.options.seed, self.options.shape.rate_per_s);
-        let clients = Clients::start(&self.network, purses, drawing, &self.recorder, &self.lives)?;
+        let clients = Clients::start(&self.network, purses, self.drawing, &self.recorder, &self.lives)?;
         set(Progress::Paying);
         drop(self.finish.wait_for(|finish| *finish).await);
         clients.finish(PATIENCE).await;

@@ -1,0 +1,76 @@
+//! The plan of a run: the network's shape, its clients and its faults, all drawn from the seed.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde::{Deserialize, Serialize};
+
+use crate::faults::{Planned, draw};
+
+/// Everything that a run does of its own accord.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub shape: Shape,
+    pub faults: Vec<Planned>,
+}
+
+/// The network and its clients.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Nodes of the central bank.
+    pub central_banks: u16,
+    /// The number of them whose signatures a header needs.
+    pub header_signatures: u16,
+    pub banks: u16,
+    /// How many of the banks have full replicas.
+    pub full_replicas: u16,
+    /// At least two for each bank.
+    pub wallets: u32,
+    /// Payments a second, of all wallets together.
+    pub rate_per_s: f64,
+    pub checkpoint_every_blocks: u64,
+    /// The time in which faults begin, ms.
+    pub duration_ms: u64,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn draw(seed: u64) -> Plan {
+        let random = &mut StdRng::seed_from_u64(seed);
+        let central_banks = [1, 3, 3, 3, 3, 5][random.random_range(0..6)];
+        let banks = random.random_range(1..=3);
+        let shape = Shape {
+            central_banks,
+            header_signatures: if random.random_bool(0.25) { central_banks.div_ceil(2) } else { 1 },
+            banks,
+            full_replicas: random.random_range(0..=banks),
+            wallets: u32::from(banks) * 2 + random.random_range(0..=5),
+            rate_per_s: [2.0, 10.0, 40.0][random.random_range(0..3)],
+            checkpoint_every_blocks: [15, 60, 1_000][random.random_range(0..3)],
+            duration_ms: random.random_range(4_000..14_000),
+        };
+        let nodes = usize::from(central_banks + banks);
+        let faults = draw(random, nodes, shape.duration_ms);
+        Plan { shape, faults }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_follows_from_its_seed_and_survives_being_written() {
+        let plans: Vec<Plan> = (0..200).map(Plan::draw).collect();
+        for (seed, plan) in plans.iter().enumerate() {
+            assert_eq!(*plan, Plan::draw(seed as u64));
+            let written = serde_json::to_string(plan).unwrap();
+            assert_eq!(serde_json::from_str::<Plan>(&written).unwrap(), *plan);
+        }
+        // Every kind is drawn by some seed, and is missing in some.
+        let kinds = |plan: &Plan| plan.faults.iter().map(|planned| planned.fault.kind()).collect::<Vec<_>>();
+        for kind in crate::faults::Fault::KINDS {
+            assert!(plans.iter().any(|plan| kinds(plan).contains(&kind)), "{kind}");
+            assert!(plans.iter().any(|plan| !kinds(plan).contains(&kind)), "{kind}");
+        }
+    }
+}
