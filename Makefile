@@ -5,6 +5,7 @@
 #   make lint    formatting, clippy, and whether the fuzz targets compile
 #   make deny    licences, bans and sources of all dependencies, offline (needs cargo-deny)
 #   make faults  real faults on a network of three central-bank nodes, every answer checked: MINUTES=30 SEED=4711
+#   make simulate-network  the whole network on one thread, fault by fault, from seeds: SEEDS=1000 or MINUTES=2
 #   make bench   all criterion benchmarks; those of one crate: cargo bench -p cbdc-ledger
 #   make up      a development network in the foreground
 #   make test-slurm    a sweep through a Slurm of this one machine (installs it; skipped where that is impossible)
@@ -16,8 +17,9 @@ SCENARIO ?= simulations/load/quickstart.toml
 OUT ?= results/$(basename $(notdir $(SCENARIO)))
 
 MINUTES ?= 30
+SEEDS ?= 1000
 
-.PHONY: demo test lint deny faults bench up build sweep test-slurm test-python
+.PHONY: demo test lint deny faults simulate-network bench up build sweep test-slurm test-python
 
 build:
 	@$(SETUP) && cargo build --release --locked -p cbdc
@@ -51,6 +53,11 @@ bench:
 
 faults: build
 	@$(SETUP) && "$$CARGO_TARGET_DIR/release/cbdc" bench faults --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+simulate-network:
+	@$(SETUP) && cargo build --release --locked -p cbdc-network-simulation && \
+	    "$$CARGO_TARGET_DIR/release/cbdc-simulate-network" --known simulations/network/seeds.txt \
+	    $(if $(filter command line,$(origin MINUTES)),--minutes $(MINUTES),--seeds $(SEEDS))
 
 # The three steps of a sweep alone: it needs no RocksDB.
 sweep:

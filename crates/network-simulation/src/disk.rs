@@ -1,6 +1,7 @@
 //! The disk of a simulated node: a store in memory that loses in a crash whatever a real disk may lose.
 //!
-//! A node holds it through a [`Life`]: what a killed node still does while it is taken apart reaches no disk.
+//! A node holds it through a [`Life`]: what a killed node still does while it is taken apart reaches no disk. A disk
+//! that lies, for canaries, says that it has synced and has not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +13,15 @@ use cbdc_storage::{Column, Direction, Durability, KeyRange, MemoryStore, Store, 
 #[derive(Debug)]
 pub struct Life {
     disk: Arc<MemoryStore>,
+    /// Says that a write is synced, and keeps it in memory.
+    lies: bool,
     is_over: AtomicBool,
 }
 
 impl Life {
     /// A start on this disk.
-    pub fn new(disk: Arc<MemoryStore>) -> Arc<Life> {
-        Arc::new(Life { disk, is_over: AtomicBool::new(false) })
+    pub fn new(disk: Arc<MemoryStore>, lies: bool) -> Arc<Life> {
+        Arc::new(Life { disk, lies, is_over: AtomicBool::new(false) })
     }
 
     /// Ends it: nothing reaches the disk any more.
@@ -58,6 +61,7 @@ impl Store for Life {
 
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
         self.check()?;
+        let durability = if self.lies { Durability::Buffered } else { durability };
         self.disk.write(batch, durability)
     }
 

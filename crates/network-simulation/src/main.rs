@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use cbdc_network_simulation::canary::Canary;
 use cbdc_network_simulation::picture::picture;
 use cbdc_network_simulation::plan::Plan;
 use cbdc_network_simulation::run::{Options, Outcome, run};
 use cbdc_network_simulation::shrink::shrink;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 /// The exit code where a promise was broken.
 const BROKEN: u8 = 5;
@@ -63,6 +64,9 @@ struct Arguments {
     /// Run this plan (JSON) instead of the seed's own
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
+    /// Break the program on purpose: exit code 0 if a seed finds it, 5 if none does
+    #[arg(long, value_name = "WHAT")]
+    canary: Option<Canary>,
     /// Print the outcome as one JSON object (one seed)
     #[arg(long)]
     json: bool,
@@ -107,7 +111,14 @@ fn one(arguments: &Arguments, seed: u64) -> Result<bool> {
         None => None,
     };
     let tells = arguments.watch && !arguments.json;
-    let outcome = run(&Options { seed, plan, keeps_trace: arguments.trace.is_some(), tells })?;
+    let outcome = run(&Options {
+        seed,
+        plan,
+        keeps_trace: arguments.trace.is_some(),
+        tells,
+        canary: arguments.canary,
+        is_alone: true,
+    })?;
     if let Some(path) = &arguments.trace {
         write(path, outcome.trace.as_deref().unwrap_or_default())?;
     }
@@ -143,7 +154,7 @@ fn story(outcome: &Outcome, with_events: bool) -> String {
     let shape = &outcome.plan.shape;
     text.push_str(&format!(
         "seed {}: {} central-bank nodes ({} signatures a header), {} banks ({} full replicas), {} wallets, {} faults\n\
-         {} payments: {} settled, {} refused, {} open; {} reads; {} blocks in {:.1} s of simulated time\n\
+         {} payments: {} settled, {} refused, {} given up, {} open; {} reads; {} blocks in {:.1} s of simulated time\n\
          trace: {} lines, {}\n",
         outcome.seed,
         shape.central_banks,
@@ -155,7 +166,8 @@ fn story(outcome: &Outcome, with_events: bool) -> String {
         outcome.payments,
         outcome.settled,
         outcome.refused,
-        outcome.unknown,
+        outcome.given_up,
+        outcome.open,
         outcome.reads,
         outcome.blocks,
         outcome.simulated_ms as f64 / 1_000.0,
@@ -174,11 +186,14 @@ fn story(outcome: &Outcome, with_events: bool) -> String {
 }
 
 /// Runs a seed in a process of its own.
-fn in_process(seed: u64, plan: Option<&Path>) -> Result<Outcome> {
+fn in_process(seed: u64, plan: Option<&Path>, canary: Option<Canary>) -> Result<Outcome> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--json", "--seed", &seed.to_string()]);
     if let Some(plan) = plan {
         command.arg("--plan").arg(plan);
+    }
+    if let Some(name) = canary.and_then(|canary| canary.to_possible_value()) {
+        command.args(["--canary", name.get_name()]);
     }
     let output = command.output().context("starting a seed's process")?;
     serde_json::from_slice(&output.stdout).with_context(|| {
@@ -213,7 +228,7 @@ fn many(arguments: &Arguments, first: u64) -> Result<bool> {
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(seed) = take() {
-                    let outcome = in_process(seed, None);
+                    let outcome = in_process(seed, None, arguments.canary);
                     let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     totals.add(seed, outcome);
                     totals.progress(begun);
@@ -225,6 +240,11 @@ fn many(arguments: &Arguments, first: u64) -> Result<bool> {
     println!("{}", totals.sentence(first, begun.elapsed()));
     for (seed, why) in &totals.without_outcome {
         println!("seed {seed}: {why}");
+    }
+    if arguments.canary.is_some() {
+        let (found, seeds) = (totals.failed.len(), totals.seeds);
+        println!("the canary was found by {found} of {seeds} seeds");
+        return Ok(found > 0);
     }
     for outcome in totals.failed.values() {
         tell_failure(arguments, outcome)?;
@@ -311,14 +331,14 @@ fn tell_failure(arguments: &Arguments, outcome: &Outcome) -> Result<()> {
         let fails = |plan: &Plan| {
             let written = serde_json::to_string(plan).map(|text| std::fs::write(&plan_path, text).is_ok());
             written.is_ok_and(|written| written)
-                && in_process(outcome.seed, Some(&plan_path))
+                && in_process(outcome.seed, Some(&plan_path), arguments.canary)
                     .is_ok_and(|outcome| outcome.violations.iter().any(|(property, _)| *property == broken))
         };
         let shorter = shrink(&outcome.plan, TRIES, fails, |plan| {
             eprint!("\rseed {}: shortened to {} faults ", outcome.seed, plan.faults.len());
         });
         write(&plan_path, &serde_json::to_string(&shorter)?)?;
-        shown = in_process(outcome.seed, Some(&plan_path))?;
+        shown = in_process(outcome.seed, Some(&plan_path), arguments.canary)?;
         eprintln!();
     } else {
         write(&plan_path, &serde_json::to_string(&outcome.plan)?)?;

@@ -23,13 +23,20 @@ pub struct Shape {
     pub banks: u16,
     /// How many of the banks have full replicas.
     pub full_replicas: u16,
-    /// At least two for each bank.
+    /// At least [`Shape::wallets_min`].
     pub wallets: u32,
     /// Payments a second, of all wallets together.
     pub rate_per_s: f64,
     pub checkpoint_every_blocks: u64,
     /// The time in which faults begin, ms.
     pub duration_ms: u64,
+}
+
+impl Shape {
+    /// The least number of wallets with so many banks.
+    pub fn wallets_min(banks: u16) -> u32 {
+        (2 * u32::from(banks)).max(4)
+    }
 }
 
 impl Plan {
@@ -43,7 +50,7 @@ impl Plan {
             header_signatures: if random.random_bool(0.25) { central_banks.div_ceil(2) } else { 1 },
             banks,
             full_replicas: random.random_range(0..=banks),
-            wallets: u32::from(banks) * 2 + random.random_range(0..=5),
+            wallets: Shape::wallets_min(banks) + random.random_range(0..=5),
             rate_per_s: [2.0, 10.0, 40.0][random.random_range(0..3)],
             checkpoint_every_blocks: [15, 60, 1_000][random.random_range(0..3)],
             duration_ms: random.random_range(4_000..14_000),

@@ -30,6 +30,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::canary::Canary;
 use crate::disk::Life;
 use crate::faults::{Fault, Planned};
 use crate::hosts::{Host, TICK_NS};
@@ -40,10 +41,14 @@ use crate::trace::Trace;
 
 /// The host of all clients.
 const CLIENTS: HostId = 900;
+/// The threads of a process with one run.
+const THREADS: usize = 2;
 /// The longest time for starting and opening wallets, ns.
 const SETUP_MAX_NS: u64 = 120_000_000_000;
 /// The time within which everything must be decided once the faults are over.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a canary's leader keeps what it has already acknowledged before it sends it to the others.
+const PROPOSAL_KEPT: Duration = Duration::from_millis(20);
 /// The pause before a node that ended by itself is started again, ns.
 const RESTART_AFTER_NS: u64 = 500_000_000;
 
@@ -58,6 +63,10 @@ pub struct Options {
     pub keeps_trace: bool,
     /// Whether the story is told as it happens.
     pub tells: bool,
+    /// What is broken on purpose.
+    pub canary: Option<Canary>,
+    /// Whether this run has the process for itself: then nothing else may start a thread.
+    pub is_alone: bool,
 }
 
 /// What came of a run.
@@ -67,11 +76,16 @@ pub struct Outcome {
     pub plan: Plan,
     /// What was found wrong: the property and a sentence.
     pub violations: Vec<(String, String)>,
-    /// Payments handed in, and how many of them were answered settled, refused for good, or not at all in the end.
+    /// Payments handed in.
     pub payments: u64,
+    /// Those answered settled.
     pub settled: u64,
+    /// Those refused for good.
     pub refused: u64,
-    pub unknown: u64,
+    /// Those refused for now, whose payer gave them up.
+    pub given_up: u64,
+    /// Those without a final answer: a violation.
+    pub open: u64,
     pub reads: u64,
     /// The blocks of the chain.
     pub blocks: u64,
@@ -221,7 +235,7 @@ impl World {
             random: StdRng::seed_from_u64(options.seed),
             nodes,
             clients: None,
-            recorder: Arc::new(Recorder::new()),
+            recorder: Arc::new(Recorder::default()),
             lives: Lives::default(),
             progress: Arc::default(),
             finish: watch::channel(false).0,
@@ -333,10 +347,12 @@ impl World {
     }
 
     fn start(&mut self, index: usize) -> Result<()> {
+        let canary = self.options.canary;
         let node = &mut self.nodes[index];
+        let lies = canary == Some(Canary::AcknowledgesBeforeSync) && matches!(node.name, NodeName::CentralBank(_));
         self.links.host_starts(node.id);
         let (stop, stopping) = watch::channel(false);
-        let (life, state) = (Life::new(node.disk.clone()), Arc::<Mutex<State>>::default());
+        let (life, state) = (Life::new(node.disk.clone(), lies), Arc::<Mutex<State>>::default());
         node.disk_fails = false;
         let path = self.network.config_path(node.name);
         let store: Arc<dyn Store> = life.clone();
@@ -346,6 +362,9 @@ impl World {
                 let mut config = cbdc_central_bank::Config::load(&path)?;
                 config.metrics_listen = None;
                 config.verification_threads = 1;
+                if canary == Some(Canary::AcknowledgesBeforeQuorum) {
+                    config.acknowledged_unanswered = Some(PROPOSAL_KEPT);
+                }
                 let environment = cbdc_central_bank::Environment { store, wall_clock: Box::new(wall_clock) };
                 let starting = cbdc_central_bank::start_on(config, environment);
                 Host::start(node.id, node.wall_offset_ns, live(starting, stopping, tell))
@@ -499,7 +518,7 @@ impl World {
         if let Fault::Flap { node } = planned.fault {
             let now_ms = machine::now_ns() / 1_000_000;
             if now_ms.is_multiple_of(150) {
-                self.cut(node, true, true, (now_ms / 150) % 2 == 0);
+                self.cut(node, true, true, (now_ms / 150).is_multiple_of(2));
             }
         }
     }
@@ -542,6 +561,11 @@ impl World {
     fn heal(&mut self) -> Result<()> {
         self.links.heal();
         self.tell(None, "the faults are over".to_owned());
+        let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+        if self.options.is_alone && threads > THREADS {
+            let sentence = format!("expected {THREADS} threads, this one and its parent, found {threads}");
+            self.recorder.violation(Property::Serves, sentence);
+        }
         for node in &mut self.nodes {
             node.starts_at_ns.get_or_insert(machine::now_ns());
         }
@@ -584,6 +608,11 @@ impl World {
         let (ending, audited) = ending::collect(&self.network, &history, store_of)?;
         violations.extend(check(&history, &ending));
         let (counts, (trace_lines, trace_hash)) = (history.counts(), self.trace.digest());
+        let open = counts.unknown + counts.accepted;
+        if open > 0 {
+            let sentence = format!("{open} payments had no final answer long after the faults were over");
+            violations.push(Violation { property: Property::Serves, sentence });
+        }
         let told = |violation: Violation| (format!("{:?}", violation.property), violation.sentence);
         Ok(Outcome {
             seed: self.options.seed,
@@ -593,7 +622,8 @@ impl World {
             payments: counts.payments,
             settled: counts.settled,
             refused: counts.refused,
-            unknown: counts.unknown + counts.refused_for_now + counts.accepted,
+            given_up: counts.refused_for_now,
+            open,
             reads: counts.reads,
             blocks: audited.blocks,
             simulated_ms: machine::now_ns() / 1_000_000,

@@ -1,6 +1,6 @@
 //! Shortening of a run that fails: fewer faults, wallets and nodes, as long as the same property is broken.
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Shape};
 
 /// Tries shorter plans as long as `fails` says that one still fails. `tell` hears of each that does. At most `tries`
 /// plans are tried.
@@ -41,7 +41,7 @@ pub fn shrink(plan: &Plan, mut tries: u32, fails: impl Fn(&Plan) -> bool, tell: 
     let mut plan = best.clone();
     plan.shape.duration_ms = plan.shape.duration_ms.min(last + 100);
     attempt(&mut best, plan);
-    while best.shape.wallets > 2 * u32::from(best.shape.banks) {
+    while best.shape.wallets > Shape::wallets_min(best.shape.banks) {
         let mut plan = best.clone();
         plan.shape.wallets -= 1;
         if !attempt(&mut best, plan) {
@@ -66,6 +66,6 @@ mod tests {
         };
         let shorter = shrink(&plan, 1_000, fails, |_| {});
         assert!(fails(&shorter));
-        assert_eq!((shorter.faults.len(), shorter.shape.wallets), (2, 2 * u32::from(shorter.shape.banks)));
+        assert_eq!((shorter.faults.len(), shorter.shape.wallets), (2, Shape::wallets_min(shorter.shape.banks)));
     }
 }

@@ -7,7 +7,7 @@
 //! the leader has sent to prove it, and only then [`SnapshotSource::install`].
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use cbdc_storage::{
     CHUNK_BYTES_MAX, CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition as Position, Store, StoreError,
 };
 use futures::Stream;
-use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
 /// The largest manifest of a received snapshot, bytes.
 const MANIFEST_BYTES_MAX: usize = 1 << 20;
@@ -222,7 +222,7 @@ pub(crate) fn parts(head: wire::SnapshotHead, stream: SnapshotStream) -> impl St
 
 /// A snapshot that is being received.
 pub(crate) struct ReceivingFile {
-    file: tokio::fs::File,
+    file: Arc<File>,
     manifest: Option<CheckpointManifest>,
     chunks: u32,
 }
@@ -233,7 +233,7 @@ impl ReceivingFile {
         let path = folder.join("snapshot.receiving");
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
         std::fs::remove_file(&path)?;
-        Ok(ReceivingFile { file: file.into(), manifest: None, chunks: 0 })
+        Ok(ReceivingFile { file: Arc::new(file), manifest: None, chunks: 0 })
     }
 
     /// Writes the next frame.
@@ -253,26 +253,29 @@ impl ReceivingFile {
             return malformed(format!("a chunk has {} bytes, at most {CHUNK_BYTES_MAX}", frame.len()));
         }
         self.chunks += 1;
-        self.file.write_all(&(frame.len() as u32).to_le_bytes()).await?;
-        self.file.write_all(frame).await?;
-        Ok(())
+        let (file, frame) = (self.file.clone(), frame.clone());
+        let written = thread::blocking(move || {
+            let mut file = &*file;
+            file.write_all(&(frame.len() as u32).to_le_bytes())?;
+            file.write_all(&frame)
+        });
+        Ok(written.await.map_err(io::Error::other)??)
     }
 
     /// The complete snapshot.
-    pub(crate) async fn finish(mut self) -> Result<ReceivedFile, SnapshotError> {
-        self.file.flush().await?;
+    pub(crate) fn finish(self) -> Result<ReceivedFile, SnapshotError> {
         let manifest = self.manifest.ok_or_else(|| SnapshotError::Malformed("it is empty".into()))?;
         if self.chunks != manifest.chunk_count {
             let reason = format!("its manifest says {} chunks, found {}", manifest.chunk_count, self.chunks);
             return Err(SnapshotError::Malformed(reason));
         }
-        Ok(ReceivedFile { file: self.file.into_std().await, manifest })
+        Ok(ReceivedFile { file: self.file, manifest })
     }
 }
 
 /// A snapshot that was received whole.
 pub(crate) struct ReceivedFile {
-    file: File,
+    file: Arc<File>,
     manifest: CheckpointManifest,
 }
 
@@ -288,7 +291,7 @@ impl ReceivedFile {
     }
 
     fn chunks(&self) -> io::Result<impl Iterator<Item = Result<Bytes, StoreError>>> {
-        let mut file = &self.file;
+        let mut file = &*self.file;
         file.seek(SeekFrom::Start(0))?;
         let mut reader = BufReader::with_capacity(1 << 20, file);
         Ok((0..self.manifest.chunk_count).map(move |_| {

@@ -96,7 +96,7 @@ pub async fn run(options: &FaultOptions, tell: impl Fn(&str)) -> Result<FaultRun
     setup::issue(&network, &scenario).await?;
     let purses = setup::open_wallets(&network, &scenario, || {}).await?;
 
-    let recorder = Arc::new(Recorder::new());
+    let recorder = Arc::new(Recorder::default());
     let lives = Lives::default();
     let leaders = Leaders::watch(&network, recorder.begun());
     let clients = Clients::start(&network, purses, (options.seed, options.rate_per_s), &recorder, &lives)?;

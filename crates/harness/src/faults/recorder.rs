@@ -17,12 +17,14 @@ pub struct Recorder {
     settled: watch::Sender<Moment>,
 }
 
-impl Recorder {
-    pub fn new() -> Recorder {
+impl Default for Recorder {
+    fn default() -> Recorder {
         let (history, violations) = (Mutex::default(), Mutex::default());
         Recorder { begun: Instant::now(), history, violations, settled: watch::Sender::default() }
     }
+}
 
+impl Recorder {
     pub fn begun(&self) -> Instant {
         self.begun
     }

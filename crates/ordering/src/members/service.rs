@@ -251,7 +251,7 @@ impl Serving {
             }
         }
         let _working = self.hearing.working_for(&vote);
-        let received = file.finish().await.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let received = file.finish().map_err(|error| Status::invalid_argument(error.to_string()))?;
         if last_log_id.as_ref().map(crate::types::position_of) != Some(received.manifest().position) {
             return Err(Status::invalid_argument("the snapshot's head and its manifest name different entries"));
         }
