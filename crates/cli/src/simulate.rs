@@ -46,7 +46,7 @@ pub struct Simulate {
     /// Threads for the households' decisions; the results are the same
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Print each behaviour with its equation, source and values, and simulate nothing
+    /// Print population, policy and each behaviour with its equation, source and values, and simulate nothing
     #[arg(long)]
     explain: bool,
     /// No progress bar
@@ -58,9 +58,13 @@ impl Simulate {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let scenario = self.scenario()?;
         if self.explain {
-            let policy = scenario.values.policy.listed();
-            let object =
-                json!({ "scenario_hash": scenario.hash(), "policy": policy, "behaviours": explain(&scenario) });
+            let (population, policy) = (scenario.population(), scenario.values.policy.listed());
+            let object = json!({
+                "scenario_hash": scenario.hash(),
+                "population": population,
+                "policy": policy,
+                "behaviours": explain(&scenario),
+            });
             output.print(object, || explanation(&scenario));
             return Ok(());
         }
@@ -81,10 +85,9 @@ impl Simulate {
         let usage = |mistake: ScenarioError| Usage(mistake.to_string());
         let mut scenario = Scenario::read(&self.scenario)
             .map_err(|mistake| Usage(load(&self.scenario).unwrap_or_else(|| mistake.to_string())))?;
-        for pair in &self.set {
-            let (key, value) = key_and_value(pair, "policy.holding_limit_minor=50_000")?;
-            scenario.set(key.trim(), value.trim()).map_err(usage)?;
-        }
+        let pairs = self.set.iter().map(|pair| key_and_value(pair, "policy.holding_limit_minor=50_000"));
+        let pairs = pairs.collect::<Result<Vec<_>, _>>()?;
+        scenario.set_all(pairs.iter().map(|(key, value)| (key.trim(), value.trim()))).map_err(usage)?;
         if let Some(threads) = self.threads {
             scenario.set("threads", &threads.to_string()).map_err(usage)?;
         }

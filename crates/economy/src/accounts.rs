@@ -52,10 +52,11 @@ pub enum Flow {
     Costs,
     Resolution,
     Fees,
+    Remittance,
 }
 
 impl Flow {
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 17;
 }
 
 /// The flows of a day or a period: `received[flow][sector]`, negative where it paid.

@@ -241,9 +241,13 @@ impl Authority {
 
     /// The operations desk books an operation with a bank. Market operations are at par.
     pub fn operation(&mut self, kind: OperationKind, bank: BankId, amount: Amount) {
-        let head = self.operator_head();
         let is_market = matches!(kind, OperationKind::BuySecurities | OperationKind::SellSecurities);
-        let price_ppm = if is_market { 1_000_000 } else { 0 };
+        self.market_operation(kind, bank, amount, if is_market { 1_000_000 } else { 0 });
+    }
+
+    /// The operations desk buys from a bank, or sells to it, at a price in ppm of par.
+    pub fn market_operation(&mut self, kind: OperationKind, bank: BankId, amount: Amount, price_ppm: u32) {
+        let head = self.operator_head();
         let (rate, matures) = (RatePpm(0), LedgerDay(0));
         self.push(Operation { kind, head, operator: OPERATOR, bank, amount, price_ppm, rate, matures });
     }

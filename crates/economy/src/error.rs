@@ -34,7 +34,7 @@ pub enum EconomyError {
         /// The refusal.
         outcome: Outcome,
     },
-    /// No bank is left to take over a failed one.
+    /// No bank is left to take over a failed one. [`simulate`](crate::simulate) ends the run with its results instead.
     #[error("the last bank failed on day {day}: nobody is left to take over its customers")]
     NoBankLeft {
         /// Days since the start.

@@ -1,4 +1,4 @@
-//! Explains a scenario: the policy at the start, and each behaviour's model, equation, source and parameters.
+//! Explains a scenario: the population and the policy at the start, and each behaviour's model, equation, source and parameters.
 
 use crate::behaviour::Behaviour;
 use crate::scenario::Scenario;
@@ -8,9 +8,13 @@ pub fn explain(scenario: &Scenario) -> Vec<Behaviour> {
     scenario.values.behaviours.describe()
 }
 
-/// Policy and behaviours as text for a terminal.
+/// Population, policy and behaviours as text for a terminal.
 pub fn explanation(scenario: &Scenario) -> String {
     let mut text = format!("{}  scenario {}\n", scenario.name, scenario.hash());
+    text.push_str("\npopulation at the start\n");
+    for provision in scenario.population() {
+        text.push_str(&format!("  {} = {}  {}\n", provision.key, provision.value, provision.meaning));
+    }
     text.push_str("\npolicy at the start, enforced by the ledger\n");
     for provision in scenario.values.policy.listed() {
         text.push_str(&format!("  {} = {}  {}\n", provision.key, provision.value, provision.meaning));

@@ -75,6 +75,7 @@ table! {
         government_minor: i64, "The government's account at the central bank.";
         bonds_minor: i64, "Government bonds outstanding.";
         loans_minor: i64, "Bank loans to households and firms.";
+        interbank_minor: i64, "Loans between banks, overnight.";
         wholesale_minor: i64, "Banks' wholesale funding.";
         bank_equity_minor: i64, "Banks' equity.";
         consumption_minor: i64, "Household consumption in the period.";
@@ -82,11 +83,15 @@ table! {
         bank_interest_minor: i64, "Net interest income of banks in the period.";
         write_offs_minor: i64, "Loans written off in the period.";
         fees_minor: i64, "Fees on CBDC payments in the period.";
+        central_bank_coupons_minor: i64, "Coupons earned by the central bank in the period.";
+        central_bank_interest_minor: i64, "Interest it paid to banks and on wallets, less what they paid, in the period.";
+        remittance_minor: i64, "What it remitted to the government in the period.";
         price_level: f64, "Consumer prices, 1 at the start.";
         inflation_ppm: i64, "Yearly rate of inflation.";
         output_gap_ppm: i64, "Real spending against its normal level.";
         policy_rate_ppm: i64, "The central bank's policy rate.";
         deposit_facility_rate_ppm: i64, "The deposit facility's rate.";
+        interbank_rate_ppm: i64, "Rate of loans between banks.";
         cbdc_rate_ppm: i64, "Rate of the first tier of CBDC.";
         deposit_rate_ppm: i64, "Mean rate of sight deposits, by volume.";
         loan_rate_ppm: i64, "Mean rate of loans, by volume.";
@@ -113,6 +118,7 @@ table! {
         bonds_minor: i64, "Asset: government bonds.";
         loans_minor: i64, "Asset: loans.";
         estate_minor: i64, "Asset: what shells of failed banks still owe it; below zero, what the shell owes.";
+        interbank_minor: i64, "Asset: overnight loans to banks; below zero, loans from banks.";
         deposits_minor: i64, "Liability: deposits of households, firms and investors.";
         wholesale_minor: i64, "Liability: wholesale funding.";
         central_bank_loans_minor: i64, "Liability: loans of the central bank.";
@@ -191,7 +197,10 @@ pub struct Results {
     /// The version of this program.
     pub version: String,
     pub households: u64,
+    /// Days simulated: those of the scenario, or up to the collapse.
     pub days: u32,
+    /// Whether the last bank failed, which ended the run.
+    pub is_collapsed: bool,
     pub macro_rows: Vec<MacroRow>,
     pub bank_rows: Vec<BankRow>,
     pub household_rows: Vec<HouseholdRow>,
@@ -227,6 +236,8 @@ pub struct Summary {
     pub loans_change: f64,
     pub bank_equity_minor: i64,
     pub banks_failed: i64,
+    /// 1 if the last bank failed, which ended the run, else 0: its mean over runs is the share that collapsed.
+    pub collapsed: i64,
     pub deposit_rate_ppm: i64,
     pub loan_rate_ppm: i64,
     pub policy_rate_ppm: i64,
@@ -267,6 +278,7 @@ impl Results {
         };
         text(&mut hasher, &self.scenario_hash);
         hasher.update(&self.seed.to_le_bytes());
+        hasher.update(&[u8::from(self.is_collapsed)]);
         text(&mut hasher, &self.ledger.tip);
         self.holdings_of_limit.iter().for_each(|count| {
             hasher.update(&count.to_le_bytes());
@@ -326,6 +338,7 @@ impl Results {
             loans_change: share(last.loans_minor - first.loans_minor, first.loans_minor),
             bank_equity_minor: last.bank_equity_minor,
             banks_failed: first.banks_alive - last.banks_alive,
+            collapsed: i64::from(self.is_collapsed),
             deposit_rate_ppm: last.deposit_rate_ppm,
             loan_rate_ppm: last.loan_rate_ppm,
             policy_rate_ppm: last.policy_rate_ppm,

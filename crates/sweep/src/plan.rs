@@ -165,9 +165,8 @@ impl Plan {
     /// The scenario is no longer valid, or has other effective values.
     pub fn scenario(&self, design: &Design) -> Result<Scenario, SweepError> {
         let mut scenario = Scenario::parse(&self.scenario.file, &self.scenario.text)?;
-        for Setting { key, value } in self.set.iter().chain(&design.set) {
-            scenario.set(key, value)?;
-        }
+        let settings = self.set.iter().chain(&design.set);
+        scenario.set_all(settings.map(|Setting { key, value }| (key.as_str(), value.as_str())))?;
         let found = scenario.hash();
         if found != design.scenario_hash {
             let expected = format!("design {} with the scenario hash {}", design.design, design.scenario_hash);

@@ -100,9 +100,8 @@ impl PlanFile {
             return Err(root.mistake("seeds", format!("at most {RUNS_MAX} runs"), found));
         }
         root.end()?;
-        let mut common = base.clone();
-        set.iter().try_for_each(|given| lay(&document, &mut common, given))?;
-        let designs = given.into_iter().map(|design| read_design(&document, &common, design)).collect::<Result<_>>()?;
+        let designs =
+            given.into_iter().map(|design| read_design(&document, &base, &set, design)).collect::<Result<_>>()?;
         let scenario_text = scenario_text(&root_folder(path), &scenario_file)?;
         Ok(PlanFile {
             name,
@@ -354,23 +353,24 @@ fn setting(given: Given) -> Setting {
     Setting { key: given.key, value: given.value }
 }
 
-fn read_design(document: &Document, common: &Scenario, design: DesignGiven) -> Result<DesignRead> {
-    let mut scenario = common.clone();
-    design.set.iter().try_for_each(|given| lay(document, &mut scenario, given))?;
+fn read_design(document: &Document, base: &Scenario, set: &[Given], design: DesignGiven) -> Result<DesignRead> {
+    let mut scenario = base.clone();
+    let all: Vec<&Given> = set.iter().chain(&design.set).collect();
+    lay(document, &mut scenario, &all)?;
     Ok(DesignRead { name: design.name, set: design.set.into_iter().map(setting).collect(), scenario })
 }
 
-/// Lays a value over the scenario; a mistake in it is shown at its position in the plan.
-fn lay(document: &Document, scenario: &mut Scenario, given: &Given) -> Result<()> {
-    let Given { key, value, .. } = given;
-    scenario.set(key, value).map_err(|error| match error {
-        ScenarioError::Mistake(mistake) if mistake.source_line == format!("{key}={value}") => {
-            let span = if mistake.column <= key.chars().count() { given.key_span } else { given.span };
-            let found =
-                if mistake.found.contains(key) { mistake.found } else { format!("{} for `{key}`", mistake.found) };
-            document.mistake(span, mistake.expected, found, mistake.suggestion)
-        }
-        other => other,
+/// Lays values over the scenario, all at once; a mistake in one is shown at its position in the plan.
+fn lay(document: &Document, scenario: &mut Scenario, all: &[&Given]) -> Result<()> {
+    let pairs = all.iter().map(|given| (given.key.as_str(), given.value.as_str()));
+    scenario.set_all(pairs).map_err(|error| {
+        let ScenarioError::Mistake(mistake) = error else { return error };
+        let of_mistake = |given: &&&Given| mistake.source_line == format!("{}={}", given.key, given.value);
+        let Some(given) = all.iter().rfind(of_mistake) else { return ScenarioError::Mistake(mistake) };
+        let key = &given.key;
+        let span = if mistake.column <= key.chars().count() { given.key_span } else { given.span };
+        let found = if mistake.found.contains(key) { mistake.found } else { format!("{} for `{key}`", mistake.found) };
+        document.mistake(span, mistake.expected, found, mistake.suggestion)
     })
 }
 

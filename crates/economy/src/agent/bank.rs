@@ -33,6 +33,8 @@ pub struct Bank {
     pub fiscal_minor: i64,
     /// Claims on the shells of banks that it took over; for a shell, its debt, as a negative amount.
     pub estate_minor: i64,
+    /// Lent to other banks overnight; below zero, borrowed from them.
+    pub interbank_minor: i64,
     /// Pledged as collateral at the central bank.
     pub pledged_minor: i64,
     /// Reserves + facility − loans at the central bank when the day's last block was sealed.
@@ -63,10 +65,15 @@ impl Bank {
         self.interest_minor += amount_minor;
     }
 
-    /// Equity over risk-weighted loans; 1 without loans.
+    /// Equity over risk-weighted loans. Without loans a bank with equity has a ratio of 1, and one without equity has
+    /// nothing to go on with: minus 1.
     pub fn capital_ratio(&self, risk_weight: f64) -> f64 {
         let weighted = self.loans_minor as f64 * risk_weight;
-        if weighted > 0.0 { self.equity_minor as f64 / weighted } else { 1.0 }
+        match weighted > 0.0 {
+            true => self.equity_minor as f64 / weighted,
+            false if self.equity_minor >= 0 => 1.0,
+            false => -1.0,
+        }
     }
 
     /// Debt over equity, as RM in Barucci et al.; very high if equity is gone.

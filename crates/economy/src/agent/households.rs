@@ -31,8 +31,12 @@ pub struct Households {
     pub taste: Vec<f32>,
     /// Taste for banknotes around 1.
     pub cash_taste: Vec<f32>,
-    /// Mean number of payments a day this month.
+    /// Spending a month and liquid wealth at rest, minor units at price level 1.
+    pub normal_minor: Vec<f32>,
+    pub wealth_minor: Vec<f32>,
+    /// Mean number of payments a day this month, and the largest it makes, minor units.
     pub payments_a_day: Vec<f32>,
+    pub largest_minor: Vec<f32>,
     /// Bills to be paid this month.
     pub bill_minor: Vec<i64>,
 }

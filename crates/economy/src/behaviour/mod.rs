@@ -31,7 +31,7 @@ use serde::Serialize;
 
 pub use adoption::Adoption;
 pub use cash::Cash;
-pub use consumption::Consumption;
+pub use consumption::{Consumption, SpendingView};
 pub use credit::Credit;
 pub use default::LoanDefault;
 pub use deposit_pricing::DepositPricing;

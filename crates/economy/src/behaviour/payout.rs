@@ -9,7 +9,7 @@ parameters! {
     "payout" {
         cost = 0.007, 0.0 to 0.2, "running costs a year, as a share of deposits and loans";
         capital_target = 0.14, 0.0 to 1.0, "capital ratio above which dividends are paid";
-        speed = 0.08, 0.0 to 1.0, "part of the equity above the target that is paid each month";
+        speed = 0.2, 0.0 to 1.0, "part of the equity above the target that is paid each month";
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::{behaviour, parameters};
 use crate::calendar::Day;
+use cbdc_ledger::time::LedgerDay;
 
 parameters! {
     "seasonality" {
@@ -27,8 +28,8 @@ impl Seasonality {
     fn equation(&self) -> &'static str {
         match self.model {
             Model::Calendar => {
-                "factor = weekday · holiday · december · (1 + boost while days since payday < days), scaled so that a \
-                week's mean is 1"
+                "factor = weekday · holiday · december · (1 + boost while days since payday < days), scaled so that the \
+                mean of all years is 1"
             }
             Model::Even => "factor = 1",
         }
@@ -38,15 +39,31 @@ impl Seasonality {
         "shape after New Zealand's payments of 2017, busiest on Saturday [A]; sizes are this project's choice"
     }
 
-    /// The number of payments on a day relative to the mean.
+    /// The mean of the unscaled factors over 28 years, after which days of the week and of the year come together again.
+    pub fn mean(&self, start: LedgerDay, payday: u32) -> f64 {
+        if self.model == Model::Even {
+            return 1.0;
+        }
+        let (mut sum, mut last_payday) = (0.0, None);
+        for number in 0..28 * 365 + 7 {
+            let day = Day::new(start, number);
+            // As in the simulation, where the payday itself has the boost.
+            if day.is_day_of_month(payday) {
+                last_payday = Some(number);
+            }
+            sum += self.factor(&day, last_payday.map(|payday| number - payday));
+        }
+        (sum / f64::from(28 * 365 + 7)).max(1e-9)
+    }
+
+    /// The number of payments on a day relative to a Monday's, before scaling.
     pub fn factor(&self, day: &Day, days_since_payday: Option<u32>) -> f64 {
         let parameters = &self.parameters;
         if self.model == Model::Even {
             return 1.0;
         }
         let week = [1.0, 1.0, 1.0, 1.0, parameters.friday, parameters.saturday, parameters.sunday];
-        let mean = week.iter().sum::<f64>() / 7.0;
-        let mut factor = week[day.weekday] / mean.max(1e-9);
+        let mut factor = week[day.weekday];
         if day.is_holiday() {
             factor *= parameters.holiday;
         }

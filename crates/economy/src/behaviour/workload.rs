@@ -42,6 +42,16 @@ const BUCKETS: [[f64; 7]; 3] = [
 /// Lower edges in cents; the last is the tail's.
 const EDGES_MINOR: [f64; 7] = [50.0, 500.0, 1_000.0, 2_000.0, 3_000.0, 5_000.0, 10_000.0];
 
+/// Caps on payments at which their mean is tabulated: from one euro on, four an octave, to far beyond the tail.
+const CAP_LEAST_MINOR: f64 = 100.0;
+const CAPS_AN_OCTAVE: f64 = 4.0;
+const CAPS: usize = 96;
+
+/// The cap at a step.
+fn most_at(step: f64) -> f64 {
+    CAP_LEAST_MINOR * libm::exp2(step / CAPS_AN_OCTAVE)
+}
+
 /// Quantiles per channel.
 const QUANTILES: usize = 4096;
 
@@ -68,7 +78,15 @@ impl Workload {
         let mean_of =
             |amounts: &Vec<u32>| amounts.iter().map(|minor| f64::from(*minor)).sum::<f64>() / QUANTILES as f64;
         let mean_minor = quantiles.iter().zip(SHARES).map(|(amounts, share)| mean_of(amounts) * share / 100.0).sum();
-        AmountTable { quantiles: quantiles.concat(), mean_minor }
+        let persons = Channel::PersonToPerson as usize;
+        let to_persons_share = mean_of(&quantiles[persons]) * SHARES[persons] / 100.0 / mean_minor;
+        let capped = |most: f64| {
+            let mean = |amounts: &Vec<u32>| amounts.iter().map(|minor| f64::from(*minor).min(most)).sum::<f64>();
+            let all = quantiles.iter().zip(SHARES).map(|(amounts, share)| mean(amounts) * share);
+            all.sum::<f64>() / QUANTILES as f64 / 100.0
+        };
+        let means_up_to = (0..=CAPS).map(|step| capped(most_at(step as f64))).collect();
+        AmountTable { quantiles: quantiles.concat(), mean_minor, means_up_to, to_persons_share }
     }
 
     fn quantile(&self, buckets: &[f64; 7], mut point: f64) -> f64 {
@@ -90,9 +108,21 @@ pub struct AmountTable {
     quantiles: Vec<u32>,
     /// The mean payment at price level 1, minor units.
     pub mean_minor: f64,
+    /// The mean of payments none of which is larger than a cap, at caps in geometric steps.
+    means_up_to: Vec<f64>,
+    /// The share of the value that goes to other households.
+    pub to_persons_share: f64,
 }
 
 impl AmountTable {
+    /// The mean payment at price level 1, minor units, if none is larger than this.
+    pub fn mean_up_to(&self, most_minor: f64) -> f64 {
+        let step = (libm::log2(most_minor.max(CAP_LEAST_MINOR) / CAP_LEAST_MINOR) * CAPS_AN_OCTAVE).min(CAPS as f64);
+        let (below, part) = (step as usize, step - step.floor());
+        let above = (below + 1).min(CAPS);
+        self.means_up_to[below] * (1.0 - part) + self.means_up_to[above] * part
+    }
+
     /// The next payment's channel and amount at price level 1, minor units.
     pub fn draw(&self, stream: &mut Stream) -> (Channel, u32) {
         let bits = stream.bits();
@@ -116,6 +146,14 @@ mod tests {
     fn the_mean_payment_is_that_of_the_reference() {
         let table = Workload { model: Model::Space2022, parameters: Parameters::default() }.table();
         assert!((table.mean_minor / 5_640.0 - 1.0).abs() < 0.01, "{}", table.mean_minor);
+    }
+
+    #[test]
+    fn a_cap_lowers_the_mean_and_a_high_one_does_not() {
+        let table = Workload { model: Model::Space2022, parameters: Parameters::default() }.table();
+        assert!((table.mean_up_to(1e9) / table.mean_minor - 1.0).abs() < 1e-9);
+        let (low, middle) = (table.mean_up_to(1_000.0), table.mean_up_to(30_000.0));
+        assert!(low < 1_000.0 && low < middle && middle < table.mean_minor, "{low} {middle}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use cbdc_scenario_file::{Document, ScenarioError, Section, text_file};
 use serde::Serialize;
 
 use crate::behaviour::Behaviours;
-use policy::{Policy, Rule, Scheduled};
+use policy::{Policy, Provision, Rule, Scheduled};
 use population::{Banks, Firms, Households, Investors, Time};
 use shock::Shock;
 
@@ -88,17 +88,43 @@ impl Scenario {
     /// # Errors
     /// No such key, or the value is out of its range; the position is that of the override.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ScenarioError> {
+        self.set_all([(key, value)])
+    }
+
+    /// Like [`Scenario::set`] for several keys at once: only the scenario with all of them has to be valid, so that
+    /// their order does not matter.
+    ///
+    /// # Errors
+    /// Those of [`Scenario::set`].
+    pub fn set_all<'k>(&mut self, pairs: impl IntoIterator<Item = (&'k str, &'k str)>) -> Result<(), ScenarioError> {
         let mut source = self.source.clone();
-        source.overrides.push((key.to_owned(), value.to_owned()));
+        let (mut sets_seed, mut sets_threads) = (false, false);
+        for (key, value) in pairs {
+            (sets_seed, sets_threads) = (sets_seed || key == "seed", sets_threads || key == "threads");
+            source.overrides.push((key.to_owned(), value.to_owned()));
+        }
         let (seed, threads) = (self.seed, self.threads);
         *self = resolve(source)?;
-        if key != "seed" {
+        if !sets_seed {
             self.seed = seed;
         }
-        if key != "threads" {
+        if !sets_threads {
             self.threads = threads;
         }
         Ok(())
+    }
+
+    /// Every key of `[time]`, `[households]`, `[firms]`, `[banks]` and `[investors]`, with its value and meaning.
+    pub fn population(&self) -> Vec<Provision> {
+        let values = &self.values;
+        [
+            values.time.listed(),
+            values.households.listed(),
+            values.firms.listed(),
+            values.banks.listed(),
+            values.investors.listed(),
+        ]
+        .concat()
     }
 
     /// BLAKE3 of the canonical form, in hexadecimal.
@@ -148,6 +174,8 @@ fn resolve(source: ScenarioText) -> Result<Scenario, ScenarioError> {
     };
     let tax = values.behaviours.fiscal.parameters.tax;
     values.firms.check_months(&mut root, &values.households, tax)?;
+    values.behaviours.adoption.check_initial(&mut root)?;
+    policy::check_tiers(&mut root, &values.policy, &values.schedule, &values.rules)?;
     root.end()?;
     Ok(Scenario { name, description, seed, threads, values, source })
 }

@@ -7,11 +7,14 @@
 //! | rule | sets | from |
 //! |---|---|---|
 //! | `taylor` | the policy rate | inflation and output gap |
-//! | `mccallum` | base money, by market operations | nominal spending against its target |
+//! | `mccallum` | base money, by market operations | growth of nominal spending against its target, growth of velocity |
 //! | `k-percent` | base money, by market operations | nothing: it grows by k a year |
 //! | `limit-ladder` | the holding limit, by `steps_minor` | CBDC over deposits against `share_low` and `share_high` |
 //! | `tier-ladder` | both CBDC rates | the deposit facility's rate: r₁ = max(0, DFR − s), r₂ = min(0, DFR − s) |
 //! | `expression` | `lever` | the text in `expression` |
+//!
+//! A rule that sets base money sets no rate: the policy rate then follows the money market, where base money is held in
+//! proportion to nominal spending and the less of it the higher the rate (`rate_semi_elasticity`, 0 to leave the rate).
 
 use cbdc_ledger::policy::FeeSchedule;
 use cbdc_ledger::policy::text::fee_schedule;
@@ -68,7 +71,7 @@ pub struct Policy {
     pub committee_threshold: u16,
 }
 
-/// A key of `[policy]` with the value in force, for people.
+/// A key of a scenario with the value in force, for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Provision {
     /// The key in a scenario: `policy.holding_limit_minor`.
@@ -184,17 +187,62 @@ fn limit(section: &mut Section<'_>, key: &'static str) -> Result<Option<Option<u
 impl Policy {
     /// Every key with its value and meaning.
     pub fn listed(&self) -> Vec<Provision> {
-        let values = serde_json::to_value(self).expect("numbers and texts always have a JSON form");
-        let told = |value: &serde_json::Value| match value {
-            serde_json::Value::Null => "none".to_owned(),
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        MEANINGS
-            .iter()
-            .map(|(key, meaning)| Provision { key: format!("policy.{key}"), value: told(&values[key]), meaning })
-            .collect()
+        provisions("policy", self, &MEANINGS)
     }
+}
+
+/// The keys of a table with the values in force and their meanings.
+pub(super) fn provisions(
+    table: &str,
+    values: &impl Serialize,
+    meanings: &[(&'static str, &'static str)],
+) -> Vec<Provision> {
+    let values = serde_json::to_value(values).expect("numbers and texts always have a JSON form");
+    let told = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => "none".to_owned(),
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    meanings
+        .iter()
+        .map(|(key, meaning)| Provision { key: format!("{table}.{key}"), value: told(&values[key]), meaning })
+        .collect()
+}
+
+/// Checks that a rate above a tier has a tier to be above, at the start and after each scheduled change.
+pub(super) fn check_tiers(
+    root: &mut Section<'_>,
+    policy: &Policy,
+    schedule: &[Scheduled],
+    rules: &[Rule],
+) -> Result<()> {
+    let expected = "a tier, `cbdc_tier_minor`, for a rate above it";
+    let is_lost = |rate: i64, tier: Option<u64>, above: i64| tier.is_none() && above != rate;
+    let Policy { cbdc_rate_ppm: rate, cbdc_tier_minor: tier, cbdc_rate_above_ppm: above, .. } = *policy;
+    if is_lost(rate, tier, above) {
+        return Err(root.section("policy")?.mistake("cbdc_rate_above_ppm", expected, above.to_string()));
+    }
+    // A ladder of tiers or an expression may have set a tier meanwhile.
+    let sets_rates = |rule: &Rule| {
+        matches!(rule.kind, RuleKind::TierLadder { .. } | RuleKind::Expression { lever: Lever::CbdcRate, .. })
+    };
+    if rules.iter().any(sets_rates) {
+        return Ok(());
+    }
+    let mut changes: Vec<(usize, &Scheduled)> = schedule.iter().enumerate().collect();
+    changes.sort_by_key(|(_, change)| change.day);
+    let (mut rate, mut tier, mut above) = (rate, tier, above);
+    for (index, change) in changes {
+        rate = change.cbdc_rate_ppm.unwrap_or(rate);
+        tier = change.cbdc_tier_minor.unwrap_or(tier);
+        // As on the ledger: without a tier one rate holds for all.
+        above = change.cbdc_rate_above_ppm.unwrap_or(if tier.is_none() { rate } else { above });
+        if is_lost(rate, tier, above) {
+            let section = root.sections("schedule")?.swap_remove(index);
+            return Err(section.mistake("cbdc_rate_above_ppm", expected, above.to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// A fee in the ledger's notation, or a number for a flat one; absent is `None`.
@@ -284,12 +332,37 @@ pub enum Lever {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleKind {
-    Taylor { neutral_rate: f64, inflation_target: f64, on_inflation: f64, on_gap: f64, smoothing: f64, floor: f64 },
-    Mccallum { growth_target: f64, response: f64 },
-    KPercent { growth: f64 },
-    LimitLadder { steps_minor: Vec<u64>, share_low: f64, share_high: f64 },
-    TierLadder { spread: f64 },
-    Expression { lever: Lever, expression: String },
+    /// Without a neutral rate, that at rest: the first policy rate less the anchor of expectations.
+    Taylor {
+        neutral_rate: Option<f64>,
+        inflation_target: f64,
+        on_inflation: f64,
+        on_gap: f64,
+        smoothing: f64,
+        floor: f64,
+    },
+    /// Without a target, the anchor of expectations.
+    Mccallum {
+        growth_target: Option<f64>,
+        response: f64,
+        rate_semi_elasticity: f64,
+    },
+    KPercent {
+        growth: f64,
+        rate_semi_elasticity: f64,
+    },
+    LimitLadder {
+        steps_minor: Vec<u64>,
+        share_low: f64,
+        share_high: f64,
+    },
+    TierLadder {
+        spread: f64,
+    },
+    Expression {
+        lever: Lever,
+        expression: String,
+    },
 }
 
 /// `[[rule]]`.
@@ -335,7 +408,7 @@ impl Rule {
         let every_days = section.integer("every_days", 1..=36_525, 42)? as u32;
         let kind = match word {
             Word::Taylor => RuleKind::Taylor {
-                neutral_rate: section.number("neutral_rate", -0.1..=0.2, 0.005)?,
+                neutral_rate: section.optional_number("neutral_rate", -0.1..=0.2)?,
                 inflation_target: section.number("inflation_target", -0.1..=0.5, 0.02)?,
                 on_inflation: section.number("on_inflation", -10.0..=10.0, 0.5)?,
                 on_gap: section.number("on_gap", -10.0..=10.0, 0.5)?,
@@ -343,10 +416,14 @@ impl Rule {
                 floor: section.number("floor", -0.5..=0.5, 0.0)?,
             },
             Word::Mccallum => RuleKind::Mccallum {
-                growth_target: section.number("growth_target", -0.5..=1.0, 0.035)?,
+                growth_target: section.optional_number("growth_target", -0.5..=1.0)?,
                 response: section.number("response", 0.0..=10.0, 0.25)?,
+                rate_semi_elasticity: section.number("rate_semi_elasticity", 0.0..=1000.0, 10.0)?,
             },
-            Word::KPercent => RuleKind::KPercent { growth: section.number("growth", -0.9..=10.0, 0.03)? },
+            Word::KPercent => RuleKind::KPercent {
+                growth: section.number("growth", -0.9..=10.0, 0.03)?,
+                rate_semi_elasticity: section.number("rate_semi_elasticity", 0.0..=1000.0, 10.0)?,
+            },
             Word::LimitLadder => RuleKind::LimitLadder {
                 steps_minor: steps(&mut section)?,
                 share_low: section.number("share_low", 0.0..=1.0, 0.02)?,

@@ -7,6 +7,7 @@ use cbdc_ledger::time::LedgerDay;
 use cbdc_scenario_file::{ScenarioError, Section};
 use serde::Serialize;
 
+use super::policy::{Provision, provisions};
 use super::whole;
 
 type Result<T> = std::result::Result<T, ScenarioError>;
@@ -52,6 +53,19 @@ impl Time {
     pub fn first_day(&self) -> LedgerDay {
         self.start.parse().expect("the date was checked when it was read")
     }
+
+    /// Every key with its value and meaning.
+    pub fn listed(&self) -> Vec<Provision> {
+        provisions("time", self, &Self::MEANINGS)
+    }
+
+    /// The keys and their meaning, in the order of output.
+    const MEANINGS: [(&'static str, &'static str); 4] = [
+        ("start", "the first day"),
+        ("days", "days simulated"),
+        ("period_days", "days between two rows of the tables"),
+        ("payday", "day of the month of wages and pensions"),
+    ];
 }
 
 /// `[households]`.
@@ -115,6 +129,28 @@ impl Households {
         section.end()?;
         Ok(households)
     }
+
+    /// Every key with its value and meaning.
+    pub fn listed(&self) -> Vec<Provision> {
+        provisions("households", self, &Self::MEANINGS)
+    }
+
+    /// The keys and their meaning, in the order of output.
+    const MEANINGS: [(&'static str, &'static str); 13] = [
+        ("count", "households"),
+        ("income_minor_mean", "mean income a month after tax, before pensions"),
+        ("income_sigma", "spread of incomes: standard deviation of the logarithm"),
+        ("deposit_minor_mean", "mean sight deposit"),
+        ("deposit_sigma", "spread of savings, likewise"),
+        ("deposit_on_income", "elasticity of savings with respect to income"),
+        ("cash_minor_mean", "mean of banknotes"),
+        ("borrower_share", "share with a loan"),
+        ("loan_minor_mean", "mean loan of those"),
+        ("loan_sigma", "its spread, likewise"),
+        ("age_min", "youngest"),
+        ("age_max", "oldest"),
+        ("taste_sigma", "spread of the taste for CBDC, logit points"),
+    ];
 }
 
 /// `[firms]`: employers and merchants in one.
@@ -127,6 +163,8 @@ pub struct Firms {
     pub deposit_months: f64,
     /// Loans at the start, in months of wages.
     pub loan_months: f64,
+    /// Profit at rest, as a share of gross wages.
+    pub profit_share: f64,
     /// Share of firms that take CBDC.
     pub accepting_share: f64,
 }
@@ -157,11 +195,27 @@ impl Firms {
             size_exponent: section.number("size_exponent", 0.0..=3.0, 0.8)?,
             deposit_months: section.number("deposit_months", 0.0..=120.0, 2.0)?,
             loan_months: section.number("loan_months", 0.0..=240.0, 2.0)?,
+            profit_share: section.number("profit_share", 0.0..=2.0, 0.05)?,
             accepting_share: section.number("accepting_share", 0.0..=1.0, 1.0)?,
         };
         section.end()?;
         Ok(firms)
     }
+
+    /// Every key with its value and meaning.
+    pub fn listed(&self) -> Vec<Provision> {
+        provisions("firms", self, &Self::MEANINGS)
+    }
+
+    /// The keys and their meaning, in the order of output.
+    const MEANINGS: [(&'static str, &'static str); 6] = [
+        ("count", "firms"),
+        ("size_exponent", "Zipf exponent of their size"),
+        ("deposit_months", "deposits, months of gross wages"),
+        ("loan_months", "loans, months of gross wages"),
+        ("profit_share", "profit at rest, as a share of gross wages"),
+        ("accepting_share", "share that takes CBDC"),
+    ];
 }
 
 /// `[banks]`.
@@ -198,6 +252,24 @@ impl Banks {
         section.end()?;
         Ok(banks)
     }
+
+    /// Every key with its value and meaning.
+    pub fn listed(&self) -> Vec<Provision> {
+        provisions("banks", self, &Self::MEANINGS)
+    }
+
+    /// The keys and their meaning, in the order of output.
+    const MEANINGS: [(&'static str, &'static str); 9] = [
+        ("count", "banks"),
+        ("size_exponent", "Zipf exponent of their size"),
+        ("capital_ratio", "equity over risk-weighted assets"),
+        ("capital_spread", "deviation of banks around it, as a share"),
+        ("risk_weight", "risk weight of loans"),
+        ("reserves_share", "reserves over deposits"),
+        ("reserves_spread", "deviation of banks around it, as a share"),
+        ("wholesale_share", "wholesale funding over deposits and equity"),
+        ("vault_share", "banknotes in vaults over deposits"),
+    ];
 }
 
 /// `[investors]`: they lend to banks, and own banks and firms.
@@ -223,4 +295,16 @@ impl Investors {
         section.end()?;
         Ok(investors)
     }
+
+    /// Every key with its value and meaning.
+    pub fn listed(&self) -> Vec<Provision> {
+        provisions("investors", self, &Self::MEANINGS)
+    }
+
+    /// The keys and their meaning, in the order of output.
+    const MEANINGS: [(&'static str, &'static str); 3] = [
+        ("deposit_share", "their sight deposits over those of households and firms"),
+        ("bond_share", "their bonds over the same"),
+        ("central_bank_equity_minor", "the central bank's own equity"),
+    ];
 }

@@ -2,13 +2,14 @@
 //!
 //! 1. Firms bring the day's banknotes to their banks; banks return notes beyond their vaults' need to the central
 //!    bank; CBDC left in treasuries is redeemed.
-//! 2. A government short of money sells bonds to banks, by their deposits.
-//! 3. A bank with reserves above its target repays maturing wholesale funding; one that expects to fall short raises
-//!    funds ([`Funding`](crate::behaviour::Funding)).
+//! 2. A government short of money sells bonds to investors and, by their deposits, to banks, as they hold them.
+//! 3. A bank with reserves above its target repays maturing wholesale funding, and lends what is left to banks that are
+//!    short ([`interbank`](super::interbank)); one that still expects to fall short raises funds
+//!    ([`Funding`](crate::behaviour::Funding)).
 //! 4. A bank that still cannot make the evening's payments borrows overnight against all it may pledge. If that is not
 //!    enough, the central bank lends against the government's guarantee, and the bank is resolved tonight.
 //! 5. Taxes, government payments and transfers between banks are settled on the ledger.
-//! 6. Reserves above the target go to the deposit facility for the night.
+//! 6. Reserves above the target go to the deposit facility for the night, if it pays more than reserves.
 
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::command::{IssuanceKind, OperationKind};
@@ -32,6 +33,7 @@ impl Economy<'_> {
         for index in 0..self.banks.len() {
             self.repay_wholesale(index);
         }
+        self.lend_between_banks();
         for index in 0..self.banks.len() {
             self.raise_funds(index)?;
         }
@@ -90,9 +92,18 @@ impl Economy<'_> {
         if lacking <= 0 {
             return;
         }
+        let to_investors = portion(lacking, self.investors.bonds_minor, self.bonds_minor);
+        let at_hand: Vec<i64> = self.investors.deposit_minor.iter().map(|minor| (*minor).max(0)).collect();
+        let to_investors = to_investors.min(at_hand.iter().sum());
+        for (index, paid) in split_within(to_investors, &at_hand).into_iter().enumerate() {
+            self.investors.deposit_minor[index] -= paid;
+            self.banks[index].deposits_minor -= paid;
+            self.banks[index].fiscal_minor += paid;
+        }
+        self.investors.bonds_minor += to_investors;
         let weights: Vec<i64> =
             self.banks.iter().map(|bank| if bank.is_active() { bank.deposits_minor.max(1) } else { 0 }).collect();
-        for (bank, sold) in self.banks.iter_mut().zip(split(lacking, &weights)) {
+        for (bank, sold) in self.banks.iter_mut().zip(split(lacking - to_investors, &weights)) {
             bank.bonds_minor += sold;
             bank.fiscal_minor += sold;
         }
@@ -100,13 +111,13 @@ impl Economy<'_> {
     }
 
     /// Reserves after tonight's payments; a shortfall is negative.
-    fn reserves_after_clearing(&self, index: usize) -> i64 {
+    pub(super) fn reserves_after_clearing(&self, index: usize) -> i64 {
         let bank = &self.banks[index];
         self.central_bank_accounts(index)[0] - bank.clearing_minor - bank.fiscal_minor
     }
 
     /// The reserves that a bank keeps: its target, plus repayments due tomorrow.
-    fn reserves_wanted(&self, index: usize) -> i64 {
+    pub(super) fn reserves_wanted(&self, index: usize) -> i64 {
         let target = (self.behaviours().funding.parameters.reserves_target * 1e6) as i64;
         portion(self.banks[index].deposits_minor.max(0), target, 1_000_000) + self.due_tomorrow(index)
     }
@@ -301,7 +312,8 @@ impl Economy<'_> {
 
     fn place_overnight(&mut self, index: usize) {
         let surplus = self.central_bank_accounts(index)[0] - self.reserves_wanted(index);
-        if surplus > 0 && self.banks[index].is_active() {
+        let pays_more = self.deposit_facility_rate() > self.reserves_rate();
+        if surplus > 0 && pays_more && self.banks[index].is_active() {
             self.authority.operation(OperationKind::PlaceDeposit, self.banks[index].id, minor(surplus));
         }
     }

@@ -23,6 +23,8 @@ struct Today<'a> {
     is_outage: bool,
     adopted_share: f64,
     cbdc_rate: f64,
+    /// The bound of CBDC's first tier, and the rate above it.
+    tier: Option<(f64, f64)>,
     limit_minor: Option<i64>,
     bank_risk: Vec<f64>,
     /// The highest trust in an active bank, and the indices of the banks that enjoy it.
@@ -36,7 +38,7 @@ impl Economy<'_> {
     /// Today's seasonal factor.
     pub(super) fn seasonality_today(&self) -> f64 {
         let since_payday = self.macro_state.last_payday.map(|payday| self.day.number - payday);
-        self.behaviours().seasonality.factor(&self.day, since_payday)
+        self.behaviours().seasonality.factor(&self.day, since_payday) / self.seasonality_mean
     }
 
     /// Fills `intents`, one list per thread, in the order of households.
@@ -54,6 +56,7 @@ impl Economy<'_> {
             is_outage: self.is_outage(),
             adopted_share: f64::from(self.macro_state.adopters) / self.households.len().max(1) as f64,
             cbdc_rate: self.cbdc_rate(),
+            tier: self.cbdc_tier(),
             limit_minor: self.holding_limit_minor(),
             bank_risk: self.banks.iter().map(|bank| bank.risk()).collect(),
             best_trust,
@@ -93,7 +96,9 @@ impl Today<'_> {
         if !has_wallet && households.may_adopt[household] && !self.is_outage {
             let adoption = &economy.behaviours().adoption;
             let age = households.age[household];
-            if stream.happens(adoption.hazard_a_day(self.adopted_share, economy.macro_state.trust_cbdc, age)) {
+            let trust_bank = economy.banks[usize::from(households.bank[household])].trust;
+            let trust_cbdc = economy.macro_state.trust_cbdc;
+            if stream.happens(adoption.hazard_a_day(self.adopted_share, trust_cbdc, trust_bank, age)) {
                 intent(IntentKind::Open, 0, 0);
             }
         }
@@ -111,22 +116,36 @@ impl Today<'_> {
         }
 
         let mean = f64::from(households.payments_a_day[household]) * self.seasonality;
+        let largest = f64::from(households.largest_minor[household]);
         let instrument = &economy.behaviours().instrument;
         let taste = f64::from(households.cash_taste[household]);
         // Expected cash spending a day, at the share of an average payment.
-        let average = economy.amounts.mean_minor * self.price_level;
+        let average = (economy.amounts.mean_minor * self.price_level).min(largest);
         let cash_share = instrument.cash_probability(Channel::PointOfSale, average, taste);
         let spending = f64::from(households.payments_a_day[household]) * average * cash_share;
-        let deposit_rate = economy.banks[usize::from(households.bank[household])].deposit_rate;
-        let drawn = economy.behaviours().cash.drawn_minor(households.cash_minor[household], spending, deposit_rate);
+        let bank = &economy.banks[usize::from(households.bank[household])];
+        let cash = &economy.behaviours().cash;
+        let store = match bank.trust < 1.0 {
+            true => {
+                let liquid = households.liquid_minor(household) as f64;
+                cash.store_minor(liquid, bank.trust, self.is_insured(household))
+            }
+            false => 0,
+        };
+        let beyond_store = households.cash_minor[household] - store;
+        let drawn = cash.drawn_minor(beyond_store, spending, bank.deposit_rate);
         if drawn > 0 {
             intent(IntentKind::Draw, 0, drawn);
+        }
+        let returned = cash.returned_minor(beyond_store, spending);
+        if looks && returned > 0 {
+            intent(IntentKind::Return, 0, returned);
         }
 
         let payments = stream.poisson(mean, libm::exp(-mean));
         for _ in 0..payments {
             let (channel, amount) = economy.amounts.draw(&mut stream);
-            let amount = (f64::from(amount) * self.price_level).max(1.0);
+            let amount = (f64::from(amount) * self.price_level).min(largest).max(1.0);
             let bits = stream.bits();
             let point = (bits >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0);
             // The bits below those of the point choose the payee.
@@ -161,9 +180,14 @@ impl Today<'_> {
         if households.loan_minor[household] > 0 || !behaviours.switching.minds(lead) {
             return None;
         }
-        let is_insured = behaviours.resolution.exposed_minor(households.deposit_minor[household]) == 0;
-        let leaves = stream.happens(behaviours.switching.probability_a_day(lead, is_insured));
+        let leaves = stream.happens(behaviours.switching.probability_a_day(lead, self.is_insured(household)));
         leaves.then(|| self.best_banks[stream.below(self.best_banks.len() as u32) as usize])
+    }
+
+    /// Whether no loss of its bank can reach a household's deposit.
+    fn is_insured(&self, household: usize) -> bool {
+        let deposit = self.economy.households.deposit_minor[household];
+        self.economy.behaviours().resolution.exposed_minor(deposit) == 0
     }
 
     /// The probability that an adopter pays an amount with CBDC.
@@ -178,13 +202,15 @@ impl Today<'_> {
         let (economy, households) = (self.economy, &self.economy.households);
         let bank = &economy.banks[usize::from(households.bank[household])];
         let portfolio = &economy.behaviours().portfolio;
-        let average = economy.amounts.mean_minor * self.price_level;
+        let largest = f64::from(households.largest_minor[household]);
+        let average = economy.amounts.mean_up_to(largest / self.price_level) * self.price_level;
         let spending = f64::from(households.payments_a_day[household]) * average;
         let view = PortfolioView {
             liquid_minor: households.liquid_minor(household) as f64,
             spending_minor_a_day: spending * self.probability_of_cbdc(average),
             rate_spread: self.cbdc_rate - bank.deposit_rate,
             trust_bank: bank.trust,
+            is_insured: self.is_insured(household),
             trust_cbdc: economy.macro_state.trust_cbdc,
             taste: f64::from(households.taste[household]),
             bank_risk: self.bank_risk[usize::from(households.bank[household])],
@@ -193,7 +219,8 @@ impl Today<'_> {
         let most = held + households.deposit_minor[household].max(0);
         let most = self.limit_minor.map_or(most, |limit| most.min(limit));
         // The tolerance is relative to the attainable target: relative to an unbounded one it would cover any gap.
-        let wanted = portfolio.wanted_minor(&view).min(most as f64) as i64;
+        let tier = self.tier.map(|(bound, above)| (bound, above - bank.deposit_rate));
+        let wanted = portfolio.wanted_by_tiers_minor(&view, tier).min(most as f64) as i64;
         let change = wanted - held;
         let left_alone = (wanted as f64 * portfolio.parameters.tolerance) as i64;
         if change.abs() <= left_alone { 0 } else { change }

@@ -18,6 +18,10 @@ use crate::expression::{Expression, Sight};
 use crate::scenario::policy::{Lever, Rule, RuleKind, Scheduled, schedule_of};
 use crate::scenario::shock::{Shock, ShockKind};
 
+/// The range of the policy rate that follows the money market: below it the public holds banknotes instead.
+const LOWER_BOUND: f64 = -0.005;
+const UPPER_BOUND: f64 = 0.3;
+
 /// Smallest change of a rate that leads to a proposal.
 const RATE_STEP_PPM: i64 = 100;
 
@@ -194,15 +198,21 @@ impl Economy<'_> {
             (self.macro_state.inflation, self.macro_state.output_gap, self.policy_rate());
         match &rule.kind {
             RuleKind::Taylor { neutral_rate, inflation_target, on_inflation, on_gap, smoothing, floor } => {
+                let neutral_rate = neutral_rate.unwrap_or(self.rest.real_rate);
                 let wanted = neutral_rate + inflation + on_inflation * (inflation - inflation_target) + on_gap * gap;
                 let rate = (smoothing * policy_rate + (1.0 - smoothing) * wanted).max(*floor);
                 self.set_policy_rate("rule", "Taylor", ppm(rate))
             }
-            RuleKind::Mccallum { growth_target, response } => {
-                let growth = growth_target - response * (inflation + gap - growth_target);
-                self.grow_base(growth, rule.every_days)
+            RuleKind::Mccallum { growth_target, response, rate_semi_elasticity } => {
+                let target = growth_target.unwrap_or_else(|| self.behaviours().prices.first_inflation());
+                let (spending, velocity) = self.macro_state.money.growth_a_year(target);
+                self.grow_base(target - velocity + response * (target - spending), rule.every_days)?;
+                self.follow_money_market("McCallum", *rate_semi_elasticity)
             }
-            RuleKind::KPercent { growth } => self.grow_base(*growth, rule.every_days),
+            RuleKind::KPercent { growth, rate_semi_elasticity } => {
+                self.grow_base(*growth, rule.every_days)?;
+                self.follow_money_market("k-percent", *rate_semi_elasticity)
+            }
             RuleKind::LimitLadder { steps_minor, share_low, share_high } => {
                 self.climb_limits(steps_minor, *share_low, *share_high)
             }
@@ -313,19 +323,54 @@ impl Economy<'_> {
 
     /// Lets base money grow by a yearly share over some days.
     fn grow_base(&mut self, growth: f64, days: u32) -> Result<(), EconomyError> {
-        let books = self.authority.ledger().books();
-        let of_banks: i64 =
-            (0..self.banks.len()).map(|bank| self.central_bank_accounts(bank)[..2].iter().sum::<i64>()).sum();
-        let base = books.balance(BookAccount::Banknotes) as i64 + books.balance(BookAccount::Cbdc) as i64 + of_banks;
+        let base = self.base_money_minor();
         self.trade_securities("rule", (base as f64 * growth * f64::from(days) / 365.0) as i64)
     }
 
+    /// Sets the policy rate at which the base money there is would be held.
+    fn follow_money_market(&mut self, why: &str, semi_elasticity: f64) -> Result<(), EconomyError> {
+        let demand_at_rest = self.rest.base_money_minor * self.nominal_spending();
+        if semi_elasticity <= 0.0 || demand_at_rest <= 0.0 {
+            return Ok(());
+        }
+        let plenty = (self.base_money_minor().max(1) as f64) / demand_at_rest;
+        let rate = f64::from(self.values.policy.policy_rate_ppm as i32) / 1e6 - libm::log(plenty) / semi_elasticity;
+        let rate = rate.clamp(LOWER_BOUND, UPPER_BOUND);
+        self.set_policy_rate("rule", &format!("{why}, money market"), ppm(rate))
+    }
+
+    /// Banknotes, CBDC, and what banks hold at the central bank.
+    pub(super) fn base_money_minor(&self) -> i64 {
+        let books = self.authority.ledger().books();
+        let of_banks: i64 =
+            (0..self.banks.len()).map(|bank| self.central_bank_accounts(bank)[..2].iter().sum::<i64>()).sum();
+        books.balance(BookAccount::Banknotes) as i64 + books.balance(BookAccount::Cbdc) as i64 + of_banks
+    }
+
     /// Buys securities from banks, or sells them where negative, in proportion to deposits, as far as their bonds or
-    /// reserves allow.
+    /// reserves allow, and notes it.
     fn trade_securities(&mut self, kind: &str, change_minor: i64) -> Result<(), EconomyError> {
         if change_minor == 0 {
             return Ok(());
         }
+        let traded = self.operate(change_minor)?;
+        let verb = if change_minor > 0 { "buys" } else { "sells" };
+        self.note_event(kind, format!("the central bank {verb} securities of {}", in_euros(traded)), 0);
+        Ok(())
+    }
+
+    /// Lets base money grow with the anchor of expectations, unless a rule sets it.
+    pub(super) fn operate_structurally(&mut self) -> Result<(), EconomyError> {
+        let sets_base = |rule: &Rule| matches!(rule.kind, RuleKind::KPercent { .. } | RuleKind::Mccallum { .. });
+        if self.values.rules.iter().any(sets_base) {
+            return Ok(());
+        }
+        let change = (self.base_money_minor() as f64 * self.rest.growth) as i64;
+        self.operate(change).map(|_| ())
+    }
+
+    /// A market operation; returns what was traded.
+    fn operate(&mut self, change_minor: i64) -> Result<i64, EconomyError> {
         let weights: Vec<i64> =
             self.banks.iter().map(|bank| if bank.is_active() { bank.deposits_minor.max(0) } else { 0 }).collect();
         let mut traded = 0;
@@ -345,8 +390,6 @@ impl Economy<'_> {
             traded += part;
         }
         self.settle_all()?;
-        let verb = if change_minor > 0 { "buys" } else { "sells" };
-        self.note_event(kind, format!("the central bank {verb} securities of {}", in_euros(traded)), 0);
-        Ok(())
+        Ok(traded)
     }
 }

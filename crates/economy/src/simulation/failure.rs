@@ -170,6 +170,7 @@ impl Economy<'_> {
             take(&mut shell.deposits_minor),
             take(&mut shell.wholesale_minor),
             take(&mut shell.raised_minor),
+            take(&mut shell.interbank_minor),
         ];
         let (equity, estate) = (take(&mut shell.equity_minor), take(&mut shell.estate_minor));
         shell.phase = BankPhase::WindingDown;
@@ -180,6 +181,7 @@ impl Economy<'_> {
         acquirer_bank.deposits_minor += passed[3];
         acquirer_bank.wholesale_minor += passed[4];
         acquirer_bank.raised_minor += passed[5];
+        acquirer_bank.interbank_minor += passed[6];
         acquirer_bank.estate_minor += estate;
         acquirer_bank.gain(equity);
         self.investors.deposit_minor[acquirer] += take(&mut self.investors.deposit_minor[failed]);

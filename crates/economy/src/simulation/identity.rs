@@ -9,6 +9,7 @@
 //! | wholesale funding of bank b | investors' claim on b | funding on b's balance sheet |
 //! | bonds | central bank + banks + investors | the government's debt |
 //! | balance sheet of bank b | assets | liabilities + equity |
+//! | interbank loans | Σ lent − Σ borrowed | 0 |
 //! | settlement of bank b | what it owes other banks and the government | 0 |
 //! | worth | Σ sectors | 0 |
 //! | flows of a sector | worth today − worth yesterday | Σ of its flows today |
@@ -55,6 +56,7 @@ impl Economy<'_> {
             + bank.bonds_minor
             + bank.loans_minor
             + bank.estate_minor
+            + bank.interbank_minor
             - bank.deposits_minor
             - bank.wholesale_minor
             - bank.clearing_minor
@@ -123,6 +125,8 @@ impl Economy<'_> {
                 loans[usize::from(*bank)] += loan[index];
             }
         }
+        let between: i64 = self.banks.iter().map(|bank| bank.interbank_minor).sum();
+        self.equal("interbank loans", ("lent less borrowed", i128::from(between)), ("nothing", 0))?;
         for (index, bank) in self.banks.iter().enumerate() {
             let id = bank.id;
             let wide = i128::from;

@@ -19,6 +19,8 @@ pub(super) enum IntentKind {
     Switch,
     /// Withdraw banknotes.
     Draw,
+    /// Bring banknotes back to the bank.
+    Return,
     /// Turn deposit money into CBDC.
     Fund,
     /// Turn CBDC into deposit money.

@@ -10,7 +10,8 @@
 //!    numbers alone. This phase may run on several threads, which do not affect the order of its results.
 //! 5. *Settlement* (`settlement`): intents become commands and entries, one after the other: wallets opened, banknotes
 //!    drawn, wallets funded, payments made.
-//! 6. *Closing* (`closing`): banks clear with each other and with the government, raise or place reserves.
+//! 6. *Closing* (`closing`): banks clear with each other and with the government, lend to each other (`interbank`), raise
+//!    or place reserves.
 //! 7. *Failure* (`failure`): a bank that has failed is resolved.
 //! 8. *Identities* (`identity`): every balance sheet must balance, to the unit.
 //!
@@ -25,9 +26,13 @@ mod failure;
 mod fees;
 mod identity;
 mod intent;
+mod interbank;
 mod liquidity;
+mod money;
 mod month;
 mod opening;
+mod profit;
+mod rest;
 mod rows;
 mod settlement;
 
@@ -64,8 +69,8 @@ pub enum Go {
 /// Simulates a scenario with a seed. `progress` is called after every day and may stop the run.
 ///
 /// # Errors
-/// The scenario cannot be opened, an identity does not hold, the last bank failed, or `progress` asked to stop. There
-/// are no partial results.
+/// The scenario cannot be opened, an identity does not hold, or `progress` asked to stop. There are no partial results.
+/// If the last bank fails the run ends on that day, which is a result: [`Results::is_collapsed`].
 pub fn simulate(
     scenario: &Scenario,
     seed: u64,
@@ -75,7 +80,14 @@ pub fn simulate(
     let days = scenario.values.time.days;
     let households = scenario.values.households.count;
     for number in 0..days {
-        economy.simulate_day(number)?;
+        match economy.simulate_day(number) {
+            // The run ends here: the collapse is its result.
+            Err(EconomyError::NoBankLeft { .. }) => {
+                economy.collapse()?;
+                break;
+            }
+            other => other?,
+        }
         let go = progress(Progress { day: number + 1, days, households });
         if go == Go::Stop {
             return Err(EconomyError::Stopped { day: number + 1, days });
@@ -98,17 +110,21 @@ struct MacroState {
     /// Share of wages lost, and until when.
     income_loss: f64,
     income_loss_until: u32,
-    /// Real spending a day at its normal level, minor units; 0 until it is known.
-    normal_spending: f64,
-    /// Spending, and the sum of the seasonality's daily factors, since the month began.
-    month_spending_minor: i64,
+    /// Spending day by day and by bills since the month began, the sum of the seasonality's daily factors, and how often
+    /// bills fell due.
+    month_retail_minor: i64,
+    month_bills_minor: i64,
     month_seasonality: f64,
-    /// Months whose spending is known.
-    months: u32,
+    month_bills: u32,
+    /// Months of wages received, less months of spending due, since the start.
+    months_ahead: f64,
+    /// Last night's rate between banks, a share a year.
+    interbank_rate: f64,
     last_payday: Option<u32>,
+    money: money::MoneyHistory,
     adopters: u32,
     month_taxes_minor: i64,
-    /// Pensions and coupons.
+    /// Pensions and coupons, less the central bank's remittance.
     month_obligations_minor: i64,
 }
 
@@ -137,6 +153,9 @@ struct Economy<'a> {
     /// Government bonds outstanding.
     bonds_minor: i64,
     amounts: AmountTable,
+    /// The mean of the seasonality's unscaled factors.
+    seasonality_mean: f64,
+    rest: rest::Rest,
     macro_state: MacroState,
     flows_today: Flows,
     flows_period: Flows,
@@ -178,6 +197,16 @@ impl Economy<'_> {
         Ok(())
     }
 
+    /// Ends the run on the day on which the last bank failed.
+    fn collapse(&mut self) -> Result<(), EconomyError> {
+        self.check_identities()?;
+        let what = "the last bank fails: nobody is left to take over its customers, and the run ends";
+        self.note_event("bank", what.to_owned(), 0);
+        self.note_period();
+        self.results.is_collapsed = true;
+        Ok(())
+    }
+
     /// Applies the day's first block, with which the ledger ends the day before.
     fn open_day(&mut self) -> Result<(), EconomyError> {
         let day = self.day.ledger_day;
@@ -194,6 +223,7 @@ impl Economy<'_> {
             bank.earn(earned);
             self.flows_today.record(Flow::CentralBankInterest, Sector::CentralBank, Sector::Banks, earned);
         }
+        self.repay_interbank();
         self.take_over_wallet_interest()?;
         let decay = self.behaviours().trust.decay();
         self.banks.iter_mut().for_each(|bank| bank.trust = 1.0 - (1.0 - bank.trust) * decay);
@@ -286,6 +316,11 @@ impl Economy<'_> {
         f64::from(self.authority.ledger().parameters().key_rates.policy.0) / 1e6
     }
 
+    /// The rate of reserves above the requirement, as a share a year.
+    fn reserves_rate(&self) -> f64 {
+        f64::from(self.authority.ledger().parameters().reserves.rate_above.0) / 1e6
+    }
+
     fn deposit_facility_rate(&self) -> f64 {
         f64::from(self.authority.ledger().parameters().key_rates.deposit.0) / 1e6
     }
@@ -295,6 +330,13 @@ impl Economy<'_> {
         let tiers = &self.authority.ledger().parameters().class(Class::HOUSEHOLD).tiers;
         let first = tiers.bounded().first().map_or(tiers.above(), |tier| tier.rate);
         f64::from(first.0) / 1e6
+    }
+
+    /// The bound of CBDC's first tier, minor units, and the rate above it, as a share a year.
+    fn cbdc_tier(&self) -> Option<(f64, f64)> {
+        let tiers = &self.authority.ledger().parameters().class(Class::HOUSEHOLD).tiers;
+        let first = tiers.bounded().first()?;
+        Some((first.up_to.minor() as f64, f64::from(tiers.above().0) / 1e6))
     }
 
     fn holding_limit_minor(&self) -> Option<i64> {

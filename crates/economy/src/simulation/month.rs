@@ -2,37 +2,59 @@
 //!
 //! On the first, for the days of the month that ended:
 //! 1. Borrowers pay interest, or add it to the loan if they cannot; some default, some repay, some borrow more.
-//! 2. Deposits, wholesale funding and bonds earn. Coupons on the central bank's bonds are its profit, which goes back
-//!    to the government: neither is booked.
+//! 2. Deposits, wholesale funding and bonds earn. The central bank earns coupons and remits its profit to the
+//!    government ([`profit`](super::profit)).
 //! 3. Banks pay their running costs. Firms settle with each other: those with a surplus pay their suppliers among those
 //!    with a deficit. They pay out deposits above their normal level as dividends; so do banks with equity above their
 //!    capital target.
-//! 4. Investors pass their income on to households, by income. The government spends the remaining taxes on goods.
+//! 4. Investors keep of their income what lets their wealth grow with prices, and pass the rest on to households, by
+//!    income. The government spends on goods what taxes leave, and new debt that keeps its real amount.
 //! 5. Prices, rates and households' planned spending are set for the month that begins.
 
 use cbdc_ledger::amount::Amount;
 
+use super::rest::MONTH_DAYS;
 use super::{BILL, Economy};
 use crate::accounts::{Flow, Sector, interest, portion, ppm, split, split_within};
-use crate::agent::{Firms, NO_EMPLOYER};
+use crate::agent::{Firms, Households, NO_EMPLOYER};
 use crate::authority::{account, minor};
+use crate::behaviour::SpendingView;
+use crate::calendar::Day;
 use crate::error::EconomyError;
 use crate::rng::{Purpose, Stream};
+use crate::scenario::Values;
 
 /// Day of the month on which bills fall due.
-const BILLS_DAY: u32 = 3;
+pub(super) const BILLS_DAY: u32 = 3;
 
-/// Months that establish the normal level of spending; until then the output gap is zero.
-const LEARNING_MONTHS: u32 = 3;
+/// The largest purchase of a household: a share of what it can spare until payday, and for those who have nothing to
+/// spare a share of a month's spending.
+const LARGEST_OF_SPARE: f64 = 0.3;
+const SMALLEST_LARGEST: f64 = 0.02;
 
 /// The terms of a bank's loans for a month.
 struct Terms {
     rate_ppm: i64,
     days: u32,
     repaid_ppm: i64,
-    new_ppm: i64,
+    /// New loans to households and to firms, as shares of their loans.
+    new_ppm: [i64; 2],
     default_probability: f64,
     loss_ppm: i64,
+}
+
+/// Spending that is due from a day until the next payday, in months of spending.
+pub(super) fn months_until_payday(values: &Values, from: u32) -> f64 {
+    let retail_share = values.behaviours.consumption.parameters.retail_share;
+    let days = (from..from + 62).map(|number| Day::new(values.time.first_day(), number));
+    let mut due = 0.0;
+    for day in days.take_while(|day| !day.is_day_of_month(values.time.payday)) {
+        due += retail_share / MONTH_DAYS;
+        if day.is_day_of_month(BILLS_DAY) {
+            due += 1.0 - retail_share;
+        }
+    }
+    due
 }
 
 impl Economy<'_> {
@@ -46,44 +68,57 @@ impl Economy<'_> {
         if self.day.is_day_of_month(self.values.time.payday) {
             self.pay_wages();
             self.macro_state.last_payday = Some(self.day.number);
+            self.macro_state.months_ahead += 1.0;
         }
         Ok(())
     }
 
     fn begin_month(&mut self) -> Result<(), EconomyError> {
         // Days of the month that ended, or those since the start.
-        let yesterday = crate::calendar::Day::new(self.values.time.first_day(), self.day.number - 1);
+        let yesterday = Day::new(self.values.time.first_day(), self.day.number - 1);
         let days = yesterday.month_days.min(self.day.number);
         self.draw_for_loans(days)?;
         self.service_loans(days);
         self.pay_deposit_interest(days);
         self.pay_investors(days);
+        self.book_central_bank_profit(days)?;
         self.pay_costs();
         self.settle_suppliers();
         self.pay_dividends();
         self.pass_on_income();
         self.buy_goods();
+        self.operate_structurally()?;
         self.empty_firms_wallets()?;
         self.state_deposits()?;
         self.set_prices(days);
+        let (spending, base) = (self.nominal_spending(), self.base_money_minor() as f64);
+        self.macro_state.money.note(spending, base);
         self.set_rates();
         self.plan_spending();
         Ok(())
     }
 
-    fn terms(&self, bank: usize, days: u32) -> Terms {
+    fn terms(&self, bank: usize, days: u32, of_rest: [f64; 2]) -> Terms {
         let behaviours = self.behaviours();
         let sheet = &self.banks[bank];
         let ratio = sheet.capital_ratio(self.values.banks.risk_weight);
         let is_liquid = self.liquidity_ratio(bank) >= behaviours.funding.parameters.liquidity_floor;
-        let new = if sheet.is_active() { behaviours.credit.new_share(sheet.loan_rate, ratio, is_liquid) } else { 0.0 };
+        let loss = behaviours.default.parameters.loss;
+        // Losses at rest are replaced; those beyond are caught up with.
+        let at_rest = self.rest.loan_rates[bank];
+        let replaced = behaviours.default.probability(at_rest, 0.0) * loss + self.growth_ppm() as f64 / 1e6;
+        let new_ppm = of_rest.map(|of_rest| {
+            let wanted = behaviours.credit.wanted_ratio(of_rest, sheet.loan_rate - at_rest);
+            let new = behaviours.credit.new_share(replaced, wanted, ratio, is_liquid);
+            if sheet.is_active() { ppm(new) } else { 0 }
+        });
         Terms {
             rate_ppm: ppm(sheet.loan_rate),
             days,
             repaid_ppm: ppm(behaviours.credit.parameters.repaid),
-            new_ppm: ppm(new),
+            new_ppm,
             default_probability: behaviours.default.probability(sheet.loan_rate, self.macro_state.output_gap),
-            loss_ppm: ppm(behaviours.default.parameters.loss),
+            loss_ppm: ppm(loss),
         }
     }
 
@@ -110,7 +145,15 @@ impl Economy<'_> {
     }
 
     fn service_loans(&mut self, days: u32) {
-        let terms: Vec<Terms> = (0..self.banks.len()).map(|bank| self.terms(bank, days)).collect();
+        let of_rest = |column: &[i64], at_rest: f64| {
+            let loans = column.iter().sum::<i64>() as f64 / self.macro_state.price_level;
+            if at_rest > 0.0 { loans / at_rest } else { 0.0 }
+        };
+        let of_rest = [
+            of_rest(&self.households.loan_minor, self.rest.loans_minor[0]),
+            of_rest(&self.firms.loan_minor, self.rest.loans_minor[1]),
+        ];
+        let terms: Vec<Terms> = (0..self.banks.len()).map(|bank| self.terms(bank, days, of_rest)).collect();
         let (households, firms) = (&mut self.households, &mut self.firms);
         let borrowers = [
             (Sector::Households, &households.bank, &mut households.loan_minor, &mut households.deposit_minor, None),
@@ -130,8 +173,14 @@ impl Economy<'_> {
                 // Each sector has its own streams.
                 let agent = index as u32 | u32::from(sector == Sector::Firms) << 31;
                 let mut stream = Stream::of(self.seed, Purpose::Default, self.day.number, agent);
-                if stream.happens(terms.default_probability) {
-                    let loss = portion(*loan, terms.loss_ppm, 1_000_000);
+                // A household has one loan; a firm stands for many borrowers, some of whom default each month.
+                let lost_ppm = match sector {
+                    Sector::Firms => ppm(terms.default_probability * terms.loss_ppm as f64 / 1e6),
+                    _ if stream.happens(terms.default_probability) => terms.loss_ppm,
+                    _ => 0,
+                };
+                if lost_ppm > 0 {
+                    let loss = portion(*loan, lost_ppm, 1_000_000);
                     *loan -= loss;
                     bank.loans_minor -= loss;
                     bank.gain(-loss);
@@ -149,7 +198,7 @@ impl Economy<'_> {
                     surplus[index] -= due;
                 }
                 let repaid = portion(*loan, terms.repaid_ppm, 1_000_000).min(*deposit);
-                let change = portion(*loan, terms.new_ppm, 1_000_000) - repaid;
+                let change = portion(*loan, terms.new_ppm[usize::from(sector == Sector::Firms)], 1_000_000) - repaid;
                 *loan += change;
                 *deposit += change;
                 bank.loans_minor += change;
@@ -237,13 +286,16 @@ impl Economy<'_> {
     }
 
     fn pay_dividends(&mut self) {
-        let months = self.values.firms.deposit_months;
+        // A quarter of what is above is paid out, so that at rest three months' profit stays above.
+        let months = (self.values.firms.deposit_months - 3.0 * self.values.firms.profit_share).max(0.0);
+        let loan_months = self.values.firms.loan_months;
         let mut by_firms = 0;
         for firm in 0..self.firms.len() {
-            let kept = (self.firms.wages_minor[firm] as f64 * self.macro_state.wage_level * months) as i64;
-            let above = (self.firms.deposit_minor[firm] - kept).max(0);
-            // Debt to the bank comes before the owners.
-            let repaid = (above / 4).min(self.firms.loan_minor[firm] / 20).max(0);
+            let wages = self.firms.wages_minor[firm] as f64 * self.macro_state.wage_level;
+            let above = (self.firms.deposit_minor[firm] - (wages * months) as i64).max(0);
+            // Debt above its normal amount comes before the owners.
+            let excess = self.firms.loan_minor[firm] - (wages * loan_months) as i64;
+            let repaid = (above / 4).min(excess / 4).max(0);
             let paid = (above - repaid) / 4;
             let bank_index = usize::from(self.firms.bank[firm]);
             self.firms.deposit_minor[firm] -= repaid + paid;
@@ -299,6 +351,7 @@ impl Economy<'_> {
     /// Pays investors' income to households in proportion to theirs, from the investors' deposit at the household's own
     /// bank if that is enough, else from the others in order.
     fn pass_on_income(&mut self) {
+        self.retain_income();
         let whole: i64 = self.households.income_minor.iter().sum();
         let income = self.investors.income_minor.min(self.investors.deposits_minor()).max(0);
         let mut to_banks = vec![0_i64; self.banks.len()];
@@ -324,14 +377,38 @@ impl Economy<'_> {
         self.flows_today.record(Flow::Dividends, Sector::Investors, Sector::Households, passed_on);
     }
 
+    /// Keeps what lets investors' wealth grow with prices, and rolls wholesale funding over at its real amount.
+    fn retain_income(&mut self) {
+        let growth = self.growth_ppm();
+        for index in 0..self.banks.len() {
+            let bank = &mut self.banks[index];
+            let more = portion(bank.wholesale_minor - bank.raised_minor, growth, 1_000_000);
+            let more = more.min(self.investors.deposit_minor[index]).max(0);
+            if bank.is_active() {
+                self.investors.deposit_minor[index] -= more;
+                self.investors.wholesale_minor[index] += more;
+                bank.deposits_minor -= more;
+                bank.wholesale_minor += more;
+            }
+        }
+        let investors = &mut self.investors;
+        let lent: i64 = investors.wholesale_minor.iter().sum();
+        let worth = investors.deposits_minor() + lent + investors.bonds_minor;
+        let kept = portion(worth.max(0), growth, 1_000_000);
+        investors.income_minor -= kept.min(investors.income_minor).max(0);
+    }
+
     fn buy_goods(&mut self) {
+        let fiscal = self.behaviours().fiscal.parameters;
+        let (growth, prices) = (self.growth_ppm() as f64 / 1e6, self.macro_state.price_level);
+        let debt = self.bonds_minor as f64;
+        let new_debt = growth * debt + fiscal.debt_speed * (self.rest.debt_minor * prices - debt);
         let macro_state = &mut self.macro_state;
         let (taxes, spent) = (
             std::mem::take(&mut macro_state.month_taxes_minor),
             std::mem::take(&mut macro_state.month_obligations_minor),
         );
-        let left = (taxes - spent).max(0);
-        let bought = portion(left, ppm(self.behaviours().fiscal.parameters.spent), 1_000_000);
+        let bought = (((taxes - spent) as f64 * fiscal.spent) + new_debt).max(0.0) as i64;
         let parts = split(bought, &self.firms.wages_minor);
         let bought: i64 = parts.iter().sum();
         for (firm, part) in parts.into_iter().enumerate() {
@@ -374,18 +451,15 @@ impl Economy<'_> {
         let prices = self.behaviours().prices;
         let macro_state = &mut self.macro_state;
         let seasonality = std::mem::take(&mut macro_state.month_seasonality);
-        let spent = std::mem::take(&mut macro_state.month_spending_minor) as f64;
-        // A month of a few days says little about normal spending.
-        if seasonality > 0.0 && days >= 15 {
-            let real_a_day = spent / seasonality / macro_state.price_level;
-            macro_state.months += 1;
-            if macro_state.months <= LEARNING_MONTHS {
-                macro_state.normal_spending = real_a_day;
-            }
-            let gap = real_a_day / macro_state.normal_spending.max(1.0) - 1.0;
+        let bills = f64::from(std::mem::take(&mut macro_state.month_bills));
+        let spent =
+            std::mem::take(&mut macro_state.month_retail_minor) + std::mem::take(&mut macro_state.month_bills_minor);
+        // What the season and the calendar of this month make of normal spending.
+        let normal = self.rest.retail_minor * seasonality / MONTH_DAYS + self.rest.bills_minor * bills;
+        // A month of a few days says little.
+        if normal > 0.0 && days >= 15 {
+            let gap = spent as f64 / macro_state.price_level / normal - 1.0;
             macro_state.output_gap += 0.5 * (gap - macro_state.output_gap);
-            // Lasting changes become the normal level.
-            macro_state.normal_spending += 0.03 * (real_a_day - macro_state.normal_spending);
         }
         macro_state.inflation = prices.next_inflation(macro_state.inflation, macro_state.output_gap);
         let growth = libm::pow(1.0 + macro_state.inflation, 1.0 / 12.0);
@@ -395,6 +469,7 @@ impl Economy<'_> {
 
     fn set_rates(&mut self) {
         let (policy_rate, cbdc_rate) = (self.policy_rate(), self.cbdc_rate());
+        let exposed = self.customers_with_wallet();
         for index in 0..self.banks.len() {
             let behaviours = self.behaviours();
             let (bank, loans) = (&self.banks[index], self.central_bank_accounts(index)[2]);
@@ -410,28 +485,70 @@ impl Economy<'_> {
             let missing =
                 behaviours.credit.parameters.capital_target - bank.capital_ratio(self.values.banks.risk_weight);
             let loan_rate = behaviours.loan_pricing.next_rate(bank.loan_rate, cost, policy_rate, missing);
-            let deposit_rate = behaviours.deposit_pricing.next_rate(bank.deposit_rate, policy_rate, cbdc_rate);
+            let deposit_rate =
+                behaviours.deposit_pricing.next_rate(bank.deposit_rate, policy_rate, cbdc_rate, exposed[index]);
             let bank = &mut self.banks[index];
             (bank.loan_rate, bank.deposit_rate) = (loan_rate, deposit_rate);
         }
     }
 
-    /// Sets each household's planned spending for the month: payments a day, and bills.
-    pub(super) fn plan_spending(&mut self) {
-        let behaviours = &self.values.behaviours;
-        let macro_state = &self.macro_state;
-        let wages = macro_state.wage_level * (1.0 - self.income_loss());
-        let retail_share = behaviours.consumption.parameters.retail_share;
-        let average = self.amounts.mean_minor * macro_state.price_level;
-        let real_rate = self.policy_rate() - macro_state.inflation;
-        let month_days = 365.0 / 12.0;
-        for household in 0..self.households.len() {
-            let income = self.households.income_minor[household] as f64 * wages;
-            let liquid = self.households.liquid_minor(household) as f64;
-            let spent = behaviours.consumption.minor_a_month(income, liquid, real_rate);
-            self.households.bill_minor[household] = (spent * (1.0 - retail_share)) as i64;
-            self.households.payments_a_day[household] = (spent * retail_share / month_days / average).min(30.0) as f32;
+    /// The share of each bank's customers with a wallet.
+    fn customers_with_wallet(&self) -> Vec<f64> {
+        let mut counts = vec![(0_u32, 0_u32); self.banks.len()];
+        for (bank, wallet) in self.households.bank.iter().zip(&self.households.wallet) {
+            let (all, with) = &mut counts[usize::from(*bank)];
+            (*all, *with) = (*all + 1, *with + u32::from(*wallet != 0));
         }
+        counts.into_iter().map(|(all, with)| f64::from(with) / f64::from(all.max(1))).collect()
+    }
+
+    /// Sets each household's planned spending for the month: payments a day, the largest of them, and bills.
+    pub(super) fn plan_spending(&mut self) {
+        let consumption = self.values.behaviours.consumption;
+        let (prices, wages) = (self.macro_state.price_level, self.macro_state.wage_level);
+        let ahead = self.macro_state.months_ahead;
+        let retail_share = consumption.parameters.retail_share;
+        let real_rate_above = self.policy_rate() - self.macro_state.inflation - self.rest.real_rate;
+        let (income_loss, needed) = (self.income_loss(), months_until_payday(self.values, self.day.number));
+        let households = &mut self.households;
+        // What is left of wages at this point of the month belongs to the wealth at rest.
+        let above = |households: &Households, index: usize| {
+            let (normal, wealth) = (households.normal_minor[index], households.wealth_minor[index]);
+            households.liquid_minor(index) as f64 - (f64::from(wealth) + f64::from(normal) * ahead) * prices
+        };
+        let above_in_all: f64 = (0..households.len()).map(|index| above(households, index)).sum();
+        let normal_in_all: f64 = households.normal_minor.iter().map(|normal| f64::from(*normal)).sum();
+        let above_of_normal = above_in_all / (normal_in_all * prices).max(1.0);
+        for index in 0..households.len() {
+            let income = households.income_minor[index] as f64 * wages;
+            let loss = if households.employer[index] == NO_EMPLOYER { 0.0 } else { income_loss };
+            let normal = f64::from(households.normal_minor[index]) * prices;
+            let wealth_above = above_of_normal * normal;
+            let spending = consumption.minor_a_month(&SpendingView {
+                income_minor: income * (1.0 - loss),
+                income_at_rest_minor: income,
+                normal_minor: normal,
+                wealth_above_minor: wealth_above,
+                own_above_minor: above(households, index) - wealth_above,
+                real_rate_above,
+            });
+            // Nobody buys at once what leaves nothing until payday; smaller purchases are the more.
+            let spare = households.liquid_minor(index) as f64 - spending * needed;
+            let largest = (spare * LARGEST_OF_SPARE).max(spending * SMALLEST_LARGEST);
+            let average = self.amounts.mean_up_to(largest / prices) * prices;
+            households.largest_minor[index] = largest as f32;
+            households.bill_minor[index] = (spending * (1.0 - retail_share)) as i64;
+            households.payments_a_day[index] = (spending * retail_share / MONTH_DAYS / average).min(30.0) as f32;
+        }
+    }
+
+    /// Counts a day of spending, with its season.
+    pub(super) fn count_spending_day(&mut self) {
+        let factor = self.seasonality_today();
+        let retail_share = self.behaviours().consumption.parameters.retail_share;
+        let macro_state = &mut self.macro_state;
+        macro_state.month_seasonality += factor;
+        macro_state.months_ahead -= retail_share * factor / MONTH_DAYS;
     }
 
     /// Share of wages lost to a shock at present.
@@ -443,6 +560,9 @@ impl Economy<'_> {
         let bills = std::mem::take(&mut self.households.bill_minor);
         self.draw_from_wallets(bills.iter().copied().enumerate())?;
         self.households.bill_minor = bills;
+        let retail_share = self.behaviours().consumption.parameters.retail_share;
+        self.macro_state.month_bills += 1;
+        self.macro_state.months_ahead -= 1.0 - retail_share;
         let (mut count, mut value) = (0, 0);
         for household in 0..self.households.len() {
             let bill = self.households.bill_minor[household].min(self.households.deposit_minor[household]);
@@ -458,7 +578,7 @@ impl Economy<'_> {
         }
         self.used[BILL].count += count;
         self.used[BILL].value_minor += value;
-        self.macro_state.month_spending_minor += value;
+        self.macro_state.month_bills_minor += value;
         self.flows_today.record(Flow::Consumption, Sector::Households, Sector::Firms, value);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The first day: agents are drawn, balance sheets set up, the ledger's genesis written, and firms given their wallets.
 //!
-//! 1. Households and firms are drawn from their distributions; a household's employer and biller by firms' size.
+//! 1. Households and firms are drawn from their distributions; a household's employer and biller by firms' size. A
+//!    household's deposit is what is left of its last wages, and savings. Then everybody is [at rest](super::rest).
 //! 2. A bank's balance sheet follows from its customers: deposits and loans are theirs; reserves, vault cash, equity
 //!    and wholesale funding are shares; bonds are the residual. If that would be negative, wholesale funding fills the
 //!    gap.
@@ -17,6 +18,7 @@ use cbdc_ledger::policy::{Capitalisation, KeyRates, Parameters, ReserveRules, Ti
 use cbdc_ledger::virtual_time::member_key;
 use cbdc_ledger::{FormatVersion, Genesis, HolderId};
 
+use super::month::months_until_payday;
 use super::{Economy, InstrumentUse, MacroState};
 use crate::accounts::{Flows, portion};
 use crate::agent::{Bank, BankPhase, Firms, Households, Investors, NO_EMPLOYER};
@@ -57,6 +59,8 @@ impl<'a> Economy<'a> {
             investors,
             bonds_minor,
             amounts,
+            seasonality_mean: values.behaviours.seasonality.mean(values.time.first_day(), values.time.payday),
+            rest: super::rest::Rest::default(),
             macro_state: MacroState { inflation: values.behaviours.prices.first_inflation(), ..CLIMATE },
             flows_today: Flows::default(),
             flows_period: Flows::default(),
@@ -74,6 +78,7 @@ impl<'a> Economy<'a> {
         }
         economy.note_what_never_happens();
         economy.open_first_wallets()?;
+        economy.find_rest();
         economy.plan_spending();
         economy.worth = economy.worth_of_sectors();
         economy.check_range(&economy.worth)?;
@@ -148,11 +153,14 @@ const CLIMATE: MacroState = MacroState {
     outage_until: 0,
     income_loss: 0.0,
     income_loss_until: 0,
-    normal_spending: 0.0,
-    month_spending_minor: 0,
+    month_retail_minor: 0,
+    month_bills_minor: 0,
     month_seasonality: 0.0,
-    months: 0,
+    month_bills: 0,
+    months_ahead: 0.0,
+    interbank_rate: 0.0,
     last_payday: None,
+    money: super::money::MoneyHistory::NEW,
     adopters: 0,
     month_taxes_minor: 0,
     month_obligations_minor: 0,
@@ -215,6 +223,16 @@ fn draw_households(values: &Values, seed: u64, bank_shares: &[f64], firms: &mut 
     // The mean of income^on_income, so that deposits keep their mean.
     let elasticity = figures.deposit_on_income;
     let scale = libm::exp(0.5 * elasticity * (elasticity - 1.0) * figures.income_sigma * figures.income_sigma);
+    // What pays the days until payday, and the bills if they come before it.
+    let left_of_wages = months_until_payday(values, 0);
+    let ages = f64::from(figures.age_max - figures.age_min + 1);
+    let pensioners =
+        (f64::from(figures.age_max) + 1.0 - fiscal.pension_age.ceil().max(f64::from(figures.age_min))) / ages;
+    let mean_income = figures.income_minor_mean * (1.0 - pensioners.clamp(0.0, 1.0) * (1.0 - fiscal.pension_share));
+    let mean_left = (left_of_wages * mean_income).max(1.0);
+    // All money on deposits is what is left of wages and savings; savings are drawn, and the means add up.
+    let left_scale = left_of_wages * (figures.deposit_minor_mean / mean_left).min(1.0);
+    let savings_mean = (figures.deposit_minor_mean - mean_left).max(0.0);
     let mut households = Households::default();
     for index in 0..count {
         let mut stream = Stream::of(seed, Purpose::Population, 0, index as u32);
@@ -223,7 +241,8 @@ fn draw_households(values: &Values, seed: u64, bank_shares: &[f64], firms: &mut 
         let drawn = stream.log_normal(figures.income_minor_mean, figures.income_sigma);
         let income = drawn * if is_pensioner { fiscal.pension_share } else { 1.0 };
         let relative = libm::pow(drawn / figures.income_minor_mean, elasticity) / scale;
-        let deposit = stream.log_normal(figures.deposit_minor_mean * relative, figures.deposit_sigma);
+        let savings = stream.log_normal(savings_mean * relative, figures.deposit_sigma);
+        let deposit = left_scale * income + savings;
         let cash = figures.cash_minor_mean * 2.0 * stream.unit();
         let (borrows, loan) = (stream.unit(), stream.log_normal(figures.loan_minor_mean, figures.loan_sigma));
         let firm = |stream: &mut Stream| firms.popularity[stream.below(firms.popularity.len() as u32) as usize];
@@ -245,7 +264,10 @@ fn draw_households(values: &Values, seed: u64, bank_shares: &[f64], firms: &mut 
         households.cash_taste.push((1.0 + spread * (2.0 * stream.unit() - 1.0)) as f32);
         households.wallet.push(0);
         households.sequence.push(0);
+        households.normal_minor.push(0.0);
+        households.wealth_minor.push(0.0);
         households.payments_a_day.push(0.0);
+        households.largest_minor.push(0.0);
         households.bill_minor.push(0);
         if !is_pensioner {
             let gross = income / (1.0 - fiscal.tax);
@@ -307,9 +329,17 @@ fn draw_up_banks(
         let pricing = &values.behaviours.deposit_pricing;
         let settled = |rate: f64, step: &dyn Fn(f64) -> f64| (0..200).fold(rate, |rate, _| step(rate));
         let cbdc_rate = values.policy.cbdc_rate_ppm as f64 / 1e6;
-        let deposit_rate = settled(0.0, &|rate| pricing.next_rate(rate, policy_rate, cbdc_rate));
+        let (_, exposed) = values.behaviours.adoption.ceiling_and_initial();
+        let deposit_rate = settled(0.0, &|rate| pricing.next_rate(rate, policy_rate, cbdc_rate, exposed));
         let loans_pricing = &values.behaviours.loan_pricing;
-        let loan_rate = settled(0.0, &|rate| loans_pricing.next_rate(rate, deposit_rate, policy_rate, 0.0));
+        let wholesale_rate = values.behaviours.funding.wholesale_rate(policy_rate, 1.0);
+        let owed = (deposits_minor + wholesale_minor) as f64;
+        let paid = deposits_minor as f64 * deposit_rate + wholesale_minor as f64 * wholesale_rate;
+        let cost = if owed > 0.0 { paid / owed } else { policy_rate };
+        let weighted = loans[index] as f64 * figures.risk_weight;
+        let capital = if weighted > 0.0 { equity_minor as f64 / weighted } else { 1.0 };
+        let missing = values.behaviours.credit.parameters.capital_target - capital;
+        let loan_rate = settled(0.0, &|rate| loans_pricing.next_rate(rate, cost, policy_rate, missing));
         banks.push(Bank {
             id: BankId(index as u16 + 1),
             phase: BankPhase::Active,
@@ -323,6 +353,7 @@ fn draw_up_banks(
             clearing_minor: 0,
             fiscal_minor: 0,
             estate_minor: 0,
+            interbank_minor: 0,
             pledged_minor: 0,
             at_central_bank_minor: 0,
             deposit_rate,

@@ -60,6 +60,7 @@ impl Economy<'_> {
             government_minor: books.balance(BookAccount::Government) as i64,
             bonds_minor: self.bonds_minor,
             loans_minor: of_banks(&|bank| self.banks[bank].loans_minor),
+            interbank_minor: of_banks(&|bank| self.banks[bank].interbank_minor.max(0)),
             wholesale_minor: of_banks(&|bank| self.banks[bank].wholesale_minor),
             bank_equity_minor: of_banks(&|bank| self.banks[bank].equity_minor),
             consumption_minor: flow(Flow::Consumption, Sector::Firms),
@@ -67,11 +68,16 @@ impl Economy<'_> {
             bank_interest_minor: of_banks(&|bank| self.banks[bank].interest_minor),
             write_offs_minor: -flow(Flow::WriteOffs, Sector::Banks),
             fees_minor: -flow(Flow::Fees, Sector::Households) - flow(Flow::Fees, Sector::Firms),
+            central_bank_coupons_minor: flow(Flow::Coupons, Sector::CentralBank),
+            central_bank_interest_minor: -flow(Flow::CentralBankInterest, Sector::CentralBank)
+                - flow(Flow::WalletInterest, Sector::CentralBank),
+            remittance_minor: -flow(Flow::Remittance, Sector::CentralBank),
             price_level: self.macro_state.price_level,
             inflation_ppm: ppm(self.macro_state.inflation),
             output_gap_ppm: ppm(self.macro_state.output_gap),
             policy_rate_ppm: ppm(self.policy_rate()),
             deposit_facility_rate_ppm: ppm(self.deposit_facility_rate()),
+            interbank_rate_ppm: ppm(self.macro_state.interbank_rate),
             cbdc_rate_ppm: ppm(self.cbdc_rate()),
             deposit_rate_ppm: ppm(self.mean_deposit_rate()),
             loan_rate_ppm: ppm(self.mean_loan_rate()),
@@ -80,7 +86,7 @@ impl Economy<'_> {
             at_limit: limit.map_or(0, near_limit),
             trust_banks: self.mean_trust(),
             trust_cbdc: self.macro_state.trust_cbdc,
-            banks_alive: self.banks.iter().filter(|bank| bank.is_active()).count() as i64,
+            banks_alive: self.banks.iter().filter(|bank| bank.is_active() && !bank.is_failing).count() as i64,
         }
     }
 
@@ -128,6 +134,7 @@ impl Economy<'_> {
                 bonds_minor: bank.bonds_minor,
                 loans_minor: bank.loans_minor,
                 estate_minor: bank.estate_minor,
+                interbank_minor: bank.interbank_minor,
                 deposits_minor: bank.deposits_minor,
                 wholesale_minor: bank.wholesale_minor,
                 central_bank_loans_minor,
@@ -218,7 +225,7 @@ impl Economy<'_> {
         results.seed = self.seed;
         results.version = env!("CARGO_PKG_VERSION").to_owned();
         results.households = u64::from(self.values.households.count);
-        results.days = self.values.time.days;
+        results.days = if results.is_collapsed { self.day.number + 1 } else { self.values.time.days };
         results.holdings_of_limit = holdings;
         results.ledger = work;
         results.seal();

@@ -56,8 +56,9 @@ impl Economy<'_> {
         let draws = all().filter(|intent| intent.kind == IntentKind::Draw);
         self.draw_from_wallets(draws.map(|intent| (intent.household as usize, intent.amount_minor)))?;
         self.draw_banknotes(all(), notes);
+        self.return_banknotes(all());
         self.move_wallets(all(), cbdc)?;
-        self.macro_state.month_seasonality += self.seasonality_today();
+        self.count_spending_day();
         self.make_payments(all())?;
         self.intents = lists;
         Ok(())
@@ -143,6 +144,18 @@ impl Economy<'_> {
         }
     }
 
+    fn return_banknotes<'w>(&mut self, intents: impl Iterator<Item = &'w Intent>) {
+        for intent in intents.filter(|intent| intent.kind == IntentKind::Return) {
+            let household = intent.household as usize;
+            let returned = intent.amount_minor.min(self.households.cash_minor[household]);
+            self.households.cash_minor[household] -= returned;
+            self.households.deposit_minor[household] += returned;
+            let bank = &mut self.banks[usize::from(self.households.bank[household])];
+            bank.deposits_minor += returned;
+            bank.vault_minor += returned;
+        }
+    }
+
     fn make_payments<'w>(&mut self, intents: impl Iterator<Item = &'w Intent>) -> Result<(), EconomyError> {
         let mut in_flight = Vec::with_capacity(PROPOSAL_COMMANDS);
         let mut spent = 0;
@@ -165,7 +178,7 @@ impl Economy<'_> {
             self.settle_payments(&mut in_flight, &mut spent)?;
         }
         self.flows_today.record(Flow::Consumption, Sector::Households, Sector::Firms, spent);
-        self.macro_state.month_spending_minor += spent;
+        self.macro_state.month_retail_minor += spent;
         Ok(())
     }
 

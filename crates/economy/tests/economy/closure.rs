@@ -42,7 +42,7 @@ fn cbdc_pays_bills_loans_and_deposit_payments() {
         assert!(last.cbdc_households_minor > last.deposits_households_minor / 3, "{last:?}");
         let change = consumption(&full, 0) / consumption(&nobody, 0) - 1.0;
         assert!(change.abs() < 0.01, "{change}");
-        assert!(declined(&full) < declined(&nobody) * 12 / 10, "{} {}", declined(&full), declined(&nobody));
+        assert!(declined(&full) < declined(&nobody) * 2, "{} {}", declined(&full), declined(&nobody));
     }
 }
 

@@ -42,6 +42,12 @@ fn a_mistake_names_file_line_key_and_range() {
         ),
         ("[behaviour]\nrhythm = \"even\"", ["bad.toml:2:1", "expected `seasonality`", "`rhythm`"]),
         ("[rhythm]\nfriday = 1", ["bad.toml:1:2", "expected `seasonality`", "`rhythm`"]),
+        ("[policy]\ncbdc_rate_above_ppm = -200_000", ["bad.toml:2:23", "a tier, `cbdc_tier_minor`", "-200000"]),
+        (
+            "[policy]\ncbdc_rate_ppm = 5_000\n[[schedule]]\nday = 9\ncbdc_rate_above_ppm = 0",
+            ["bad.toml:5:23", "a tier, `cbdc_tier_minor`", "0"],
+        ),
+        ("[adoption]\nceiling = 0.4\ninitial = 0.6", ["bad.toml:3:11", "at most adoption.ceiling, 0.4", "0.6"]),
         ("[policy", ["bad.toml:1", "valid TOML", ""]),
         ("[wrong]\nx = 1", ["bad.toml:1:2", "unknown key `wrong`", "behaviour"]),
     ] {
@@ -118,4 +124,53 @@ fn every_key_of_the_policy_is_explained_and_can_be_set() {
         assert_eq!(changed.hash(), scenario.hash(), "{}", provision.key);
     }
     assert!(cbdc_economy::explanation(&scenario).contains("policy.day_limit_minor = 7  most that a household may pay"));
+}
+
+#[test]
+fn overrides_may_come_in_any_order() {
+    let tiered = [("policy.cbdc_rate_above_ppm", "-10_000"), ("policy.cbdc_tier_minor", "10_000")];
+    let full = [("adoption.initial", "0.9"), ("adoption.ceiling", "0.95")];
+    for pairs in [tiered, full] {
+        let [one, other] = [[pairs[0], pairs[1]], [pairs[1], pairs[0]]].map(|pairs| {
+            let mut scenario = Scenario::parse("plain.toml", "").unwrap();
+            scenario.set_all(pairs).unwrap_or_else(|error| panic!("{error}"));
+            scenario.hash()
+        });
+        assert_eq!(one, other);
+    }
+    let mut scenario = Scenario::parse("plain.toml", "").unwrap();
+    let told = scenario.set_all(tiered.into_iter().take(1)).unwrap_err().to_string();
+    assert!(told.contains("--set:1") && told.contains("cbdc_tier_minor"), "{told}");
+}
+
+#[test]
+fn every_key_of_the_population_is_explained_documented_and_can_be_set() {
+    let scenario = Scenario::parse("plain.toml", "").unwrap();
+    let values = &scenario.values;
+    let fields = |value: serde_json::Value| value.as_object().map_or(0, serde_json::Map::len);
+    let keys: usize = [
+        serde_json::to_value(&values.time),
+        serde_json::to_value(&values.households),
+        serde_json::to_value(&values.firms),
+        serde_json::to_value(&values.banks),
+        serde_json::to_value(&values.investors),
+    ]
+    .into_iter()
+    .map(|table| fields(table.unwrap()))
+    .sum();
+    let listed = scenario.population();
+    assert_eq!(listed.len(), keys);
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/research/economy.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for provision in &listed {
+        let mut changed = scenario.clone();
+        // A date is text in quotes.
+        let value = format!("\"{}\"", provision.value);
+        let value = if provision.key == "time.start" { &value } else { &provision.value };
+        changed.set(&provision.key, value).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(changed.hash(), scenario.hash(), "{}", provision.key);
+        let key = provision.key.split('.').next_back().unwrap();
+        assert!(page.contains(&format!("`{key}`")), "docs/research/economy.md has no `{key}`");
+    }
+    assert!(cbdc_economy::explanation(&scenario).contains("firms.accepting_share = 1.0  share that takes CBDC"));
 }

@@ -168,7 +168,8 @@ fn the_taylor_rule_moves_the_ledgers_key_rates() {
     assert!(results.event_rows.iter().all(|event| event.kind == "rule" && event.proposal > 0));
     assert!(!results.event_rows.is_empty());
     let last = *rates.last().unwrap();
-    assert!((last - 20_000).abs() < 600 || last > 21_500, "{rates:?}");
+    // Chance moves the gap by some tenths of a point, and the rate by half of that.
+    assert!((last - 20_000).abs() < 1_500, "{rates:?}");
 }
 
 #[test]

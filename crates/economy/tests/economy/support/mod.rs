@@ -5,9 +5,7 @@ use cbdc_economy::{EconomyError, Go, Results, Scenario, simulate};
 /// A scenario of a text, with overrides.
 pub fn scenario(text: &str, overrides: &[(&str, &str)]) -> Scenario {
     let mut scenario = Scenario::parse("test.toml", text).unwrap_or_else(|error| panic!("{error}"));
-    for (key, value) in overrides {
-        scenario.set(key, value).unwrap_or_else(|error| panic!("{error}"));
-    }
+    scenario.set_all(overrides.iter().copied()).unwrap_or_else(|error| panic!("{error}"));
     scenario
 }
 
