@@ -6,14 +6,29 @@
 //! The digest covers every cell of every table and the hash of the ledger's last header, which in turn covers every
 //! command and every outcome of the run. Wall-clock time is not part of it.
 
+use cbdc_ledger::time::LedgerDay;
 use serde::Serialize;
 
 /// A value in a table.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
     Integer(i64),
+    /// A whole number, or nothing where there is none.
+    Optional(Option<i64>),
     Number(f64),
     Text(String),
+    /// A calendar date, as days since 1970-01-01.
+    Date(i32),
+}
+
+/// A calendar date: `2027-01-31`.
+pub type Date = String;
+
+/// A whole number where there is one.
+pub type Optional = Option<i64>;
+
+fn days_since_1970(date: &str) -> i32 {
+    date.parse::<LedgerDay>().map_or(0, |day| i32::try_from(day.0).unwrap_or(i32::MAX))
 }
 
 /// A row whose columns are known by name.
@@ -35,6 +50,12 @@ macro_rules! cell {
     };
     (String, $value:expr) => {
         Cell::Text($value.clone())
+    };
+    (Date, $value:expr) => {
+        Cell::Date(days_since_1970(&$value))
+    };
+    (Optional, $value:expr) => {
+        Cell::Optional($value)
     };
 }
 
@@ -58,7 +79,7 @@ table! {
     /// The economy at the end of a period; flows are those of the period.
     MacroRow "macro" {
         day: i64, "Days since the start at the period's end.";
-        date: String, "The calendar date.";
+        date: Date, "The calendar date.";
         deposits_households_minor: i64, "Sight deposits of households.";
         deposits_firms_minor: i64, "Sight deposits of firms.";
         deposits_investors_minor: i64, "Sight deposits of investors.";
@@ -95,7 +116,7 @@ table! {
         cbdc_rate_ppm: i64, "Rate of the first tier of CBDC.";
         deposit_rate_ppm: i64, "Mean rate of sight deposits, by volume.";
         loan_rate_ppm: i64, "Mean rate of loans, by volume.";
-        holding_limit_minor: i64, "Households' holding limit; -1 where there is none.";
+        holding_limit_minor: Optional, "Households' holding limit; nothing where there is none.";
         adopters: i64, "Households with a wallet.";
         at_limit: i64, "Households whose wallet is within 1 % of the limit.";
         trust_banks: f64, "Mean trust in banks, 0 to 1.";
@@ -108,7 +129,7 @@ table! {
     /// A bank at the end of a period.
     BankRow "banks" {
         day: i64, "Days since the start at the period's end.";
-        date: String, "The calendar date.";
+        date: Date, "The calendar date.";
         bank: i64, "The bank's number.";
         status: String, "active, suspended or resolved.";
         reserves_minor: i64, "Asset: reserves.";
@@ -137,7 +158,7 @@ table! {
     /// Percentiles of households at the end of a period.
     HouseholdRow "households" {
         day: i64, "Days since the start at the period's end.";
-        date: String, "The calendar date.";
+        date: Date, "The calendar date.";
         percentile: i64, "Of households, by the column's own order.";
         deposit_minor: i64, "Sight deposits.";
         cash_minor: i64, "Banknotes.";
@@ -150,7 +171,7 @@ table! {
     /// Payments of a period by instrument.
     PaymentRow "payments" {
         day: i64, "Days since the start at the period's end.";
-        date: String, "The calendar date.";
+        date: Date, "The calendar date.";
         instrument: String, "cbdc, cash, deposit (card or transfer) or bill.";
         count: i64, "Payments made.";
         value_minor: i64, "Their value.";
@@ -165,7 +186,7 @@ table! {
     /// Decisions, who took them, and their effect.
     EventRow "events" {
         day: i64, "Days since the start.";
-        date: String, "The calendar date.";
+        date: Date, "The calendar date.";
         kind: String, "schedule, rule, shock, bank or run.";
         what: String, "In words.";
         proposal: i64, "The proposal's number on the ledger; 0 where none was needed.";
@@ -230,6 +251,7 @@ pub struct Summary {
     pub deposits_change: f64,
     pub cash_minor: i64,
     pub reserves_minor: i64,
+    pub deposit_facility_minor: i64,
     pub central_bank_loans_minor: i64,
     pub wholesale_minor: i64,
     pub loans_minor: i64,
@@ -254,7 +276,7 @@ pub struct Summary {
     /// The extreme over the ends of the periods.
     pub cbdc_households_minor_max: i64,
     pub central_bank_loans_minor_max: i64,
-    pub reserves_minor_min: i64,
+    pub reserves_and_facility_minor_min: i64,
 }
 
 impl Results {
@@ -289,6 +311,9 @@ impl Results {
             for cell in rows.iter().flatten() {
                 match cell {
                     Cell::Integer(number) => hasher.update(&number.to_le_bytes()),
+                    Cell::Optional(None) => hasher.update(&[0]),
+                    Cell::Optional(Some(number)) => hasher.update(&[1]).update(&number.to_le_bytes()),
+                    Cell::Date(days) => hasher.update(&days.to_le_bytes()),
                     Cell::Number(number) => hasher.update(&number.to_bits().to_le_bytes()),
                     Cell::Text(words) => {
                         text(&mut hasher, words);
@@ -331,7 +356,8 @@ impl Results {
             deposits_minor: deposits(&last),
             deposits_change: share(deposits(&last) - deposits(&first), deposits(&first)),
             cash_minor: last.cash_minor,
-            reserves_minor: last.reserves_minor + last.deposit_facility_minor,
+            reserves_minor: last.reserves_minor,
+            deposit_facility_minor: last.deposit_facility_minor,
             central_bank_loans_minor: last.central_bank_loans_minor,
             wholesale_minor: last.wholesale_minor,
             loans_minor: last.loans_minor,
@@ -353,7 +379,9 @@ impl Results {
             fees_minor: self.macro_rows.iter().map(|row| row.fees_minor).sum(),
             cbdc_households_minor_max: of_rows(|row| row.cbdc_households_minor).max().unwrap_or(0),
             central_bank_loans_minor_max: of_rows(|row| row.central_bank_loans_minor).max().unwrap_or(0),
-            reserves_minor_min: of_rows(|row| row.reserves_minor + row.deposit_facility_minor).min().unwrap_or(0),
+            reserves_and_facility_minor_min: of_rows(|row| row.reserves_minor + row.deposit_facility_minor)
+                .min()
+                .unwrap_or(0),
         }
     }
 
@@ -366,6 +394,8 @@ impl Results {
                 .iter()
                 .map(|cell| match cell {
                     Cell::Integer(number) => number.to_string(),
+                    Cell::Optional(number) => number.map(|number| number.to_string()).unwrap_or_default(),
+                    Cell::Date(days) => LedgerDay(*days as u32).to_string(),
                     Cell::Number(number) => number.to_string(),
                     Cell::Text(words) => format!("\"{}\"", words.replace('"', "\"\"")),
                 })

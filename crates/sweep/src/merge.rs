@@ -162,7 +162,7 @@ impl Index {
             let numbers = match &column.values {
                 Values::Integer(values) => values.iter().map(|value| *value as f64).collect(),
                 Values::Number(values) => values.clone(),
-                Values::Text(_) => Vec::new(),
+                Values::Text(_) | Values::Optional(_) | Values::Date(_) => Vec::new(),
             };
             self.figures.entry(column.name.clone()).or_default().extend(numbers);
             match self.columns.get_mut(index) {

@@ -1,8 +1,10 @@
-//! Tables of columns, and Parquet files of them: 64-bit integers, 64-bit floats and text, none of them nullable.
+//! Tables of columns, and Parquet files of them: 64-bit integers, of which some may be missing, 64-bit floats, text and
+//! dates. A file's metadata has the units of its columns, as JSON under `units`.
 //!
 //! A file's bytes depend only on the rows and their order: row groups end after [`ROWS_A_GROUP`] rows, wherever the
 //! rows came from, and a file contains no time and no path.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -13,8 +15,9 @@ use cbdc_economy::Cell;
 use cbdc_economy::results::Row;
 use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
 use parquet::column::reader::ColumnReader;
-use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
@@ -29,8 +32,11 @@ pub const ROWS_A_GROUP: usize = 65_536;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     Integer(Vec<i64>),
+    Optional(Vec<Option<i64>>),
     Number(Vec<f64>),
     Text(Vec<String>),
+    /// Days since 1970-01-01.
+    Date(Vec<i32>),
 }
 
 /// A column.
@@ -50,16 +56,20 @@ impl Values {
     fn len(&self) -> usize {
         match self {
             Values::Integer(values) => values.len(),
+            Values::Optional(values) => values.len(),
             Values::Number(values) => values.len(),
             Values::Text(values) => values.len(),
+            Values::Date(values) => values.len(),
         }
     }
 
     fn empty_like(&self) -> Values {
         match self {
             Values::Integer(_) => Values::Integer(Vec::new()),
+            Values::Optional(_) => Values::Optional(Vec::new()),
             Values::Number(_) => Values::Number(Vec::new()),
             Values::Text(_) => Values::Text(Vec::new()),
+            Values::Date(_) => Values::Date(Vec::new()),
         }
     }
 
@@ -69,6 +79,8 @@ impl Values {
             (Values::Integer(values), Values::Integer(more)) => values.extend(more),
             (Values::Number(values), Values::Number(more)) => values.extend(more),
             (Values::Text(values), Values::Text(more)) => values.extend(more),
+            (Values::Optional(values), Values::Optional(more)) => values.extend(more),
+            (Values::Date(values), Values::Date(more)) => values.extend(more),
             _ => return false,
         }
         true
@@ -79,6 +91,8 @@ impl Values {
             Values::Integer(values) => Values::Integer(values.split_off(at)),
             Values::Number(values) => Values::Number(values.split_off(at)),
             Values::Text(values) => Values::Text(values.split_off(at)),
+            Values::Optional(values) => Values::Optional(values.split_off(at)),
+            Values::Date(values) => Values::Date(values.split_off(at)),
         }
     }
 }
@@ -112,6 +126,8 @@ impl Table {
                 Cell::Integer(_) => Column::integer(name, Vec::with_capacity(rows.len())),
                 Cell::Number(_) => Column::number(name, Vec::with_capacity(rows.len())),
                 Cell::Text(_) => Column::text(name, Vec::with_capacity(rows.len())),
+                Cell::Optional(_) => Column { name: (*name).to_owned(), values: Values::Optional(Vec::new()) },
+                Cell::Date(_) => Column { name: (*name).to_owned(), values: Values::Date(Vec::new()) },
             })
             .collect();
         for row in rows {
@@ -120,6 +136,8 @@ impl Table {
                     (Values::Integer(values), Cell::Integer(value)) => values.push(value),
                     (Values::Number(values), Cell::Number(value)) => values.push(value),
                     (Values::Text(values), Cell::Text(value)) => values.push(value),
+                    (Values::Optional(values), Cell::Optional(value)) => values.push(value),
+                    (Values::Date(values), Cell::Date(value)) => values.push(value),
                     _ => unreachable!("a column of the economy has one type in all rows"),
                 }
             }
@@ -145,6 +163,9 @@ impl Table {
         match self.columns.iter().find(|column| column.name == name).map(|column| &column.values) {
             Some(Values::Integer(values)) => values.iter().map(|value| *value as f64).collect(),
             Some(Values::Number(values)) => values.clone(),
+            Some(Values::Optional(values)) => {
+                values.iter().map(|value| value.map_or(f64::NAN, |value| value as f64)).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -196,10 +217,11 @@ fn read_columns(bytes: Bytes) -> Result<Table, ParquetError> {
         metadata.file_metadata().schema_descr().columns().iter().map(|column| column.name().to_owned()).collect();
     let mut table = Table::default();
     for (at, name) in names.iter().enumerate() {
+        let is_optional = metadata.file_metadata().schema_descr().column(at).max_def_level() > 0;
         let mut whole: Option<Values> = None;
         for group in 0..reader.num_row_groups() {
             let rows = usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0);
-            let values = read_values(reader.get_row_group(group)?.get_column_reader(at)?, rows)?;
+            let values = read_values(reader.get_row_group(group)?.get_column_reader(at)?, rows, is_optional)?;
             match &mut whole {
                 None => whole = Some(values),
                 Some(whole) => drop(whole.append(values)),
@@ -208,7 +230,9 @@ fn read_columns(bytes: Bytes) -> Result<Table, ParquetError> {
         let values = match whole {
             Some(values) => values,
             None => match metadata.file_metadata().schema_descr().column(at).physical_type() {
+                Physical::INT64 if is_optional => Values::Optional(Vec::new()),
                 Physical::INT64 => Values::Integer(Vec::new()),
+                Physical::INT32 => Values::Date(Vec::new()),
                 Physical::DOUBLE => Values::Number(Vec::new()),
                 _ => Values::Text(Vec::new()),
             },
@@ -218,8 +242,21 @@ fn read_columns(bytes: Bytes) -> Result<Table, ParquetError> {
     Ok(table)
 }
 
-fn read_values(reader: ColumnReader, rows: usize) -> Result<Values, ParquetError> {
+fn read_values(reader: ColumnReader, rows: usize, is_optional: bool) -> Result<Values, ParquetError> {
     match reader {
+        ColumnReader::Int64ColumnReader(mut reader) if is_optional => {
+            let (mut values, mut levels) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+            reader.read_records(rows, Some(&mut levels), None, &mut values)?;
+            let mut present = values.into_iter();
+            Ok(Values::Optional(
+                levels.into_iter().map(|level| if level > 0 { present.next() } else { None }).collect(),
+            ))
+        }
+        ColumnReader::Int32ColumnReader(mut reader) => {
+            let mut values = Vec::with_capacity(rows);
+            reader.read_records(rows, None, None, &mut values)?;
+            Ok(Values::Date(values))
+        }
         ColumnReader::Int64ColumnReader(mut reader) => {
             let mut values = Vec::with_capacity(rows);
             reader.read_records(rows, None, None, &mut values)?;
@@ -304,6 +341,7 @@ impl TableWriter {
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_key_value_metadata(Some(vec![KeyValue::new("units".to_owned(), units(table))]))
             .build();
         SerializedFileWriter::new(BufWriter::new(file), Arc::new(schema), Arc::new(properties))
             .map_err(SweepError::table(&self.path))
@@ -319,6 +357,12 @@ impl TableWriter {
             let Some(mut writer) = group.next_column().map_err(&told)? else { break };
             match values {
                 Values::Integer(values) => writer.typed::<Int64Type>().write_batch(&values, None, None),
+                Values::Optional(values) => {
+                    let levels: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
+                    let present: Vec<i64> = values.into_iter().flatten().collect();
+                    writer.typed::<Int64Type>().write_batch(&present, Some(&levels), None)
+                }
+                Values::Date(values) => writer.typed::<Int32Type>().write_batch(&values, None, None),
                 Values::Number(values) => writer.typed::<DoubleType>().write_batch(&values, None, None),
                 Values::Text(values) => {
                     let values: Vec<ByteArray> = values.iter().map(|text| ByteArray::from(text.as_str())).collect();
@@ -333,15 +377,35 @@ impl TableWriter {
     }
 }
 
+/// The units of a table's columns, as a JSON object. Units are last in a column's name.
+fn units(table: &Table) -> String {
+    let unit = |name: &str| match name {
+        _ if name.contains("_minor") => "minor units of the currency (cents)",
+        _ if name.contains("ratio_ppm") => "parts per million",
+        _ if name.contains("_ppm") => "parts per million a year",
+        _ if name.ends_with("_share") || name.ends_with("_change") || name.starts_with("trust_") => "share of 1",
+        "cbdc_of_liquid_wealth" => "share of 1",
+        "price_level" => "1 at the start",
+        "day" | "days" => "days",
+        "date" => "calendar date",
+        _ => "",
+    };
+    let named = table.columns.iter().map(|column| (column.name.as_str(), unit(&column.name)));
+    let known: BTreeMap<&str, &str> = named.filter(|(_, unit)| !unit.is_empty()).collect();
+    serde_json::to_string(&known).expect("texts always have a JSON form")
+}
+
 fn schema(table: &Table) -> Result<Type, ParquetError> {
     let field = |column: &Column| {
+        let is_optional = matches!(column.values, Values::Optional(_));
         let (physical, logical) = match column.values {
-            Values::Integer(_) => (Physical::INT64, None),
+            Values::Integer(_) | Values::Optional(_) => (Physical::INT64, None),
+            Values::Date(_) => (Physical::INT32, Some(LogicalType::Date)),
             Values::Number(_) => (Physical::DOUBLE, None),
             Values::Text(_) => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
         };
         let field = Type::primitive_type_builder(&column.name, physical)
-            .with_repetition(Repetition::REQUIRED)
+            .with_repetition(if is_optional { Repetition::OPTIONAL } else { Repetition::REQUIRED })
             .with_logical_type(logical)
             .build()?;
         Ok(Arc::new(field))
@@ -360,6 +424,11 @@ mod tests {
                 Column::integer("whole", (0..rows).collect()),
                 Column::number("share", (0..rows).map(|row| row as f64 / 7.0).collect()),
                 Column::text("word", (0..rows).map(|row| format!("é{}", row % 3)).collect()),
+                Column {
+                    name: "limit_minor".to_owned(),
+                    values: Values::Optional((0..rows).map(|row| Some(row).filter(|row| row % 3 > 0)).collect()),
+                },
+                Column { name: "date".to_owned(), values: Values::Date((0..rows as i32).collect()) },
             ],
         }
     }
@@ -372,6 +441,18 @@ mod tests {
             let hash = table(rows).write(&path).unwrap();
             assert_eq!(Table::read(&path, &hash).unwrap(), table(rows));
         }
+    }
+
+    #[test]
+    fn a_file_tells_the_units_of_its_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.parquet");
+        table(3).write(&path).unwrap();
+        let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
+        let metadata = reader.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+        let units = metadata.iter().find(|pair| pair.key == "units").and_then(|pair| pair.value.clone());
+        let expected = r#"{"date":"calendar date","limit_minor":"minor units of the currency (cents)"}"#;
+        assert_eq!(units.as_deref(), Some(expected));
     }
 
     #[test]

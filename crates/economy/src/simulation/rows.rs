@@ -81,7 +81,7 @@ impl Economy<'_> {
             cbdc_rate_ppm: ppm(self.cbdc_rate()),
             deposit_rate_ppm: ppm(self.mean_deposit_rate()),
             loan_rate_ppm: ppm(self.mean_loan_rate()),
-            holding_limit_minor: limit.unwrap_or(-1),
+            holding_limit_minor: limit,
             adopters: i64::from(self.macro_state.adopters),
             at_limit: limit.map_or(0, near_limit),
             trust_banks: self.mean_trust(),

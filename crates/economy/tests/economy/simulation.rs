@@ -179,7 +179,7 @@ fn ladders_and_expressions_set_what_they_say() {
         70_000]\nshare_low = 0.9\nshare_high = 1.0\n"
     );
     let results = run(&scenario(&ladder, &[("policy.holding_limit_minor", "50_000")]));
-    let limits: Vec<i64> = results.macro_rows.iter().map(|row| row.holding_limit_minor).collect();
+    let limits: Vec<i64> = results.macro_rows.iter().map(|row| row.holding_limit_minor.unwrap()).collect();
     assert_eq!((limits[0], *limits.last().unwrap()), (50_000, 70_000));
     let tier = format!("{TEXT}\n[[rule]]\nkind = \"tier-ladder\"\nfrom_day = 10\nevery_days = 50\nspread = 0.01\n");
     let results = run(&scenario(&tier, &[]));
@@ -432,5 +432,24 @@ fn an_expression_sees_what_the_tables_show() {
     );
     let results = run(&scenario(&text, &[("time.days", "31"), ("time.period_days", "1")]));
     let last = results.macro_rows.last().unwrap();
-    assert!((last.holding_limit_minor as f64 - last.trust_banks * 1e6).abs() <= 1.0, "{last:?}");
+    assert!((last.holding_limit_minor.unwrap() as f64 - last.trust_banks * 1e6).abs() <= 1.0, "{last:?}");
+}
+
+#[test]
+fn the_summary_says_what_the_tables_say() {
+    let results = run(&scenario(TEXT, &[("policy.holding_limit_minor", "none"), ("time.days", "20")]));
+    let (summary, last) = (results.summary(), results.macro_rows.last().unwrap());
+    assert_eq!(summary.reserves_minor, last.reserves_minor);
+    assert_eq!(summary.deposit_facility_minor, last.deposit_facility_minor);
+    assert!(summary.deposit_facility_minor > 0);
+    // Where there is no limit the cell is empty, and a date is a date.
+    let mut csv = String::new();
+    results.for_each_table(&mut |name, columns, rows| {
+        if name == "macro" {
+            csv = Results::csv(columns, &rows);
+        }
+    });
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    let column = |name: &str| lines[0].iter().position(|column| *column == name).unwrap();
+    assert_eq!((lines[1][column("holding_limit_minor")], lines[1][column("date")]), ("", "2027-01-01"));
 }

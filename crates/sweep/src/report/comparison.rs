@@ -24,15 +24,20 @@ struct Shown {
     factor: f64,
 }
 
-const SHOWN: [Shown; 13] = [
+const SHOWN: [Shown; 14] = [
     Shown { title: "CBDC of liquid money", name: "cbdc_of_liquid_wealth", unit: "%", factor: 100.0 },
     Shown { title: "Households with a wallet", name: "adopters_share", unit: "%", factor: 100.0 },
     Shown { title: "Change of deposits", name: "deposits_change", unit: "%", factor: 100.0 },
     Shown { title: "Change of loans", name: "loans_change", unit: "%", factor: 100.0 },
-    Shown { title: "Reserves and facility", name: "reserves_minor", unit: "EUR m", factor: 1e-8 },
+    Shown { title: "Reserves", name: "reserves_minor", unit: "EUR m", factor: 1e-8 },
     Shown { title: "Central-bank loans", name: "central_bank_loans_minor", unit: "EUR m", factor: 1e-8 },
     Shown { title: "CBDC at its highest", name: "cbdc_households_minor_max", unit: "EUR m", factor: 1e-8 },
-    Shown { title: "Reserves at their lowest", name: "reserves_minor_min", unit: "EUR m", factor: 1e-8 },
+    Shown {
+        title: "Reserves and facility at their lowest",
+        name: "reserves_and_facility_minor_min",
+        unit: "EUR m",
+        factor: 1e-8,
+    },
     Shown {
         title: "Central-bank loans at their highest",
         name: "central_bank_loans_minor_max",
@@ -43,6 +48,7 @@ const SHOWN: [Shown; 13] = [
     Shown { title: "Deposit rate", name: "deposit_rate_ppm", unit: "% a year", factor: 1e-4 },
     Shown { title: "Paid with CBDC", name: "payments_cbdc_share", unit: "%", factor: 100.0 },
     Shown { title: "Banks failed", name: "banks_failed", unit: "", factor: 1.0 },
+    Shown { title: "Runs that collapsed", name: "collapsed", unit: "%", factor: 100.0 },
 ];
 
 impl Shown {
