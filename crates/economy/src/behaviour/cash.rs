@@ -3,8 +3,8 @@
 //! - `inventory`: when less than a day's cash spending is left, it draws several days' worth, in whole ten-euro notes.
 //! - `baumol-tobin`: likewise, but the amount is the square-root rule: √(2 · cost · spending / rate).
 //!
-//! Where trust in the bank is lost, a part of liquid wealth is stored as banknotes on top; it goes back to the bank with
-//! returning trust.
+//! Beyond what payments take, a part of the wealth at rest is stored as banknotes. Where trust in the bank is lost, a part
+//! of liquid wealth is stored on top; it goes back to the bank with returning trust.
 
 use super::{behaviour, parameters};
 
@@ -27,12 +27,12 @@ impl Cash {
     fn equation(&self) -> &'static str {
         match self.model {
             Model::Inventory => {
-                "draw days · spending_cash, up to a whole note, when cash − store < spending_cash of a day; store = share · (1 \
-                − trust) · (1 − calm where insured) · liquid"
+                "draw days · spending_cash, up to a whole note, when cash − store < spending_cash of a day; store = stored at \
+                rest + share · (1 − trust) · (1 − calm where insured) · liquid"
             }
             Model::BaumolTobin => {
                 "draw √(2 · cost · spending_cash a year / rate), up to a whole note, when cash − store < spending_cash of \
-                a day; store = share · (1 − trust) · (1 − calm where insured) · liquid"
+                a day; store = stored at rest + share · (1 − trust) · (1 − calm where insured) · liquid"
             }
         }
     }

@@ -8,8 +8,8 @@ use super::{behaviour, parameters};
 
 parameters! {
     "deposit_pricing" {
-        pass_through = 0.3, -1.0 to 2.0, "share of the policy rate that reaches sight deposits";
-        margin = 0.002, -0.1 to 0.1, "taken off, as a share a year";
+        pass_through = 0.11, -1.0 to 2.0, "share of the policy rate that reaches sight deposits";
+        margin = 0.0, -0.1 to 0.1, "taken off, as a share a year";
         floor = 0.0, -0.1 to 0.1, "lowest rate, as a share a year";
         adjustment = 0.25, 0.0 to 1.0, "part of the way to the new rate covered at each monthly review";
         competition = 0.5, 0.0 to 1.0,
@@ -29,7 +29,7 @@ impl DepositPricing {
     }
 
     fn source(&self) -> &'static str {
-        "partial pass-through to sight deposits is the euro area's experience [K]; competition after Li, Usher, Zhu \
+        "50 of 450 basis points reached overnight deposits: ECB Economic Bulletin 8/2023 [A]; competition after Li, Usher, Zhu \
         (BoC 2024-4) in sign [S]; values are this project's choice"
     }
 

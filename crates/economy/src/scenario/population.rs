@@ -80,7 +80,9 @@ pub struct Households {
     pub deposit_sigma: f64,
     /// Elasticity of deposits with respect to income, 0 to 1.
     pub deposit_on_income: f64,
+    /// Mean of the banknotes held for payments, and banknotes stored as a share of the deposit.
     pub cash_minor_mean: f64,
+    pub cash_stored_share: f64,
     /// Share of households with a loan, and its mean.
     pub borrower_share: f64,
     pub loan_minor_mean: f64,
@@ -100,9 +102,10 @@ impl Households {
             income_minor_mean: section.number("income_minor_mean", 1.0..=most, 360_000.0)?,
             income_sigma: section.number("income_sigma", 0.0..=3.0, 0.5)?,
             deposit_minor_mean: section.number("deposit_minor_mean", 0.0..=most, 2_000_000.0)?,
-            deposit_sigma: section.number("deposit_sigma", 0.0..=4.0, 1.3)?,
+            deposit_sigma: section.number("deposit_sigma", 0.0..=4.0, 2.045)?,
             deposit_on_income: section.number("deposit_on_income", 0.0..=1.0, 0.5)?,
             cash_minor_mean: section.number("cash_minor_mean", 0.0..=most, 15_000.0)?,
+            cash_stored_share: section.number("cash_stored_share", 0.0..=1.0, 0.16)?,
             borrower_share: section.number("borrower_share", 0.0..=1.0, 0.4)?,
             loan_minor_mean: section.number("loan_minor_mean", 0.0..=most, 3_500_000.0)?,
             loan_sigma: section.number("loan_sigma", 0.0..=4.0, 0.8)?,
@@ -136,14 +139,15 @@ impl Households {
     }
 
     /// The keys and their meaning, in the order of output.
-    const MEANINGS: [(&'static str, &'static str); 13] = [
+    const MEANINGS: [(&'static str, &'static str); 14] = [
         ("count", "households"),
         ("income_minor_mean", "mean income a month after tax, before pensions"),
         ("income_sigma", "spread of incomes: standard deviation of the logarithm"),
         ("deposit_minor_mean", "mean sight deposit"),
         ("deposit_sigma", "spread of savings, likewise"),
         ("deposit_on_income", "elasticity of savings with respect to income"),
-        ("cash_minor_mean", "mean of banknotes"),
+        ("cash_minor_mean", "mean of banknotes held for payments"),
+        ("cash_stored_share", "banknotes stored, as a share of the deposit"),
         ("borrower_share", "share with a loan"),
         ("loan_minor_mean", "mean loan of those"),
         ("loan_sigma", "its spread, likewise"),

@@ -31,6 +31,8 @@ struct Today<'a> {
     best_trust: f64,
     best_banks: Vec<u32>,
     price_level: f64,
+    /// Banknotes stored at rest, as a share of liquid wealth at rest.
+    stored_share: f64,
     rebalance_days: u32,
 }
 
@@ -62,6 +64,7 @@ impl Economy<'_> {
             best_trust,
             best_banks,
             price_level: self.macro_state.price_level,
+            stored_share: self.stored_share(),
             rebalance_days: self.behaviours().portfolio.parameters.rebalance_days as u32,
         };
         let run = self.households.len().div_ceil(self.threads).max(1);
@@ -132,7 +135,7 @@ impl Today<'_> {
             }
             false => 0,
         };
-        let beyond_store = households.cash_minor[household] - store;
+        let beyond_store = households.cash_minor[household] - store - self.stored_at_rest(household);
         let drawn = cash.drawn_minor(beyond_store, spending, bank.deposit_rate);
         if drawn > 0 {
             intent(IntentKind::Draw, 0, drawn);
@@ -182,6 +185,11 @@ impl Today<'_> {
         }
         let leaves = stream.happens(behaviours.switching.probability_a_day(lead, self.is_insured(household)));
         leaves.then(|| self.best_banks[stream.below(self.best_banks.len() as u32) as usize])
+    }
+
+    /// Banknotes that a household stores at rest.
+    fn stored_at_rest(&self, household: usize) -> i64 {
+        (f64::from(self.economy.households.wealth_minor[household]) * self.stored_share * self.price_level) as i64
     }
 
     /// Whether no loss of its bank can reach a household's deposit.

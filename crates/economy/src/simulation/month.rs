@@ -510,6 +510,7 @@ impl Economy<'_> {
         let retail_share = consumption.parameters.retail_share;
         let real_rate_above = self.policy_rate() - self.macro_state.inflation - self.rest.real_rate;
         let (income_loss, needed) = (self.income_loss(), months_until_payday(self.values, self.day.number));
+        let stored_share = self.stored_share();
         let households = &mut self.households;
         // What is left of wages at this point of the month belongs to the wealth at rest.
         let above = |households: &Households, index: usize| {
@@ -533,7 +534,8 @@ impl Economy<'_> {
                 real_rate_above,
             });
             // Nobody buys at once what leaves nothing until payday; smaller purchases are the more.
-            let spare = households.liquid_minor(index) as f64 - spending * needed;
+            let stored = f64::from(households.wealth_minor[index]) * prices * stored_share;
+            let spare = households.liquid_minor(index) as f64 - stored - spending * needed;
             let largest = (spare * LARGEST_OF_SPARE).max(spending * SMALLEST_LARGEST);
             let average = self.amounts.mean_up_to(largest / prices) * prices;
             households.largest_minor[index] = largest as f32;

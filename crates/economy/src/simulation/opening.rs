@@ -243,7 +243,8 @@ fn draw_households(values: &Values, seed: u64, bank_shares: &[f64], firms: &mut 
         let relative = libm::pow(drawn / figures.income_minor_mean, elasticity) / scale;
         let savings = stream.log_normal(savings_mean * relative, figures.deposit_sigma);
         let deposit = left_scale * income + savings;
-        let cash = figures.cash_minor_mean * 2.0 * stream.unit();
+        let stored = figures.cash_stored_share * deposit;
+        let cash = stored + figures.cash_minor_mean * 2.0 * stream.unit();
         let (borrows, loan) = (stream.unit(), stream.log_normal(figures.loan_minor_mean, figures.loan_sigma));
         let firm = |stream: &mut Stream| firms.popularity[stream.below(firms.popularity.len() as u32) as usize];
         let (employer, biller) = (firm(&mut stream), firm(&mut stream));

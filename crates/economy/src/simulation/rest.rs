@@ -132,6 +132,12 @@ impl Economy<'_> {
         dividends.max(0.0)
     }
 
+    /// Banknotes stored at rest, as a share of liquid wealth at rest.
+    pub(super) fn stored_share(&self) -> f64 {
+        let of_deposit = self.values.households.cash_stored_share;
+        of_deposit / (1.0 + of_deposit)
+    }
+
     /// Nominal spending over that at rest and price level 1.
     pub(super) fn nominal_spending(&self) -> f64 {
         self.macro_state.price_level * (1.0 + self.macro_state.output_gap).max(0.01)

@@ -85,7 +85,7 @@ fn a_collapse_is_a_result() {
 #[test]
 fn distrust_of_banks_runs_into_cash_and_new_wallets_the_uninsured_first() {
     let text = format!("{TEXT}\n[[shock]]\nday = 60\nkind = \"trust-banks\"\nsize = 0.6\n");
-    let keys = [("time.days", "90"), ("adoption.initial", "0.2")];
+    let keys = [("time.days", "90"), ("adoption.initial", "0.2"), ("households.cash_stored_share", "0")];
     let of = |text: &str, insured: &str| {
         let keys: Vec<_> = keys.iter().copied().chain([("resolution.insured_minor", insured)]).collect();
         last(&run(&scenario(text, &keys))).clone()
@@ -100,4 +100,22 @@ fn distrust_of_banks_runs_into_cash_and_new_wallets_the_uninsured_first() {
     let back = [&keys[1..], &[("trust.half_life_days", "5"), ("time.days", "180")]].concat();
     let after = last(&run(&scenario(&text, &back))).cash_minor;
     assert!(after < insured.cash_minor * 3 / 4, "{after} {}", insured.cash_minor);
+}
+
+#[test]
+fn deposits_banknotes_and_pass_through_are_those_of_the_euro_area() {
+    let text = TEXT.replace("count = 1_000", "count = 20_000");
+    let keys = [("time.days", "1"), ("households.age_max", "60")];
+    let first = run(&scenario(&text, &keys)).macro_rows[0].clone();
+    // Banknotes of EUR 1,435 bn beside EUR 8.52 tn of households' overnight deposits (2021).
+    let banknotes = first.cash_minor as f64 / first.deposits_households_minor as f64;
+    assert!((banknotes - 0.17).abs() < 0.01, "{banknotes}");
+    let mean = first.deposits_households_minor as f64 / 20_000.0;
+    assert!((mean / 2_000_000.0 - 1.0).abs() < 0.15, "{mean}");
+    // 50 of 450 basis points reached overnight deposits.
+    let rate = |policy: &str| {
+        let keys = [("policy.policy_rate_ppm", policy), ("time.days", "1")];
+        run(&scenario(TEXT, &keys)).macro_rows[0].deposit_rate_ppm
+    };
+    assert!((rate("45_000") - rate("0") - 5_000).abs() < 100, "{} {}", rate("45_000"), rate("0"));
 }
