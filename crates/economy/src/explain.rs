@@ -1,4 +1,5 @@
-//! Explains a scenario: the population and the policy at the start, and each behaviour's model, equation, source and parameters.
+//! Explains a scenario: the population and the policy at the start, and each behaviour's model, equation, source and
+//! parameters.
 
 use crate::behaviour::Behaviour;
 use crate::scenario::Scenario;

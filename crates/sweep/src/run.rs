@@ -4,8 +4,8 @@
 //!    numbers; each run is simulated and written by one thread ([`run_folder`]).
 //! 2. The calling thread checks the progress ten times a second and may stop: runs in flight then end after their
 //!    current day and leave nothing, and finished runs stay.
-//! 3. A run that fails does not end the others; it is reported at the end. An economy that loses its last bank is no such
-//!    failure, but a result. A disk error ends all.
+//! 3. A run that fails does not end the others; it is reported at the end. An economy that loses its last bank is no
+//!    such failure, but a result. A disk error ends all.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

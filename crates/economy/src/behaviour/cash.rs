@@ -3,8 +3,8 @@
 //! - `inventory`: when less than a day's cash spending is left, it draws several days' worth, in whole ten-euro notes.
 //! - `baumol-tobin`: likewise, but the amount is the square-root rule: √(2 · cost · spending / rate).
 //!
-//! Beyond what payments take, a part of the wealth at rest is stored as banknotes. Where trust in the bank is lost, a part
-//! of liquid wealth is stored on top; it goes back to the bank with returning trust.
+//! Beyond what payments take, a part of the wealth at rest is stored as banknotes. Where trust in the bank is lost, a
+//! part of liquid wealth is stored on top; it goes back to the bank with returning trust.
 
 use super::{behaviour, parameters};
 
@@ -55,8 +55,8 @@ impl Cash {
         if excess > 3.0 * usual { excess as i64 } else { 0 }
     }
 
-    /// The amount withdrawn, minor units, out of the banknotes beyond the store, which may be lacking; 0 while enough is
-    /// left.
+    /// The amount withdrawn, minor units, out of the banknotes beyond the store, which may be lacking; 0 while enough
+    /// is left.
     pub fn drawn_minor(&self, beyond_store_minor: i64, spending_minor_a_day: f64, deposit_rate: f64) -> i64 {
         let lacking = (-beyond_store_minor).max(0) as f64;
         if beyond_store_minor as f64 >= spending_minor_a_day || (spending_minor_a_day < 1.0 && lacking == 0.0) {

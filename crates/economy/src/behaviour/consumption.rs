@@ -1,9 +1,9 @@
 //! Consumption: a household's planned spending in a month.
 //!
-//! - `buffer-stock`: its normal spending, which its budget leaves at rest (`simulation::rest`), corrected by what income
-//!   and liquid wealth are above or below their level at rest, and by the real rate. What all households have above is
-//!   wealth, and spent slowly. What one has above or below the others is a month with fewer or larger purchases than
-//!   planned, and is soon made up for.
+//! - `buffer-stock`: its normal spending, which its budget leaves at rest (`simulation::rest`), corrected by what
+//!   income and liquid wealth are above or below their level at rest, and by the real rate. What all households have
+//!   above is wealth, and spent slowly. What one has above or below the others is a month with fewer or larger
+//!   purchases than planned, and is soon made up for.
 //! - `hand-to-mouth`: all of the income and nothing else.
 
 use super::{behaviour, parameters};

@@ -5,10 +5,11 @@
 //!   least some days of spending are held where CBDC is used to pay.
 //! - `transactions`: only some days of spending by CBDC; the waterfalls do the rest.
 //! - `full-to-limit`: as much as the limit and the deposit allow. The stress case of the ECB's technical note (2025).
-//! CBDC's rates by tier count at the margin: a household goes beyond a tier's bound only if it would at the rate above it.
-//!
 //! - `risk`: a share that grows linearly with the risk of the household's bank, RM = debt / equity − 1 in form, after
 //!   the smooth design CBDC2 of Barucci, Gurgone, Iori, Azzone (arXiv 2510.21071).
+//!
+//! In `logit` and `transactions` CBDC's rates by tier count at the margin: a household goes beyond a tier's bound only
+//! if it would at the rate above it.
 
 use super::{behaviour, logistic, parameters};
 
@@ -85,8 +86,8 @@ impl Portfolio {
         }
     }
 
-    /// The desired holdings, minor units, before any limit, if CBDC up to a bound pays the view's rate and what is above
-    /// it another spread over the deposit.
+    /// The desired holdings, minor units, before any limit, if CBDC up to a bound pays the view's rate and what is
+    /// above it another spread over the deposit.
     pub fn wanted_by_tiers_minor(&self, view: &PortfolioView, tier: Option<(f64, f64)>) -> f64 {
         let within = self.wanted_minor(view);
         let Some((bound_minor, spread_above)) = tier.filter(|(bound_minor, _)| within > *bound_minor) else {

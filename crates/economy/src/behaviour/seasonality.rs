@@ -39,7 +39,8 @@ impl Seasonality {
         "shape after New Zealand's payments of 2017, busiest on Saturday [A]; sizes are this project's choice"
     }
 
-    /// The mean of the unscaled factors over 28 years, after which days of the week and of the year come together again.
+    /// The mean of the unscaled factors over 28 years, after which days of the week and of the year come together
+    /// again.
     pub fn mean(&self, start: LedgerDay, payday: u32) -> f64 {
         if self.model == Model::Even {
             return 1.0;

@@ -321,10 +321,14 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Lets base money grow by a yearly share over some days.
+    /// Lets base money grow by a yearly share over some days, from where the last decision meant it to be: what
+    /// interest and the government moved since is taken back.
     fn grow_base(&mut self, growth: f64, days: u32) -> Result<(), EconomyError> {
-        let base = self.base_money_minor();
-        self.trade_securities("rule", (base as f64 * growth * f64::from(days) / 365.0) as i64)
+        let base = self.base_money_minor() as f64;
+        let before = if self.macro_state.base_target_minor > 0.0 { self.macro_state.base_target_minor } else { base };
+        let target = before * (1.0 + growth * f64::from(days) / 365.0);
+        self.macro_state.base_target_minor = target;
+        self.trade_securities("rule", (target - base) as i64)
     }
 
     /// Sets the policy rate at which the base money there is would be held.

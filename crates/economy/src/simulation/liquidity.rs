@@ -2,7 +2,8 @@
 //!
 //! Deposit and CBDC are one purse. Where a bill, a loan's service, a card payment or a withdrawal of banknotes exceeds
 //! the deposit, the holder's bank draws the remainder from the wallet: a *defund* on the ledger, which the holder signs
-//! with the payment. What wallet and deposit together cannot pay is not drawn. In an outage nothing is drawn.
+//! with the payment. What wallet and deposit together cannot pay is not drawn; a payment brings the rest to the bank in
+//! banknotes. In an outage nothing is drawn.
 //!
 //! So the form in which a household holds its money changes nothing that it can pay.
 //!
@@ -50,6 +51,12 @@ impl Economy<'_> {
         let sequence = u64::from(self.households.sequence[household]);
         self.authority.defund(wallet, minor(amount_minor), sequence);
         true
+    }
+
+    /// CBDC that a household can pay with today.
+    pub(super) fn usable_cbdc_minor(&self, household: usize) -> i64 {
+        let usable = self.households.wallet[household] != 0 && !self.is_outage();
+        if usable { self.households.cbdc_minor[household] } else { 0 }
     }
 
     /// Books an amount drawn from a wallet, as the ledger settled it.

@@ -10,8 +10,8 @@
 //!    numbers alone. This phase may run on several threads, which do not affect the order of its results.
 //! 5. *Settlement* (`settlement`): intents become commands and entries, one after the other: wallets opened, banknotes
 //!    drawn, wallets funded, payments made.
-//! 6. *Closing* (`closing`): banks clear with each other and with the government, lend to each other (`interbank`), raise
-//!    or place reserves.
+//! 6. *Closing* (`closing`): banks clear with each other and with the government, lend to each other (`interbank`),
+//!    raise or place reserves.
 //! 7. *Failure* (`failure`): a bank that has failed is resolved.
 //! 8. *Identities* (`identity`): every balance sheet must balance, to the unit.
 //!
@@ -110,8 +110,8 @@ struct MacroState {
     /// Share of wages lost, and until when.
     income_loss: f64,
     income_loss_until: u32,
-    /// Spending day by day and by bills since the month began, the sum of the seasonality's daily factors, and how often
-    /// bills fell due.
+    /// Spending day by day and by bills since the month began, the sum of the seasonality's daily factors, and how
+    /// often bills fell due.
     month_retail_minor: i64,
     month_bills_minor: i64,
     month_seasonality: f64,
@@ -122,6 +122,8 @@ struct MacroState {
     interbank_rate: f64,
     last_payday: Option<u32>,
     money: money::MoneyHistory,
+    /// Base money as the last rule's decision meant it to be, minor units; 0 before one.
+    base_target_minor: f64,
     adopters: u32,
     month_taxes_minor: i64,
     /// Pensions and coupons, less the central bank's remittance.

@@ -469,8 +469,7 @@ impl Economy<'_> {
 
     fn set_rates(&mut self) {
         let (policy_rate, cbdc_rate) = (self.policy_rate(), self.cbdc_rate());
-        let exposed = self.customers_with_wallet();
-        for index in 0..self.banks.len() {
+        for (index, exposed) in self.customers_with_wallet().into_iter().enumerate() {
             let behaviours = self.behaviours();
             let (bank, loans) = (&self.banks[index], self.central_bank_accounts(index)[2]);
             let wholesale_rate = behaviours.funding.wholesale_rate(policy_rate, bank.trust);
@@ -485,8 +484,7 @@ impl Economy<'_> {
             let missing =
                 behaviours.credit.parameters.capital_target - bank.capital_ratio(self.values.banks.risk_weight);
             let loan_rate = behaviours.loan_pricing.next_rate(bank.loan_rate, cost, policy_rate, missing);
-            let deposit_rate =
-                behaviours.deposit_pricing.next_rate(bank.deposit_rate, policy_rate, cbdc_rate, exposed[index]);
+            let deposit_rate = behaviours.deposit_pricing.next_rate(bank.deposit_rate, policy_rate, cbdc_rate, exposed);
             let bank = &mut self.banks[index];
             (bank.loan_rate, bank.deposit_rate) = (loan_rate, deposit_rate);
         }

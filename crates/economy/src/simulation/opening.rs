@@ -161,6 +161,7 @@ const CLIMATE: MacroState = MacroState {
     interbank_rate: 0.0,
     last_payday: None,
     money: super::money::MoneyHistory::NEW,
+    base_target_minor: 0.0,
     adopters: 0,
     month_taxes_minor: 0,
     month_obligations_minor: 0,

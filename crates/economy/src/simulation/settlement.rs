@@ -147,13 +147,16 @@ impl Economy<'_> {
     fn return_banknotes<'w>(&mut self, intents: impl Iterator<Item = &'w Intent>) {
         for intent in intents.filter(|intent| intent.kind == IntentKind::Return) {
             let household = intent.household as usize;
-            let returned = intent.amount_minor.min(self.households.cash_minor[household]);
-            self.households.cash_minor[household] -= returned;
-            self.households.deposit_minor[household] += returned;
-            let bank = &mut self.banks[usize::from(self.households.bank[household])];
-            bank.deposits_minor += returned;
-            bank.vault_minor += returned;
+            self.bring_banknotes(household, intent.amount_minor.min(self.households.cash_minor[household]));
         }
+    }
+
+    fn bring_banknotes(&mut self, household: usize, amount_minor: i64) {
+        self.households.cash_minor[household] -= amount_minor;
+        self.households.deposit_minor[household] += amount_minor;
+        let bank = &mut self.banks[usize::from(self.households.bank[household])];
+        bank.deposits_minor += amount_minor;
+        bank.vault_minor += amount_minor;
     }
 
     fn make_payments<'w>(&mut self, intents: impl Iterator<Item = &'w Intent>) -> Result<(), EconomyError> {
@@ -296,28 +299,49 @@ impl Economy<'_> {
     }
 
     /// Pays from the deposit, failing that from deposit and wallet together, failing that with banknotes, failing that
-    /// not at all.
+    /// with all three, failing that not at all.
     fn pay_otherwise(&mut self, intent: &Intent, is_to_person: bool, in_flight: &mut Vec<InFlight>, spent: &mut i64) {
+        if self.pay_from_account(intent, is_to_person, in_flight, spent) || self.pay_cash(intent, is_to_person, spent) {
+            return;
+        }
+        // What deposit and wallet lack is brought to the bank in banknotes.
+        let (payer, amount) = (intent.household as usize, intent.amount_minor);
+        let short = amount - self.households.deposit_minor[payer] - self.usable_cbdc_minor(payer);
+        if self.households.cash_minor[payer] < short {
+            self.used[DEPOSIT].declined += 1;
+            return;
+        }
+        self.bring_banknotes(payer, short);
+        if !self.pay_from_account(intent, is_to_person, in_flight, spent) {
+            self.used[DEPOSIT].declined += 1;
+        }
+    }
+
+    /// Pays from the deposit, or from deposit and wallet together; false if they do not hold enough.
+    fn pay_from_account(
+        &mut self,
+        intent: &Intent,
+        is_to_person: bool,
+        in_flight: &mut Vec<InFlight>,
+        spent: &mut i64,
+    ) -> bool {
         let (payer, amount) = (intent.household as usize, intent.amount_minor);
         let lacking = amount - self.households.deposit_minor[payer];
         if lacking <= 0 {
             self.pay_from_deposit(intent, is_to_person, spent);
-        } else if self.draw_from_wallet(payer, lacking) {
-            // The deposit's part is set aside, so that no other payment of the day uses it.
-            let from_deposit = amount - lacking;
-            self.households.cbdc_minor[payer] -= lacking;
-            self.households.deposit_minor[payer] -= from_deposit;
-            let way = Way::DepositAfterDraw;
-            in_flight.push(InFlight {
-                intent: *intent,
-                is_to_person,
-                own_minor: lacking,
-                lacking_minor: from_deposit,
-                way,
-            });
-        } else if !self.pay_cash(intent, is_to_person, spent) {
-            self.used[DEPOSIT].declined += 1;
+            return true;
         }
+        if !self.draw_from_wallet(payer, lacking) {
+            return false;
+        }
+        // The deposit's part is set aside, so that no other payment of the day uses it.
+        let from_deposit = amount - lacking;
+        self.households.cbdc_minor[payer] -= lacking;
+        self.households.deposit_minor[payer] -= from_deposit;
+        let way = Way::DepositAfterDraw;
+        let intent = *intent;
+        in_flight.push(InFlight { intent, is_to_person, own_minor: lacking, lacking_minor: from_deposit, way });
+        true
     }
 
     /// Pays from the deposit what was drawn for it from the wallet; with banknotes if the ledger refused that.

@@ -22,8 +22,9 @@ fn last(results: &Results) -> &MacroRow {
     results.macro_rows.last().unwrap()
 }
 
+// A row is the evening of a day on which the rule decides.
 fn with_rule(rule: &str, keys: &[(&str, &str)]) -> Results {
-    run(&scenario(&format!("{TEXT}\n[[rule]]\nfrom_day = 5\nevery_days = 30\n{rule}\n"), keys))
+    run(&scenario(&format!("{TEXT}\n[[rule]]\nfrom_day = 29\nevery_days = 30\n{rule}\n"), keys))
 }
 
 #[test]

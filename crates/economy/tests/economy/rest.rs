@@ -18,6 +18,9 @@ period_days = 30
 adoption = \"nobody\"
 ";
 
+/// A stock with its name.
+type Stock = (&'static str, fn(&MacroRow) -> i64);
+
 const SEEDS: [&str; 4] = ["1", "2", "3", "4"];
 
 fn mean(rows: &[MacroRow], value: impl Fn(&MacroRow) -> f64) -> f64 {
@@ -43,7 +46,7 @@ fn ten_years_without_a_shock_are_flat() {
             assert!(gap.abs() < 0.025, "seed {}: {gap} in the year to day {}", results.seed, year.last().unwrap().day);
         }
         let (first, last) = (&results.macro_rows[12], results.macro_rows.last().unwrap());
-        let ratios: [(&str, fn(&MacroRow) -> i64); 8] = [
+        let ratios: [Stock; 8] = [
             ("households' deposits", |row| row.deposits_households_minor),
             ("firms' deposits", |row| row.deposits_firms_minor),
             ("investors' deposits", |row| row.deposits_investors_minor),
