@@ -213,16 +213,16 @@ fn runs_of_another_plan_are_not_mixed_in() {
 }
 
 #[test]
-fn a_run_whose_scenario_fails_does_not_end_the_others() {
+fn a_collapse_counts_among_the_results() {
     // The second design's only bank fails on day 5: nobody is left to take over its customers.
     let scenario = "[households]\ncount = 60\n[firms]\ncount = 4\n[banks]\ncount = 1\n[time]\ndays = 20\n";
     let plan = "scenario = \"small.toml\"\nseeds = 2\n[[list]]\nname = \"calm\"\n[[list]]\nname = \"failing\"\n\
                 shock = [{ day = 5, kind = \"fail-bank\", bank = 1 }]\n";
     let folder = tempfile::tempdir().unwrap();
     let (out, plan) = planned(folder.path(), scenario, plan);
-    match run(&out, &plan, Part::WHOLE, 1, &mut |_| Go::On) {
-        Err(SweepError::Failed { runs, all: 4, run: 2, .. }) => assert_eq!(runs, [2, 3]),
-        other => panic!("{other:?}"),
-    }
-    assert_eq!(folder::count(&out).unwrap(), 2);
+    run(&out, &plan, Part::WHOLE, 1, &mut |_| Go::On).unwrap();
+    assert_eq!(folder::count(&out).unwrap(), 4);
+    let merged = merge(&out, &plan, false).unwrap();
+    let collapsed = [0, 1].map(|design: usize| merged.designs[design].figures["collapsed"].mean);
+    assert_eq!(collapsed, [0.0, 1.0]);
 }
