@@ -71,6 +71,15 @@ pub fn picture(outcome: &Outcome) -> String {
             escaped(&planned.fault.to_string()),
             planned.lasts_ms
         );
+        if planned.fault.node().is_some() && to - from > 60.0 {
+            let _ = writeln!(
+                svg,
+                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"white\" font-size=\"11\">{}</text>",
+                from + 4.0,
+                TOP + ROW * row + 16.0,
+                planned.fault.kind()
+            );
+        }
     }
     let y = TOP + ROW * (rows + 0.3);
     let _ = writeln!(svg, "<text x=\"10\" y=\"{:.1}\">settled</text>", y + 12.0);
@@ -90,7 +99,7 @@ pub fn picture(outcome: &Outcome) -> String {
              stroke-dasharray=\"4 3\"/><text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{word}</text>",
             TOP - 6.0,
             y + 20.0,
-            y + 34.0
+            y + 33.0
         );
     }
     let _ = writeln!(
