@@ -38,11 +38,19 @@ pub struct PresentNode {
     pub leads: bool,
 }
 
+/// The term in which a node leads, and its number: two nodes may be elected in one term, of which the one with the higher
+/// number is the later.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct LeaderTerm {
+    pub term: u64,
+    pub member: u32,
+}
+
 /// What a node of the central bank says of itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Claim {
     /// It leads, in this term; `None` if it knows no terms, since it is of an earlier version.
-    Leads(Option<u64>),
+    Leads(Option<LeaderTerm>),
     /// It does not. Another node does, where one is known.
     Follows(Option<Arc<str>>),
 }
@@ -65,7 +73,7 @@ struct Known {
     /// Connections that are kept to ask who leads, and to submit.
     channels: HashMap<Arc<str>, Channel>,
     /// The term of the node that led last.
-    term: u64,
+    term: LeaderTerm,
 }
 
 impl CentralBankNodes {
@@ -80,7 +88,7 @@ impl CentralBankNodes {
         let first = known.first().expect("a configuration names at least one address").clone();
         let present = watch::Sender::new(PresentNode { address: first, leads: false });
         let configured = known.len();
-        let known = Known { addresses: known, configured, channels: HashMap::new(), term: 0 };
+        let known = Known { addresses: known, configured, channels: HashMap::new(), term: LeaderTerm::default() };
         CentralBankNodes { identity, trust, known: Mutex::new(known), present }
     }
 
@@ -132,7 +140,7 @@ impl CentralBankNodes {
     }
 
     /// Names the node that leads, and its term; returns whether it is another one than before.
-    pub fn found_leader(&self, address: &Arc<str>, term: Option<u64>) -> bool {
+    pub fn found_leader(&self, address: &Arc<str>, term: Option<LeaderTerm>) -> bool {
         if let Some(term) = term {
             self.known().term = term;
         }
@@ -147,7 +155,7 @@ impl CentralBankNodes {
     }
 
     /// The term of the node that led last, as far as this bank knows.
-    pub fn newest_term(&self) -> u64 {
+    pub fn newest_term(&self) -> LeaderTerm {
         self.known().term
     }
 
@@ -189,7 +197,7 @@ impl CentralBankNodes {
         if answer.leader == Some(answer.member) {
             let others = answer.nodes.iter().filter(|node| node.member != answer.member);
             others.filter(|node| !node.address.is_empty()).for_each(|node| drop(self.remember(&node.address)));
-            return Ok(Claim::Leads(Some(answer.term)));
+            return Ok(Claim::Leads(Some(LeaderTerm { term: answer.term, member: answer.member })));
         }
         let leader = answer.nodes.iter().find(|node| Some(node.member) == answer.leader);
         Ok(Claim::Follows(leader.map(|node| node.address.as_str()).filter(|at| !at.is_empty()).map(Arc::from)))
@@ -197,8 +205,8 @@ impl CentralBankNodes {
 
     /// A node other than the one at `than`, if one says that it leads in a later term than `term`. All are asked at
     /// once, and the first that says so counts.
-    pub async fn later_leader(self: Arc<Self>, than: Arc<str>, term: Option<u64>) -> Option<Arc<str>> {
-        let newest = self.newest_term().max(term.unwrap_or(0));
+    pub async fn later_leader(self: Arc<Self>, than: Arc<str>, term: Option<LeaderTerm>) -> Option<Arc<str>> {
+        let newest = self.newest_term().max(term.unwrap_or_default());
         let others = self.in_order().into_iter().filter(|address| *address != than);
         let mut asked: FuturesUnordered<_> = others
             .map(|address| {
@@ -298,7 +306,7 @@ mod tests {
     #[tokio::test]
     async fn the_present_node_is_asked_first_and_the_named_leader_next() {
         let nodes = nodes(&["a:1", "b:2", "c:3"]);
-        nodes.found_leader(&"b:2".into(), Some(3));
+        nodes.found_leader(&"b:2".into(), Some(LeaderTerm { term: 3, member: 2 }));
         let (asked, found) = tried(&nodes, |_| Ok(())).await;
         assert_eq!((asked, found.unwrap()), (vec!["b:2".to_owned()], "b:2".to_owned()));
         let (asked, found) = tried(&nodes, |at| if at == "c:3" { Ok(()) } else { Err(not_leader(Some("c:3"))) }).await;
@@ -347,7 +355,7 @@ mod tests {
     fn names_are_kept_up_to_a_bound_and_newer_ones_take_the_place_of_older_ones() {
         let nodes = nodes(&["a:1"]);
         let leader = nodes.remember("l:1");
-        nodes.found_leader(&leader, Some(1));
+        nodes.found_leader(&leader, Some(LeaderTerm { term: 1, member: 1 }));
         (0..2 * ADDRESSES_MAX).for_each(|number| drop(nodes.remember(&format!("b:{number}"))));
         let kept = nodes.in_order();
         assert_eq!(kept.len(), ADDRESSES_MAX);

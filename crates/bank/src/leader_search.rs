@@ -27,7 +27,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
-use crate::central_bank_nodes::{CentralBankNodes, Claim};
+use crate::central_bank_nodes::{CentralBankNodes, Claim, LeaderTerm};
 
 /// The time after which the other nodes are tried as well.
 const HEAD_START: Duration = Duration::from_millis(15);
@@ -46,7 +46,7 @@ pub const OUTGOING_MAX: usize = 16;
 pub struct OpenStream {
     pub address: Arc<str>,
     /// The term in which the node leads, if it was asked.
-    pub term: Option<u64>,
+    pub term: Option<LeaderTerm>,
     pub channel: Channel,
     pub batches: mpsc::Sender<v1::CommandBatch>,
     pub answers: Streaming<v1::OutcomeBatch>,
@@ -58,7 +58,7 @@ pub async fn open(nodes: &CentralBankNodes, address: &Arc<str>) -> Result<OpenSt
     open_over(channel, address, None).await
 }
 
-async fn open_over(channel: Channel, address: &Arc<str>, term: Option<u64>) -> Result<OpenStream, Status> {
+async fn open_over(channel: Channel, address: &Arc<str>, term: Option<LeaderTerm>) -> Result<OpenStream, Status> {
     let mut client = SettlementClient::new(channel.clone())
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
@@ -70,13 +70,20 @@ async fn open_over(channel: Channel, address: &Arc<str>, term: Option<u64>) -> R
 }
 
 /// Opens a stream to a node if it leads, in the term `newest` or a later one.
-async fn open_if_leading(nodes: Arc<CentralBankNodes>, address: Arc<str>, newest: u64) -> Result<OpenStream, Status> {
+async fn open_if_leading(
+    nodes: Arc<CentralBankNodes>,
+    address: Arc<str>,
+    newest: LeaderTerm,
+) -> Result<OpenStream, Status> {
     let term = match nodes.claim_of(&address).await? {
         Claim::Leads(term) => term,
         Claim::Follows(leader) => return Err(not_leader(leader.as_deref())),
     };
     if let Some(term) = term.filter(|term| *term < newest) {
-        return Err(Status::unavailable(format!("it leads in term {term}, and another node has led in term {newest}")));
+        let (own, later) = (term.term, newest.term);
+        return Err(Status::unavailable(format!(
+            "it leads in term {own}, and another node was elected after it, in term {later}"
+        )));
     }
     let opened = open_over(nodes.kept_channel(&address)?, &address, term).await;
     if opened.as_ref().is_err_and(|status| refusal_of(status).is_none()) {
@@ -206,7 +213,7 @@ impl Search {
         loop {
             for address in self.turns.due(Instant::now()) {
                 let nodes = self.nodes.clone();
-                let newest = if self.took() < OLDER_AFTER { nodes.newest_term() } else { 0 };
+                let newest = if self.took() < OLDER_AFTER { nodes.newest_term() } else { LeaderTerm::default() };
                 let attempt = async move {
                     let opened = open_if_leading(nodes, address.clone(), newest).await;
                     (address, opened)

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::central_bank_nodes::CentralBankNodes;
+use crate::central_bank_nodes::{CentralBankNodes, LeaderTerm};
 
 /// The time without an answer, while batches wait for one, after which other nodes are asked who leads.
 const OVERDUE: Duration = Duration::from_millis(100);
@@ -25,7 +25,7 @@ type Asked = Pin<Box<dyn Future<Output = Option<Arc<str>>> + Send>>;
 pub struct LeaderWatch {
     nodes: Arc<CentralBankNodes>,
     address: Arc<str>,
-    term: Option<u64>,
+    term: Option<LeaderTerm>,
     ticks: Option<tokio::time::Interval>,
     /// Since when batches have been waiting without any answer.
     waits_since: Option<Instant>,
@@ -34,7 +34,7 @@ pub struct LeaderWatch {
 }
 
 impl LeaderWatch {
-    pub fn new(nodes: Arc<CentralBankNodes>, address: Arc<str>, term: Option<u64>) -> LeaderWatch {
+    pub fn new(nodes: Arc<CentralBankNodes>, address: Arc<str>, term: Option<LeaderTerm>) -> LeaderWatch {
         let ticks = nodes.are_several().then(|| {
             let mut ticks = tokio::time::interval(WATCH_EVERY);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -369,7 +369,7 @@ impl Link {
         match (lost_at, *term) {
             (Some(lost_at), Some(term)) if is_other => {
                 let after_ms = lost_at.elapsed().as_millis() as u64;
-                tracing::info!(%address, term, after_ms, "another node of the central bank leads now");
+                tracing::info!(%address, term = term.term, after_ms, "another node of the central bank leads now");
             }
             _ => tracing::info!(%address, "the central bank is reachable"),
         }

@@ -19,6 +19,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cbdc_ledger::MemberId;
 use cbdc_proto::packed::Answer;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -56,6 +57,15 @@ struct Shared {
 struct Leader {
     connection: Connection,
     term: u64,
+    member: MemberId,
+}
+
+impl Leader {
+    /// The order in which leaders were elected: two may be in one term, of which the one with the higher number is the
+    /// later.
+    fn rank(&self) -> (u64, MemberId) {
+        (self.term, self.member)
+    }
 }
 
 impl From<Connection> for CentralBank {
@@ -131,19 +141,19 @@ impl CentralBank {
         let majority = known.len() / 2 + 1;
         let (mut best, mut answered, mut said): (Option<Leader>, _, _) = (None, 0, Vec::new());
         // The newest term in which a node is known to lead. A higher one without a leader deposes nobody yet.
-        let mut newest = 0;
+        let mut newest = (0, MemberId(0));
         let mut unreachable = Vec::new();
         while let Some(Ok((node, answer))) = asked.join_next().await {
             if let Some(Ok(leadership)) = &answer
-                && leadership.leader.is_some()
+                && let Some(leader) = leadership.leader
             {
-                newest = newest.max(leadership.term);
+                newest = newest.max((leadership.term, leader));
             }
             match answer {
                 Some(Ok(leadership)) if leadership.leads() => {
                     answered += 1;
-                    if best.as_ref().is_none_or(|best| best.term < leadership.term) {
-                        best = Some(Leader { connection: node, term: leadership.term });
+                    if best.as_ref().is_none_or(|best| best.rank() < (leadership.term, leadership.member)) {
+                        best = Some(Leader { connection: node, term: leadership.term, member: leadership.member });
                     }
                 }
                 Some(Ok(leadership)) => {
@@ -164,12 +174,12 @@ impl CentralBank {
                 Some(Err(error)) => said.push(error.to_string()),
                 None => said.push(format!("{}: it has not answered in time", node.address())),
             }
-            if answered >= majority && best.as_ref().is_some_and(|best| best.term >= newest) {
+            if answered >= majority && best.as_ref().is_some_and(|best| best.rank() >= newest) {
                 break;
             }
         }
         match best {
-            Some(leader) if leader.term >= newest => Ok(leader),
+            Some(leader) if leader.rank() >= newest => Ok(leader),
             Some(deposed) => {
                 let address = deposed.connection.address();
                 said.push(format!("{address}: it takes itself for the leader of term {}", deposed.term));
@@ -198,7 +208,7 @@ impl CentralBank {
         loop {
             tokio::time::sleep(WATCH_EVERY).await;
             if let Ok(found) = self.find().await
-                && found.term > leader.term
+                && found.rank() > leader.rank()
             {
                 *self.kept_leader() = Some(found);
                 return;

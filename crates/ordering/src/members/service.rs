@@ -204,6 +204,11 @@ impl Serving {
             return Err(Status::failed_precondition("another member leads by now"));
         }
         if request.successor == self.member {
+            if self.hearing.only_learns() {
+                return Err(Status::failed_precondition(
+                    "this member does not stand before the leader has let it learn",
+                ));
+            }
             self.stand_requests.stand(request.last.map(convert::log_id_from));
         }
         Ok(())
