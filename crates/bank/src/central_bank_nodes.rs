@@ -38,8 +38,8 @@ pub struct PresentNode {
     pub leads: bool,
 }
 
-/// The term in which a node leads, and its number: two nodes may be elected in one term, of which the one with the higher
-/// number is the later.
+/// The term in which a node leads, and its number: two nodes may be elected in one term, of which the one with the
+/// higher number is the later.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct LeaderTerm {
     pub term: u64,
