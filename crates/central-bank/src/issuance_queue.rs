@@ -183,11 +183,9 @@ impl IssuanceQueue {
             );
         }
         self.keep_here(kept).await?;
-        match kept.rejected {
-            true => self.rejections.restore(kept.key()),
+        if !kept.rejected && known.is_some_and(|known| known.rejected) {
             // What a leader of this term has waiting was rejected, if at all, by one whom no majority followed.
-            false if known.is_some_and(|known| known.rejected) => self.rejections.forget(kept.key()),
-            false => {}
+            self.rejections.forget(kept.key());
         }
         Ok(())
     }
@@ -310,6 +308,10 @@ impl IssuanceQueue {
             return Err(Outcome::refused(Reason::Unavailable, 0, 0));
         }
         self.lock().insert(kept.key(), kept);
+        if kept.rejected {
+            // Whoever leads next may be this node: what the table calls rejected is barred.
+            self.rejections.restore(kept.key());
+        }
         Ok(())
     }
 

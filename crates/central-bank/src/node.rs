@@ -464,13 +464,14 @@ async fn start_ordering(
     };
     let begins = section.join && cbdc_ordering::is_new(store.as_ref())?;
     let beginning = Beginning::open(store.clone(), begins)?;
-    let ordering_config = replicas::ordering_config(MemberId(config.member), section, (founds, beginning.is_new()));
     if config.go_on_alone {
         beginning.end().await?;
         let own = section.members.iter().find(|member| member.member == config.member);
         let address = own.map(|member| member.address.clone()).unwrap_or_default();
         Ordering::go_on_alone(store.clone(), u64::from(config.member), address).await?;
     }
+    // A node that goes on alone has begun by now.
+    let ordering_config = replicas::ordering_config(MemberId(config.member), section, (founds, beginning.is_new()));
     let (ordering, committed, server) =
         Ordering::start_among(ordering_config, members, store.clone(), resume_after, checkpoints.clone()).await?;
     let ordering = Arc::new(ordering);

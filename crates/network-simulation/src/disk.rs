@@ -1,10 +1,11 @@
-//! The disk of a simulated node: a store in memory that loses in a crash whatever a real disk may lose.
+//! The disk of a simulated node: a store in memory that loses in a crash as much of what was not synced as a real disk
+//! may lose.
 //!
 //! A node holds it through a [`Life`]: what a killed node still does while it is taken apart reaches no disk. A disk
 //! that lies, for canaries, says that it has synced and has not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use cbdc_storage::{Column, Direction, Durability, KeyRange, MemoryStore, Store, StoreError, Visit, WriteBatch};
@@ -16,12 +17,14 @@ pub struct Life {
     /// Says that a write is synced, and keeps it in memory.
     lies: bool,
     is_over: AtomicBool,
+    /// The writes until it ends by itself; 0 if it does not.
+    writes_left: AtomicU64,
 }
 
 impl Life {
     /// A start on this disk.
     pub fn new(disk: Arc<MemoryStore>, lies: bool) -> Arc<Life> {
-        Arc::new(Life { disk, lies, is_over: AtomicBool::new(false) })
+        Arc::new(Life { disk, lies, is_over: AtomicBool::new(false), writes_left: AtomicU64::new(0) })
     }
 
     /// Ends it: nothing reaches the disk any more.
@@ -29,8 +32,18 @@ impl Life {
         self.is_over.store(true, Ordering::Release);
     }
 
+    /// Ends it in the middle of what the node does: so many writes from now on still reach the disk.
+    pub fn end_after(&self, writes: u64) {
+        self.writes_left.store(writes + 1, Ordering::Release);
+    }
+
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
     fn check(&self) -> Result<(), StoreError> {
-        match self.is_over.load(Ordering::Acquire) {
+        match self.is_over() {
             true => Err(StoreError::Closed { path: "the simulated disk".into() }),
             false => Ok(()),
         }
@@ -60,6 +73,9 @@ impl Store for Life {
     }
 
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
+        if self.writes_left.load(Ordering::Acquire) > 0 && self.writes_left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.end();
+        }
         self.check()?;
         let durability = if self.lies { Durability::Buffered } else { durability };
         self.disk.write(batch, durability)
@@ -76,9 +92,7 @@ impl Store for Life {
     }
 
     // The disk outlives the node.
-    fn close(&self) {
-        self.end();
-    }
+    fn close(&self) {}
 
     fn sync_count(&self) -> u64 {
         self.disk.sync_count()

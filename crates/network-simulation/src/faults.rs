@@ -16,6 +16,8 @@ pub enum Fault {
     /// The process is gone at once, and what was not synced with it; it starts again when the fault ends. A machine
     /// that vanishes `silently` closes no connection.
     Kill { node: usize, silently: bool },
+    /// The process is gone in the middle of what it does: after so many more writes, which may be some time away.
+    KillAfterWrites { node: usize, writes: u64 },
     /// The node is stopped in order, and starts again when the fault ends.
     Stop { node: usize },
     /// The process stands still.
@@ -40,13 +42,26 @@ pub enum Fault {
 
 impl Fault {
     /// The names of all kinds, in the order in which they are drawn.
-    pub const KINDS: [&str; 11] =
-        ["kill", "stop", "pause", "isolate", "mute", "deafen", "flap", "slow", "loss", "clock step", "disk fails"];
+    pub const KINDS: [&str; 12] = [
+        "kill",
+        "stop",
+        "pause",
+        "isolate",
+        "mute",
+        "deafen",
+        "flap",
+        "slow",
+        "loss",
+        "clock step",
+        "disk fails",
+        "kill after writes",
+    ];
 
     /// The kind's name.
     pub fn kind(&self) -> &'static str {
         match self {
             Fault::Kill { .. } => "kill",
+            Fault::KillAfterWrites { .. } => "kill after writes",
             Fault::Stop { .. } => "stop",
             Fault::Pause { .. } => "pause",
             Fault::Isolate { .. } => "isolate",
@@ -64,6 +79,7 @@ impl Fault {
     pub fn node(&self) -> Option<usize> {
         match *self {
             Fault::Kill { node, .. }
+            | Fault::KillAfterWrites { node, .. }
             | Fault::Stop { node }
             | Fault::Pause { node }
             | Fault::Isolate { node }
@@ -83,6 +99,7 @@ impl fmt::Display for Fault {
         match self {
             Fault::Kill { silently: false, .. } => f.write_str("is killed"),
             Fault::Kill { silently: true, .. } => f.write_str("vanishes with its machine"),
+            Fault::KillAfterWrites { writes, .. } => write!(f, "is killed after {writes} more writes"),
             Fault::Stop { .. } => f.write_str("is stopped in order"),
             Fault::Pause { .. } => f.write_str("stands still"),
             Fault::Isolate { .. } => f.write_str("is cut off"),
@@ -132,7 +149,8 @@ pub fn draw(random: &mut StdRng, nodes: usize, duration_ms: u64) -> Vec<Planned>
             8 => Fault::Loss { one_in: random.random_range(3..50) },
             // Less than what counts as a jump, which waits for an operator.
             9 => Fault::ClockStep { node, by_ms: random.random_range(-40_000..40_000) },
-            _ => Fault::DiskFails { node },
+            10 => Fault::DiskFails { node },
+            _ => Fault::KillAfterWrites { node, writes: random.random_range(0..40) },
         };
         let lasts_ms = random.random_range(20..2_500);
         planned.push(Planned { at_ms, lasts_ms, fault });

@@ -164,22 +164,13 @@ impl Network {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the link from a host to another.
-    pub fn change(&self, from: HostId, to: HostId, change: impl FnOnce(&mut Link)) {
+    /// Sets all links: those that are not named are healthy. What was held by a cut that is over arrives now.
+    pub fn set_links(&self, links: BTreeMap<(HostId, HostId), Link>) {
         let mut inner = self.lock();
-        let link = inner.links.entry((from, to)).or_default();
-        change(link);
-        if !link.is_cut {
-            inner.send_held(from, to);
-        }
-    }
-
-    /// Mends every link.
-    pub fn heal(&self) {
-        let mut inner = self.lock();
-        inner.links.clear();
-        let held: Vec<(HostId, HostId)> = inner.held.keys().copied().collect();
-        for (from, to) in held {
+        inner.links = links;
+        let is_open = |way: &(HostId, HostId)| inner.links.get(way).is_none_or(|link| !link.is_cut);
+        let open: Vec<(HostId, HostId)> = inner.held.keys().copied().filter(is_open).collect();
+        for (from, to) in open {
             inner.send_held(from, to);
         }
     }
@@ -276,6 +267,15 @@ impl Inner {
         let Some(held) = self.held.remove(&(from, to)) else { return };
         let at_ns = machine::now_ns() + self.random.random_range(1_000_000..=RETRANSMIT_NS);
         for under_way in held {
+            if let Arrival::Bytes { connection, to: side, .. }
+            | Arrival::End { connection, to: side }
+            | Arrival::Reset { connection, to: side } = &under_way.what
+                && let Some(connection) = self.connections.get_mut(connection)
+            {
+                // What is sent from now on comes after it.
+                let last = &mut connection.ends[*side].last_at_ns;
+                *last = at_ns.max(*last);
+            }
             self.push(at_ns, from, to, under_way.what);
         }
     }
@@ -305,7 +305,10 @@ impl Inner {
                 }
             }
             Arrival::Bytes { connection, to: side, bytes } => {
-                self.trace.note(|| format!("{number} {from}>{to} {} bytes", bytes.len()));
+                self.trace.note(|| {
+                    let hash = u32::from_le_bytes(blake3::hash(&bytes).as_bytes()[..4].try_into().expect("4 bytes"));
+                    format!("{number} {from}>{to} {} bytes {hash:08x}", bytes.len())
+                });
                 if let Some(found) = self.connections.get_mut(&connection) {
                     if self.silent.contains(&to) {
                         found.is_unanswered[side] = true;

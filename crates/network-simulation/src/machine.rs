@@ -12,7 +12,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The wall clock at the beginning of every simulation: 2026-01-05 00:00 UTC, a Monday.
 pub const EPOCH_MS: u64 = 1_767_571_200_000;
@@ -88,16 +88,17 @@ type SystemCall = unsafe extern "C" fn(libc::c_long, i64, i64, i64, i64, i64, i6
 
 /// The C library's own `syscall`.
 fn system_call() -> SystemCall {
-    static FOUND: OnceLock<SystemCall> = OnceLock::new();
-    // No lock that the C library might take on behalf of this very call: `OnceLock` only spins in its slow path.
-    *FOUND.get_or_init(|| {
-        // SAFETY: the name ends with a zero; the C library has a function of this name and shape.
-        unsafe {
-            let found = libc::dlsym(libc::RTLD_NEXT, c"syscall".as_ptr());
-            assert!(!found.is_null(), "the C library has no function `syscall`");
-            std::mem::transmute::<*mut libc::c_void, SystemCall>(found)
-        }
-    })
+    static FOUND: AtomicPtr<libc::c_void> = AtomicPtr::new(std::ptr::null_mut());
+    let mut found = FOUND.load(Ordering::Acquire);
+    if found.is_null() {
+        // Two threads may look it up at once, and find the same. A lock might wait by this very call.
+        // SAFETY: the name ends with a zero.
+        found = unsafe { libc::dlsym(libc::RTLD_NEXT, c"syscall".as_ptr()) };
+        assert!(!found.is_null(), "the C library has no function `syscall`");
+        FOUND.store(found, Ordering::Release);
+    }
+    // SAFETY: the C library's function of this name has this shape.
+    unsafe { std::mem::transmute::<*mut libc::c_void, SystemCall>(found) }
 }
 
 /// Takes the place of the C library's function.

@@ -130,7 +130,15 @@ fn one(arguments: &Arguments, seed: u64) -> Result<bool> {
     } else {
         print!("{}", story(&outcome, !tells));
     }
-    Ok(outcome.violations.is_empty())
+    Ok(match arguments.canary {
+        Some(_) => is_found(&outcome),
+        None => outcome.violations.is_empty(),
+    })
+}
+
+/// Whether a canary was found: an answer or a chain that is wrong, and not only a node that stopped.
+fn is_found(outcome: &Outcome) -> bool {
+    outcome.violations.iter().any(|(property, _)| property != "Serves")
 }
 
 fn read_plan(path: &Path) -> Result<Plan> {
@@ -162,7 +170,7 @@ fn story(outcome: &Outcome, with_events: bool) -> String {
         shape.banks,
         shape.full_replicas,
         shape.wallets,
-        outcome.plan.faults.len(),
+        outcome.faults.len(),
         outcome.payments,
         outcome.settled,
         outcome.refused,
@@ -242,7 +250,7 @@ fn many(arguments: &Arguments, first: u64) -> Result<bool> {
         println!("seed {seed}: {why}");
     }
     if arguments.canary.is_some() {
-        let (found, seeds) = (totals.failed.len(), totals.seeds);
+        let (found, seeds) = (totals.failed.values().filter(|outcome| is_found(outcome)).count(), totals.seeds);
         println!("the canary was found by {found} of {seeds} seeds");
         return Ok(found > 0);
     }
@@ -270,6 +278,7 @@ fn known_seeds(path: &Path) -> Result<Vec<u64>> {
 struct Totals {
     seeds: u64,
     payments: u64,
+    settled: u64,
     simulated_ms: u64,
     faults: BTreeMap<&'static str, u64>,
     failed: BTreeMap<u64, Outcome>,
@@ -283,9 +292,10 @@ impl Totals {
             Ok(outcome) => {
                 self.payments += outcome.payments;
                 self.simulated_ms += outcome.simulated_ms;
-                for planned in &outcome.plan.faults {
+                for planned in &outcome.faults {
                     *self.faults.entry(planned.fault.kind()).or_default() += 1;
                 }
+                self.settled += outcome.settled;
                 if !outcome.violations.is_empty() {
                     self.failed.insert(seed, outcome);
                 }
@@ -307,11 +317,12 @@ impl Totals {
         let faults: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let seconds = took.as_secs_f64().max(0.001);
         format!(
-            "\r{} seeds from {first} in {seconds:.1} s ({:.1} a second): {} payments in {:.1} h of simulated time ({:.0} \
+            "\r{} seeds from {first} in {seconds:.1} s ({:.1} a second): {} payments, {} settled, in {:.1} h of simulated time ({:.0} \
              times real time); faults: {}; {} failed",
             self.seeds,
             self.seeds as f64 / seconds,
             self.payments,
+            self.settled,
             self.simulated_ms as f64 / 3_600_000.0,
             self.simulated_ms as f64 / 1_000.0 / seconds,
             if faults.is_empty() { "none".to_owned() } else { faults.join(", ") },

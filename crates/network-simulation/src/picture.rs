@@ -12,7 +12,7 @@ const TOP: f64 = 48.0;
 /// The colour of a kind of fault.
 fn colour(kind: &str) -> &'static str {
     match kind {
-        "kill" => "#b3261e",
+        "kill" | "kill after writes" => "#b3261e",
         "stop" => "#8c6d1f",
         "pause" => "#6750a4",
         "isolate" | "mute" | "deafen" | "flap" => "#1565c0",
@@ -54,7 +54,7 @@ pub fn picture(outcome: &Outcome) -> String {
             escaped(name)
         );
     }
-    for planned in &outcome.plan.faults {
+    for planned in &outcome.faults {
         let (from, to) = (x(begin + planned.at_ms), x(begin + planned.at_ms + planned.lasts_ms));
         let (row, span) = match planned.fault.node() {
             Some(node) => (node as f64, ROW - 8.0),

@@ -8,6 +8,7 @@
 //!    nodes the same chain, within a bound of simulated time.
 //! 5. The nodes stop, and the history is compared with every block of every node ([`cbdc_harness::history`]).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,9 +25,9 @@ use cbdc_harness::run::{nodes, setup};
 use cbdc_harness::scenario::Scenario;
 use cbdc_proto::wall_clock::wall_clock;
 use cbdc_storage::{Fault as DiskFault, MemoryStore, Store};
-use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -34,7 +35,7 @@ use crate::canary::Canary;
 use crate::disk::Life;
 use crate::faults::{Fault, Planned};
 use crate::hosts::{Host, TICK_NS};
-use crate::links::{self, HostId, PORT_BASE};
+use crate::links::{self, HostId, Link, PORT_BASE};
 use crate::machine;
 use crate::plan::{Plan, Shape};
 use crate::trace::Trace;
@@ -49,6 +50,8 @@ const SETUP_MAX_NS: u64 = 120_000_000_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a canary's leader keeps what it has already acknowledged before it sends it to the others.
 const PROPOSAL_KEPT: Duration = Duration::from_millis(20);
+/// How long a flapping node is away, and then back, ns.
+const FLAP_NS: u64 = 150_000_000;
 /// The pause before a node that ended by itself is started again, ns.
 const RESTART_AFTER_NS: u64 = 500_000_000;
 
@@ -74,6 +77,8 @@ pub struct Options {
 pub struct Outcome {
     pub seed: u64,
     pub plan: Plan,
+    /// The faults of the plan that were made: none strikes a node that is down or struck already.
+    pub faults: Vec<Planned>,
     /// What was found wrong: the property and a sentence.
     pub violations: Vec<(String, String)>,
     /// Payments handed in.
@@ -201,6 +206,8 @@ struct World {
     progress: Arc<Mutex<Progress>>,
     finish: watch::Sender<bool>,
     story: Vec<Event>,
+    /// The faults that were made.
+    begun: Vec<Planned>,
 }
 
 impl World {
@@ -240,6 +247,7 @@ impl World {
             progress: Arc::default(),
             finish: watch::channel(false).0,
             story: Vec::new(),
+            begun: Vec::new(),
         })
     }
 
@@ -248,7 +256,7 @@ impl World {
             self.start(node)?;
         }
         self.start_clients()?;
-        let begun = self.until(SETUP_MAX_NS, |world| world.progress() != Progress::SettingUp);
+        let begun = self.until(SETUP_MAX_NS, |world| world.progress() != Progress::SettingUp)?;
         if let Progress::Failed(why) = self.progress() {
             anyhow::bail!("setting the network up: {why}");
         }
@@ -256,12 +264,17 @@ impl World {
         let faults = self.plan.faults.clone();
         self.make(&faults)?;
         self.heal()?;
+        let healed_at = self.recorder.now();
+        let patience = PATIENCE.as_nanos() as u64;
+        if !self.until(patience, |world| *world.recorder.settled().borrow() > healed_at)? {
+            let sentence = format!("nothing settled within {} s after the faults were over", PATIENCE.as_secs());
+            self.recorder.violation(Property::Serves, sentence);
+        }
         self.finish.send_replace(true);
-        let patience = 4 * PATIENCE.as_nanos() as u64;
-        if !self.until(patience, |world| world.progress() == Progress::Finished) {
+        if !self.until(4 * patience, |world| world.progress() == Progress::Finished)? {
             self.recorder.violation(Property::Serves, "the clients did not finish in time".to_owned());
         }
-        self.stop_all();
+        self.stop_all()?;
         self.judge()
     }
 
@@ -303,17 +316,15 @@ impl World {
     }
 
     /// Ticks until something is so, for `limit_ns` at most. Returns whether it is.
-    fn until(&mut self, limit_ns: u64, is_so: impl Fn(&World) -> bool) -> bool {
+    fn until(&mut self, limit_ns: u64, is_so: impl Fn(&World) -> bool) -> Result<bool> {
         let give_up = machine::now_ns() + limit_ns;
         while machine::now_ns() < give_up {
-            if self.tick().is_err() {
-                return false;
-            }
+            self.tick()?;
             if is_so(self) {
-                return true;
+                return Ok(true);
             }
         }
-        false
+        Ok(false)
     }
 
     /// Takes down nodes that have ended, and starts those that are due.
@@ -321,6 +332,11 @@ impl World {
         for index in 0..self.nodes.len() {
             let node = &mut self.nodes[index];
             let state = node.running.as_ref().map(Running::state);
+            if node.running.as_ref().is_some_and(|running| running.life.is_over()) && state != Some(State::Stopped) {
+                self.kill(index, false);
+                self.tell(Some(index), "is gone".to_owned());
+                continue;
+            }
             match state {
                 Some(State::Ended(why)) => {
                     let (name, disk_fails) = (node.name, node.disk_fails);
@@ -389,7 +405,14 @@ impl World {
         running.life.end();
         self.links.host_ends(node.id, silently);
         running.host.kill();
-        node.disk.crash();
+        // What was not synced survives a process, often; of a machine, any number of the first writes may.
+        let pending = node.disk.pending();
+        let kept = match self.random.random_range(0..3) {
+            0 => 0,
+            1 if !silently => pending,
+            _ => self.random.random_range(0..=pending),
+        };
+        node.disk.crash_keeping(kept);
     }
 
     fn start_clients(&mut self) -> Result<()> {
@@ -419,17 +442,17 @@ impl World {
         let until = at(last.max(self.plan.shape.duration_ms));
         while machine::now_ns() < until {
             while let Some(planned) = pending.pop_if(|planned| at(planned.at_ms) <= machine::now_ns()) {
-                // One fault at a time for each node.
+                // One fault at a time for each node, and only for one that runs.
                 let is_struck = |open: &Planned| open.fault.node() == planned.fault.node();
-                if open.iter().any(is_struck) {
+                let is_down = planned.fault.node().is_some_and(|node| self.nodes[node].running.is_none());
+                if is_down || open.iter().any(is_struck) {
                     continue;
                 }
+                self.begun.push(planned);
                 self.begin(&planned);
                 open.push(planned);
             }
-            for planned in &open {
-                self.go_on(planned);
-            }
+            self.links.set_links(self.links_now(&open));
             let now = machine::now_ns();
             let (over, still): (Vec<Planned>, Vec<Planned>) =
                 open.into_iter().partition(|planned| at(planned.at_ms + planned.lasts_ms) <= now);
@@ -445,16 +468,48 @@ impl World {
         Ok(())
     }
 
-    fn others(&self, node: usize) -> Vec<(HostId, HostId)> {
-        let own = self.nodes[node].id;
-        let others = self.nodes.iter().map(|node| node.id).filter(|id| *id != own);
-        others.chain([CLIENTS]).map(|other| (own, other)).collect()
+    /// The links as the open faults leave them.
+    fn links_now(&self, open: &[Planned]) -> BTreeMap<(HostId, HostId), Link> {
+        let mut links: BTreeMap<(HostId, HostId), Link> = BTreeMap::new();
+        let hosts: Vec<HostId> = self.nodes.iter().map(|node| node.id).chain([CLIENTS]).collect();
+        for planned in open {
+            let struck = planned.fault.node().map(|node| self.nodes[node].id);
+            for from in &hosts {
+                for to in hosts.iter().filter(|to| *to != from) {
+                    let (outgoing, incoming) = (Some(*from) == struck, Some(*to) == struck);
+                    let is_cut = match planned.fault {
+                        Fault::Isolate { .. } => outgoing || incoming,
+                        Fault::Mute { .. } => outgoing,
+                        Fault::Deafen { .. } => incoming,
+                        Fault::Flap { .. } => (outgoing || incoming) && is_flapped_away(),
+                        _ => false,
+                    };
+                    let slower_ns = match planned.fault {
+                        Fault::Slow { by_ms, .. } if outgoing || incoming => by_ms * 1_000_000,
+                        _ => 0,
+                    };
+                    let loss = if let Fault::Loss { one_in } = planned.fault { 1.0 / f64::from(one_in) } else { 0.0 };
+                    if is_cut || slower_ns > 0 || loss > 0.0 {
+                        let link = links.entry((*from, *to)).or_default();
+                        link.is_cut |= is_cut;
+                        link.latency_ns.1 += slower_ns;
+                        link.loss = link.loss.max(loss);
+                    }
+                }
+            }
+        }
+        links
     }
 
     fn begin(&mut self, planned: &Planned) {
         self.tell(planned.fault.node(), format!("{}, for {} ms", planned.fault, planned.lasts_ms));
         match planned.fault {
             Fault::Kill { node, silently } => self.kill(node, silently),
+            Fault::KillAfterWrites { node, writes } => {
+                if let Some(running) = &self.nodes[node].running {
+                    running.life.end_after(writes);
+                }
+            }
             Fault::Stop { node } => {
                 if let Some(running) = &self.nodes[node].running {
                     running.stop.send_replace(true);
@@ -466,32 +521,7 @@ impl World {
                     running.host.pause_until(until);
                 }
             }
-            Fault::Isolate { node } => self.cut(node, true, true, true),
-            Fault::Mute { node } => self.cut(node, true, false, true),
-            Fault::Deafen { node } => self.cut(node, false, true, true),
-            Fault::Flap { .. } => {}
-            Fault::Slow { node, by_ms } => {
-                for (own, other) in self.others(node) {
-                    for (from, to) in [(own, other), (other, own)] {
-                        self.links.change(from, to, |link| link.latency_ns.1 += by_ms * 1_000_000);
-                    }
-                }
-            }
-            Fault::Loss { one_in } => {
-                for node in 0..self.nodes.len() {
-                    for (own, other) in self.others(node) {
-                        self.links.change(own, other, |link| link.loss = 1.0 / f64::from(one_in));
-                        self.links.change(other, own, |link| link.loss = 1.0 / f64::from(one_in));
-                    }
-                }
-            }
-            Fault::ClockStep { node, by_ms } => {
-                let node = &mut self.nodes[node];
-                node.wall_offset_ns += by_ms * 1_000_000;
-                if let Some(running) = &mut node.running {
-                    running.host.wall_offset_ns = node.wall_offset_ns;
-                }
-            }
+            Fault::ClockStep { node, by_ms } => self.put_clock(node, by_ms),
             Fault::DiskFails { node } => {
                 let node = &mut self.nodes[node];
                 if node.running.is_some() {
@@ -499,27 +529,12 @@ impl World {
                     node.disk.fail_next_write(DiskFault::IoAfterWriting);
                 }
             }
-        }
-    }
-
-    fn cut(&mut self, node: usize, outgoing: bool, incoming: bool, is_cut: bool) {
-        for (own, other) in self.others(node) {
-            if outgoing {
-                self.links.change(own, other, |link| link.is_cut = is_cut);
-            }
-            if incoming {
-                self.links.change(other, own, |link| link.is_cut = is_cut);
-            }
-        }
-    }
-
-    /// What a fault does while it lasts.
-    fn go_on(&mut self, planned: &Planned) {
-        if let Fault::Flap { node } = planned.fault {
-            let now_ms = machine::now_ns() / 1_000_000;
-            if now_ms.is_multiple_of(150) {
-                self.cut(node, true, true, (now_ms / 150).is_multiple_of(2));
-            }
+            Fault::Isolate { .. }
+            | Fault::Mute { .. }
+            | Fault::Deafen { .. }
+            | Fault::Flap { .. }
+            | Fault::Slow { .. }
+            | Fault::Loss { .. } => {}
         }
     }
 
@@ -528,38 +543,27 @@ impl World {
             Fault::Kill { node, .. } | Fault::Stop { node } | Fault::DiskFails { node } => {
                 self.nodes[node].starts_at_ns = Some(machine::now_ns());
             }
-            Fault::Pause { .. } => {}
-            Fault::Isolate { node } | Fault::Mute { node } | Fault::Deafen { node } | Fault::Flap { node } => {
-                self.cut(node, true, true, false);
+            // It may have had less to write.
+            Fault::KillAfterWrites { node, .. } => {
+                self.kill(node, false);
+                self.nodes[node].starts_at_ns = Some(machine::now_ns());
             }
-            Fault::Slow { node, .. } => {
-                for (own, other) in self.others(node) {
-                    for (from, to) in [(own, other), (other, own)] {
-                        self.links.change(from, to, |link| link.latency_ns = links::Link::default().latency_ns);
-                    }
-                }
-            }
-            Fault::Loss { .. } => {
-                for node in 0..self.nodes.len() {
-                    for (own, other) in self.others(node) {
-                        self.links.change(own, other, |link| link.loss = 0.0);
-                        self.links.change(other, own, |link| link.loss = 0.0);
-                    }
-                }
-            }
-            Fault::ClockStep { node, by_ms } => {
-                let node = &mut self.nodes[node];
-                node.wall_offset_ns -= by_ms * 1_000_000;
-                if let Some(running) = &mut node.running {
-                    running.host.wall_offset_ns = node.wall_offset_ns;
-                }
-            }
+            Fault::ClockStep { node, by_ms } => self.put_clock(node, -by_ms),
+            _ => {}
+        }
+    }
+
+    fn put_clock(&mut self, node: usize, by_ms: i64) {
+        let node = &mut self.nodes[node];
+        node.wall_offset_ns += by_ms * 1_000_000;
+        if let Some(running) = &mut node.running {
+            running.host.wall_offset_ns = node.wall_offset_ns;
         }
     }
 
     /// Ends everything that disturbs, and starts what is down.
     fn heal(&mut self) -> Result<()> {
-        self.links.heal();
+        self.links.set_links(BTreeMap::new());
         self.tell(None, "the faults are over".to_owned());
         let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
         if self.options.is_alone && threads > THREADS {
@@ -573,7 +577,7 @@ impl World {
     }
 
     /// Stops the nodes in order: the banks first.
-    fn stop_all(&mut self) {
+    fn stop_all(&mut self) -> Result<()> {
         if let Some(clients) = self.clients.take() {
             self.links.host_ends(CLIENTS, false);
             clients.kill();
@@ -588,13 +592,18 @@ impl World {
                 }
             }
             let of_this_kind = |node: &Node| matches!(node.name, NodeName::Bank(_)) == is_bank;
-            self.until(60_000_000_000, |world| {
+            let have_stopped = self.until(PATIENCE.as_nanos() as u64, |world| {
                 world.nodes.iter().filter(|node| of_this_kind(node)).all(|node| node.running.is_none())
-            });
+            })?;
+            if !have_stopped {
+                let sentence = format!("a node did not stop within {} s", PATIENCE.as_secs());
+                self.recorder.violation(Property::Serves, sentence);
+            }
         }
         for index in 0..self.nodes.len() {
             self.kill(index, false);
         }
+        Ok(())
     }
 
     fn judge(self) -> Result<Outcome> {
@@ -618,6 +627,7 @@ impl World {
             seed: self.options.seed,
             nodes: self.names(),
             plan: self.plan,
+            faults: self.begun,
             violations: violations.into_iter().map(told).collect(),
             payments: counts.payments,
             settled: counts.settled,
@@ -658,6 +668,11 @@ fn scenario(seed: u64, shape: &Shape) -> Result<Scenario> {
 
 fn set(state: &Mutex<State>, to: State) {
     *state.lock().unwrap_or_else(PoisonError::into_inner) = to;
+}
+
+/// Whether a flapping node is away now.
+fn is_flapped_away() -> bool {
+    (machine::now_ns() / FLAP_NS).is_multiple_of(2)
 }
 
 /// A node of either kind, started.

@@ -1,4 +1,4 @@
-//! Shortening of a run that fails: fewer faults, wallets and nodes, as long as the same property is broken.
+//! Shortening of a run that fails: fewer and shorter faults, and fewer wallets, as long as the same property is broken.
 
 use crate::plan::{Plan, Shape};
 

@@ -101,11 +101,19 @@ impl HandOver<'_> {
         let Some(_drained) = environment::within(self.members.environment.as_ref(), limit, all).await else {
             return Err(timeout("not every proposal in flight was answered", limit));
         };
-        let (successor, last) = self.up_to_date(wanted, limit).await?;
-
-        self.raft.runtime_config().heartbeat(false);
-        self.pausing.send_replace(Pause { takes_no_proposals: true, sends_no_heartbeats: true });
-        self.send_word(successor, last).await?;
+        let mut unwilling = Vec::new();
+        let successor = loop {
+            let (successor, last) = self.up_to_date(wanted, &unwilling, limit).await?;
+            self.raft.runtime_config().heartbeat(false);
+            self.pausing.send_replace(Pause { takes_no_proposals: true, sends_no_heartbeats: true });
+            match self.send_word(successor, last).await {
+                Ok(()) => break successor,
+                Err(error) if wanted.is_some() => return Err(error),
+                // Another one may stand: this one has no vote yet, or is gone.
+                Err(error) => tracing::info!(successor, %error, "a member does not take leadership over"),
+            }
+            unwilling.push(successor);
+        };
         let mut leadership = self.leadership.clone();
         let succeeded = leadership.wait_for(|known| known.term > before.term && known.leader.is_some());
         let after = match environment::within(self.members.environment.as_ref(), SUCCESSION_MAX, succeeded).await {
@@ -122,15 +130,18 @@ impl HandOver<'_> {
     async fn up_to_date(
         &self,
         wanted: Option<MemberId>,
+        unwilling: &[MemberId],
         limit: Duration,
     ) -> Result<(MemberId, Option<LogId>), HandOverError> {
         let others: Vec<MemberId> = {
             let metrics = self.raft.server_metrics();
             let metrics = metrics.borrow();
-            metrics.membership_config.voter_ids().filter(|voter| *voter != self.member).collect()
+            let others = metrics.membership_config.voter_ids().filter(|voter| *voter != self.member);
+            others.filter(|voter| !unwilling.contains(voter)).collect()
         };
         if others.is_empty() {
-            return Err(HandOverError::NoSuccessor("no other member votes".into()));
+            let none = if unwilling.is_empty() { "no other member votes" } else { "no other member stands" };
+            return Err(HandOverError::NoSuccessor(none.into()));
         }
         if let Some(wanted) = wanted
             && !others.contains(&wanted)

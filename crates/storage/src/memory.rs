@@ -94,6 +94,21 @@ impl MemoryStore {
         inner.syncs = 0;
     }
 
+    /// [`Self::crash`], of which the first `kept` of the writes that were not durable survive: a disk may have written
+    /// any of them, in order.
+    pub fn crash_keeping(&self, kept: usize) {
+        let mut inner = self.lock();
+        let Inner { pending, durable, .. } = &mut *inner;
+        pending.iter().take(kept).for_each(|(batch, _)| apply(durable, batch));
+        drop(inner);
+        self.crash();
+    }
+
+    /// The writes that are not durable yet.
+    pub fn pending(&self) -> usize {
+        self.lock().pending.len()
+    }
+
     /// The next write or flush fails.
     pub fn fail_next_write(&self, fault: Fault) {
         self.lock().faults.next = Some(fault);

@@ -170,8 +170,14 @@ impl OtherNodes {
         let Some(term) = self.term() else {
             return Err(MembershipError::NotLeader { leader: self.ordering.leadership().borrow().leader }.into());
         };
-        let known = queue.keep_again(term, || self.note_coming(term, voters)).await;
-        known.map_err(NotChanged::NotKept)?;
+        let was_coming = self.coming().sets.contains(&voters);
+        if let Err(why) = queue.keep_again(term, || self.note_coming(term, voters.clone())).await {
+            // Ordering was not asked: only a change whose end is not known is still coming.
+            if !was_coming {
+                self.coming().sets.retain(|coming| *coming != voters);
+            }
+            return Err(NotChanged::NotKept(why));
+        }
         let changed = change.await;
         if !matches!(changed, Err(MembershipError::Unknown(_))) {
             self.coming().sets.clear();

@@ -3,6 +3,7 @@
 //! One lock, taken a few times per batch. It knows each source's commands in flight and their outcomes.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -103,8 +104,9 @@ impl<B: Work> WorkQueue<B> {
     /// queue is closed.
     pub async fn take(&self, threads: usize) -> Option<Vec<Taken<B>>> {
         loop {
-            // Before the look: whatever is added after it is heard of.
-            let ready = self.ready.notified();
+            // In line before the look: whatever is added after it wakes one of those in line.
+            let mut ready = pin!(self.ready.notified());
+            ready.as_mut().enable();
             let next = {
                 let mut state = self.lock();
                 if state.is_closed {
