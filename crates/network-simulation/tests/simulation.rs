@@ -14,7 +14,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn a_seed_repeats_to_the_byte() {
     let folder = tempfile::tempdir().unwrap();
-    for seed in ["12", "293"] {
+    for seed in ["12", "47", "293"] {
         let traces = ["one", "two"].map(|name| {
             let path = folder.path().join(name);
             let ran = simulate(&["--seed", seed, "--trace", path.to_str().unwrap()]);
