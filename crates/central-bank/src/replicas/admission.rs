@@ -25,6 +25,7 @@ use cbdc_ordering::{MemberState, MembershipError, Ordering};
 use cbdc_proto::internal as wire;
 use cbdc_proto::internal::sealing_client::SealingClient;
 use cbdc_proto::status::{invalid, leader_named_by, not_authorised, refusal_of, unavailable};
+use cbdc_proto::transport::log_limit::LogLimit;
 use cbdc_proto::transport::refuses_certificate;
 use cbdc_storage::{Column, Durability, Store, StoreError, WriteBatch};
 use tokio::sync::watch;
@@ -104,7 +105,10 @@ impl Admission {
             "central-bank {member} votes already, and its log is new: it has lost the one with which it voted. Dismiss \
             it, and admit it anew under another number"
         );
-        tracing::error!(target: "security", "{refusal}");
+        // It asks twice a second.
+        if let Some(refused) = LOST_LOGS.count(1) {
+            tracing::error!(target: "security", refused, "{refusal}");
+        }
         Err(Status::failed_precondition(refusal))
     }
 
@@ -116,6 +120,9 @@ impl Admission {
         Err(not_authorised(format!("central-bank {member} is not an active member: the committee admits it first")))
     }
 }
+
+/// Nodes that have lost the log with which they voted, and ask to order.
+static LOST_LOGS: LogLimit = LogLimit::new();
 
 /// The beginning of a node that joins with a new log: it grants no vote before a leader has let it learn, which none
 /// does if the log says that it votes. It may be a node that has lost the log with which it voted.
