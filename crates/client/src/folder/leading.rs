@@ -1,7 +1,7 @@
 //! The central bank's nodes, of which one leads.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cbdc_ledger::MemberId;
 use cbdc_ledger::member::Role;
@@ -14,6 +14,8 @@ use crate::leadership::{HandOver, Leadership, NodePart, OrderingNode, hand_over}
 
 /// The time that a node has to say who leads.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// The pause between two questions while nobody leads.
+const LEADER_POLL: Duration = Duration::from_millis(50);
 
 /// A node of the central bank, and what it says of leadership.
 #[derive(Debug)]
@@ -158,6 +160,19 @@ impl NetworkFolder {
             return Some(self.central_bank());
         }
         self.leaderships().await.leader()
+    }
+
+    /// The node that leads, once there is one: a network that starts, or has just lost its leader, elects first. `None`
+    /// if that takes longer than `limit`.
+    pub async fn leader_within(&self, limit: Duration) -> Option<NodeName> {
+        let give_up = Instant::now() + limit;
+        loop {
+            let leader = self.leader().await;
+            if leader.is_some() || Instant::now() >= give_up {
+                return leader;
+            }
+            tokio::time::sleep(LEADER_POLL).await;
+        }
     }
 
     /// Hands leadership over to `successor`, or to the node that follows most closely, for an operator whose keys are

@@ -34,6 +34,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::VALIDITY_MS;
+use super::leaders::ELECTED_WITHIN;
 use super::setup::{self, holder_of, key_of};
 use super::signed_payments::Purse;
 use crate::scenario::Scenario;
@@ -93,7 +94,7 @@ async fn open_at(
     progress: &impl Fn(u64),
 ) -> Result<(Vec<AccountId>, Height)> {
     let identity = folder.identity(Role::Bank, MemberId(bank.0))?;
-    let central = folder.leader().await.context("no node of the central bank leads")?;
+    let central = folder.leader_within(ELECTED_WITHIN).await.context("no node of the central bank leads")?;
     let trust = folder.anchor().trust(central.role(), central.id())?;
     let channel = cbdc_proto::transport::connect(folder.address(central)?, Some(&identity), &trust)?;
     let mut client = SettlementClient::new(channel)

@@ -11,6 +11,7 @@ use cbdc_proto::wall_clock::wall_clock;
 
 use super::committee::{Committee, bank_id};
 use super::disks;
+use super::leaders::ELECTED_WITHIN;
 use super::links::{Links, Pace};
 use super::nodes::{Nodes, name_of};
 use super::orders::{self, Order};
@@ -95,7 +96,8 @@ impl Met<'_> {
                 NodeChoice::Named(node) => name_of(*node),
                 NodeChoice::FormerLeader => self.former_leader.context("no event has met a leader")?,
                 NodeChoice::Leader => {
-                    let leader = self.folder.leader().await.context("no node of the central bank leads")?;
+                    let leader = self.folder.leader_within(ELECTED_WITHIN).await;
+                    let leader = leader.context("no node of the central bank leads")?;
                     self.former_leader = Some(leader);
                     leader
                 }

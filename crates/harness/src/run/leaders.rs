@@ -8,6 +8,8 @@ use tokio::task::JoinSet;
 
 use crate::result::LeaderChange;
 
+/// The longest time that a run waits for a leader: a network that has just started elects first.
+pub const ELECTED_WITHIN: Duration = Duration::from_secs(10);
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// A node that is paused or away does not keep its task for longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
