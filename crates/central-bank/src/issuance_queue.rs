@@ -339,7 +339,7 @@ impl IssuanceQueue {
     /// Rejects a request for good, unless an order that carries it is answered first.
     async fn bar_and_keep(&self, entry: Kept) -> Result<bool, Outcome> {
         let (key, term) = (entry.key(), self.term()?);
-        let Ok(Some(barred)) = tokio::time::timeout(ORDERS_WAIT, self.rejections.bar(key)).await else {
+        let Ok(Some(_barred)) = tokio::time::timeout(ORDERS_WAIT, self.rejections.bar(key)).await else {
             return Err(Outcome::refused(Reason::Unavailable, 0, 0));
         };
         if !self.is_unused(&entry.request) {
@@ -347,7 +347,6 @@ impl IssuanceQueue {
         }
         let _keeping = self.keeping.lock().await;
         self.keep(Kept { rejected: true, term, ..entry }).await?;
-        barred.reject();
         Ok(true)
     }
 

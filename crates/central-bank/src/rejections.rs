@@ -102,7 +102,7 @@ impl Rejections {
         }
     }
 
-    /// Brings a rejection back that was kept.
+    /// Makes a rejection that is kept take effect.
     pub fn restore(&self, request: RequestKey) {
         self.lock().entry(request).or_default().bar = Bar::Rejected;
     }
@@ -119,13 +119,6 @@ impl Rejections {
         if bar == Bar::None && state.orders_in_flight == 0 {
             known.remove(&request);
         }
-    }
-}
-
-impl Barred {
-    /// Makes the rejection take effect.
-    pub fn reject(self) {
-        self.rejections.restore(self.request);
     }
 }
 
@@ -196,7 +189,8 @@ mod tests {
         drop(in_flight);
         let barred = barring.now_or_never().flatten().expect("nothing is in flight");
         assert!(rejections.bar(REQUEST).now_or_never().expect("it does not wait").is_none());
-        barred.reject();
+        rejections.restore(REQUEST);
+        drop(barred);
         assert_eq!((refused(&rejections, 7), refused(&rejections, 8)), (Some(Reason::RequestRejected), None));
         rejections.forget(REQUEST);
         assert_eq!(refused(&rejections, 7), None);

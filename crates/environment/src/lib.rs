@@ -20,4 +20,4 @@ mod simulation;
 pub mod thread;
 pub mod timer;
 
-pub use simulation::{Simulation, is_simulated, simulate};
+pub use simulation::{Simulation, simulate};

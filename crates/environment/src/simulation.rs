@@ -37,7 +37,7 @@ pub fn simulate<R>(simulation: Rc<dyn Simulation>, run: impl FnOnce() -> R) -> R
 }
 
 /// Whether this thread is a simulation's.
-pub fn is_simulated() -> bool {
+pub(crate) fn is_simulated() -> bool {
     IN_FORCE.with(|in_force| in_force.borrow().is_some())
 }
 

@@ -7,7 +7,7 @@ use std::io;
 
 use tokio::task::JoinHandle;
 
-use crate::is_simulated;
+use crate::simulation::is_simulated;
 
 /// A loop that was started. Dropping this does not end it.
 pub struct Thread(Kind);

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::is_simulated;
+use crate::simulation::is_simulated;
 
 /// Waits until `time`.
 pub async fn until(time: Instant) {

@@ -17,9 +17,11 @@
 //! that it would be found.
 
 pub mod canary;
+mod clients;
 pub mod disk;
 pub mod faults;
 pub mod hosts;
+mod life;
 pub mod links;
 mod logging;
 pub mod machine;

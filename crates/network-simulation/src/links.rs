@@ -408,11 +408,6 @@ fn host_of(address: SocketAddr) -> io::Result<HostId> {
     number.map(HostId::from).ok_or_else(|| io::Error::new(io::ErrorKind::AddrNotAvailable, "no simulated host"))
 }
 
-/// The address on which a host listens.
-pub fn address_of(host: HostId) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], PORT_BASE + host as u16))
-}
-
 struct Listener {
     network: Network,
     address: SocketAddr,

@@ -34,11 +34,6 @@ pub fn begin(seed: u64) {
     IS_SIMULATED.set(true);
 }
 
-/// Whether this thread is a simulation's.
-pub fn is_simulated() -> bool {
-    IS_SIMULATED.get()
-}
-
 /// The time since the simulation began, in ns.
 pub fn now_ns() -> u64 {
     NOW_NS.get()

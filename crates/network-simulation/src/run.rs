@@ -17,11 +17,11 @@ use anyhow::{Context, Result};
 use cbdc_client::NodeName;
 use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_environment::simulate;
-use cbdc_harness::faults::clients::{Clients, Lives};
+use cbdc_harness::faults::clients::Lives;
 use cbdc_harness::faults::ending;
 use cbdc_harness::faults::recorder::Recorder;
 use cbdc_harness::history::{Property, Violation, check};
-use cbdc_harness::run::{nodes, setup};
+use cbdc_harness::run::nodes;
 use cbdc_harness::scenario::Scenario;
 use cbdc_proto::wall_clock::wall_clock;
 use cbdc_storage::{Fault as DiskFault, MemoryStore, Store};
@@ -32,9 +32,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::canary::Canary;
+use crate::clients::{ClientWork, PATIENCE, Progress};
 use crate::disk::Life;
 use crate::faults::{Fault, Planned};
 use crate::hosts::{Host, TICK_NS};
+use crate::life::{State, live};
 use crate::links::{self, HostId, Link, PORT_BASE};
 use crate::machine;
 use crate::plan::{Plan, Shape};
@@ -46,8 +48,6 @@ const CLIENTS: HostId = 900;
 const THREADS: usize = 2;
 /// The longest time for starting and opening wallets, ns.
 const SETUP_MAX_NS: u64 = 120_000_000_000;
-/// The time within which everything must be decided once the faults are over.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a canary's leader keeps what it has already acknowledged before it sends it to the others.
 const PROPOSAL_KEPT: Duration = Duration::from_millis(20);
 /// How long a flapping node is away, and then back, ns.
@@ -145,18 +145,6 @@ fn memory_folder() -> std::path::PathBuf {
     if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() }
 }
 
-/// What a node's host tells.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-enum State {
-    #[default]
-    Starting,
-    Serving,
-    /// Stopped as it was asked to.
-    Stopped,
-    /// It could not start, or ended by itself.
-    Ended(String),
-}
-
 struct Node {
     name: NodeName,
     id: HostId,
@@ -180,16 +168,6 @@ impl Running {
     fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-/// How far the clients are.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-enum Progress {
-    #[default]
-    SettingUp,
-    Paying,
-    Finished,
-    Failed(String),
 }
 
 struct World {
@@ -666,97 +644,7 @@ fn scenario(seed: u64, shape: &Shape) -> Result<Scenario> {
     Ok(Scenario::parse("simulation.toml", "simulation", &text, &[])?)
 }
 
-fn set(state: &Mutex<State>, to: State) {
-    *state.lock().unwrap_or_else(PoisonError::into_inner) = to;
-}
-
 /// Whether a flapping node is away now.
 fn is_flapped_away() -> bool {
     (machine::now_ns() / FLAP_NS).is_multiple_of(2)
-}
-
-/// A node of either kind, started.
-trait Started: Sized + Send + 'static {
-    /// Why it ended by itself, once it has.
-    fn ended(&mut self) -> impl Future<Output = String> + Send;
-
-    /// Stops it in order.
-    fn stop(self) -> impl Future<Output = ()> + Send;
-}
-
-impl Started for cbdc_central_bank::Node {
-    async fn ended(&mut self) -> String {
-        self.stopped().await.err().map_or_else(|| "without a reason".to_owned(), |error| error.to_string())
-    }
-
-    async fn stop(self) {
-        self.shutdown().await;
-    }
-}
-
-impl Started for cbdc_bank::Node {
-    async fn ended(&mut self) -> String {
-        self.stopped().await.err().map_or_else(|| "without a reason".to_owned(), |error| error.to_string())
-    }
-
-    async fn stop(self) {
-        self.shutdown().await;
-    }
-}
-
-/// The main task of a node's host.
-async fn live<N: Started, E: std::fmt::Display>(
-    starting: impl Future<Output = Result<N, E>>,
-    mut stop: watch::Receiver<bool>,
-    state: Arc<Mutex<State>>,
-) {
-    let mut node = match starting.await {
-        Ok(node) => node,
-        Err(error) => return set(&state, State::Ended(error.to_string())),
-    };
-    set(&state, State::Serving);
-    let asked = async { drop(stop.wait_for(|stops| *stops).await) };
-    tokio::select! {
-        biased;
-        why = node.ended() => set(&state, State::Ended(why)),
-        () = asked => {
-            node.stop().await;
-            set(&state, State::Stopped);
-        }
-    }
-}
-
-/// What the clients' host does.
-struct ClientWork {
-    network: Network,
-    scenario: Scenario,
-    /// Seed and payments a second.
-    drawing: (u64, f64),
-    recorder: Arc<Recorder>,
-    lives: Lives,
-    progress: Arc<Mutex<Progress>>,
-    finish: watch::Receiver<bool>,
-}
-
-impl ClientWork {
-    async fn run(self) {
-        let progress = self.progress.clone();
-        let set = |to| *progress.lock().unwrap_or_else(PoisonError::into_inner) = to;
-        match self.pay(&set).await {
-            Ok(()) => set(Progress::Finished),
-            Err(error) => set(Progress::Failed(format!("{error:#}"))),
-        }
-    }
-
-    async fn pay(mut self, set: &impl Fn(Progress)) -> Result<()> {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        setup::issue(&self.network, &self.scenario).await?;
-        let purses = setup::open_wallets(&self.network, &self.scenario, || {}).await?;
-        let clients = Clients::start(&self.network, purses, self.drawing, &self.recorder, &self.lives)?;
-        set(Progress::Paying);
-        drop(self.finish.wait_for(|finish| *finish).await);
-        clients.finish(PATIENCE).await;
-        ending::wait_for_the_same(&self.network, &self.recorder, PATIENCE).await;
-        Ok(())
-    }
 }

@@ -87,7 +87,8 @@ impl RoleKeys {
         self.ahead(FollowedMembership::height)
     }
 
-    /// The node key of an active member, by the newer of the ledger and the proofs.
+    /// The node key of an active member, by proofs that are newer than the ledger, or else by the ledger: one that the
+    /// proofs have dismissed is still known until this node has applied that block.
     pub fn node_key(&self, member: MemberId) -> Option<PublicKey> {
         let of = |members: &Members| members.active(self.role, member)?.member.node_key;
         let (height, present) = self.ledger.read(|ledger| (ledger.height(), of(ledger.members())));

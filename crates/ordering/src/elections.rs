@@ -75,6 +75,15 @@ impl StandRequests {
     }
 }
 
+/// How a wait has ended.
+enum Waited {
+    TimeIsUp,
+    /// The leader handed over, and this member has stood meanwhile.
+    HasStood,
+    /// The member stops.
+    Stops,
+}
+
 /// The elections of one member.
 pub(crate) struct Elections {
     pub raft: Raft,
@@ -87,20 +96,30 @@ pub(crate) struct Elections {
 }
 
 impl Elections {
+    /// Waits for a timer, and stands meanwhile if the leader hands over to this member.
+    async fn wait(&mut self, timer: Timer) -> Waited {
+        tokio::select! {
+            biased;
+            _ = self.stopping.changed() => Waited::Stops,
+            Some(last) = self.stand.recv() => {
+                self.succeed(last).await;
+                Waited::HasStood
+            }
+            () = timer => Waited::TimeIsUp,
+        }
+    }
+
     /// Runs until the member stops.
     pub(crate) async fn run(mut self) {
         let (mut attempts, mut unanswered) = (0, 0u32);
         let mut is_known = true;
         loop {
             let wake_at = (self.hearing.alarm_at() + AFTER).max(self.environment.now() + self.watching.heartbeat / 2);
-            tokio::select! {
-                biased;
-                _ = self.stopping.changed() => return,
-                Some(last) = self.stand.recv() => {
-                    self.succeed(last).await;
-                    continue;
-                }
-                () = self.environment.sleep_until(wake_at) => {}
+            let timer = self.environment.sleep_until(wake_at);
+            match self.wait(timer).await {
+                Waited::TimeIsUp => {}
+                Waited::HasStood => continue,
+                Waited::Stops => return,
             }
             if !self.may_stand() {
                 self.hearing.start_anew();
@@ -122,14 +141,11 @@ impl Elections {
             };
             let pause = self.back_off(attempts) + longer;
             attempts += 1;
-            tokio::select! {
-                biased;
-                _ = self.stopping.changed() => return,
-                Some(last) = self.stand.recv() => {
-                    self.succeed(last).await;
-                    continue;
-                }
-                () = environment::sleep(self.environment.as_ref(), pause) => {}
+            let timer = environment::sleep(self.environment.as_ref(), pause);
+            match self.wait(timer).await {
+                Waited::TimeIsUp => {}
+                Waited::HasStood => continue,
+                Waited::Stops => return,
             }
             if !self.hearing.is_alarmed() {
                 continue;

@@ -81,6 +81,13 @@ impl Replicas {
         client.get_leadership(v1::GetLeadershipRequest {}).await.map(tonic::Response::into_inner)
     }
 
+    /// The node that leads, and the two others of three.
+    async fn leader_and_others(&self) -> (usize, [usize; 2]) {
+        let leader = self.leader().await;
+        let others: Vec<usize> = self.running().into_iter().filter(|node| *node != leader).collect();
+        (leader, others.try_into().expect("three nodes run"))
+    }
+
     /// The node that leads and takes commands.
     async fn leader(&self) -> usize {
         let began = Instant::now();
@@ -523,10 +530,7 @@ async fn a_node_that_was_away_while_its_keys_were_replaced_starts_with_the_new_o
 async fn a_majority_elects_although_one_of_it_knew_neither_the_other_nor_any_node_that_is_left() {
     let mut replicas = Replicas::three().await;
     replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
-    let first = replicas.leader().await;
-    let [away, gone] = *replicas.running().into_iter().filter(|node| *node != first).collect::<Vec<_>>() else {
-        panic!("three nodes run");
-    };
+    let (first, [away, gone]) = replicas.leader_and_others().await;
     replicas.stop(away).await;
     let newcomer = Newcomer::new(&replicas.nodes[first].config, 4);
     replicas.decide(&[GovernanceAction::AdmitMember(newcomer.member.clone())]).await;
@@ -586,10 +590,7 @@ async fn a_rejection_stands_when_those_that_kept_it_vote_no_more() {
     let mut replicas = Replicas::start(spec).await;
     replicas.settle(&opening_of(&replicas.network, 1, 9)).await;
     // One node is away while the two others keep a rejection.
-    let leader = replicas.leader().await;
-    let [away, gone] = *replicas.running().into_iter().filter(|node| *node != leader).collect::<Vec<_>>() else {
-        panic!("three nodes run");
-    };
+    let (leader, [away, gone]) = replicas.leader_and_others().await;
     replicas.stop(away).await;
     let request = request_of(&replicas, 1);
     replicas.ask_to_wait(&request).await;
@@ -730,10 +731,7 @@ impl Replicas {
 async fn a_node_that_has_lost_its_log_elects_nobody_and_is_not_let_in() {
     let mut replicas = Replicas::three().await;
     replicas.settle(&opening_of(&replicas.network, 1, 1)).await;
-    let leader = replicas.leader().await;
-    let [wiped, away] = *replicas.running().into_iter().filter(|node| *node != leader).collect::<Vec<_>>() else {
-        panic!("three nodes run");
-    };
+    let (leader, [wiped, away]) = replicas.leader_and_others().await;
     replicas.stop(away).await;
     // Only the leader and the one whose disk is lost have it.
     let settled = replicas.settle(&opening_of(&replicas.network, 1, 2)).await;

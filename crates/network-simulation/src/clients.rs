@@ -1,0 +1,62 @@
+//! The clients of a run, on a host of their own: the payers and readers of the fault runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use cbdc_devnet::Network;
+use cbdc_harness::faults::clients::{Clients, Lives};
+use cbdc_harness::faults::ending;
+use cbdc_harness::faults::recorder::Recorder;
+use cbdc_harness::run::setup;
+use cbdc_harness::scenario::Scenario;
+use tokio::sync::watch;
+
+/// The time within which everything must be decided once the faults are over.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How far the clients are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Progress {
+    #[default]
+    SettingUp,
+    Paying,
+    Finished,
+    Failed(String),
+}
+
+/// What the clients' host does.
+pub struct ClientWork {
+    pub network: Network,
+    pub scenario: Scenario,
+    /// Seed and payments a second.
+    pub drawing: (u64, f64),
+    pub recorder: Arc<Recorder>,
+    pub lives: Lives,
+    pub progress: Arc<Mutex<Progress>>,
+    pub finish: watch::Receiver<bool>,
+}
+
+impl ClientWork {
+    /// Sets the network up, pays until it is told to finish, and learns what became of the payments.
+    pub async fn run(self) {
+        let progress = self.progress.clone();
+        let set = |to| *progress.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        match self.pay(&set).await {
+            Ok(()) => set(Progress::Finished),
+            Err(error) => set(Progress::Failed(format!("{error:#}"))),
+        }
+    }
+
+    async fn pay(mut self, set: &impl Fn(Progress)) -> Result<()> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        setup::issue(&self.network, &self.scenario).await?;
+        let purses = setup::open_wallets(&self.network, &self.scenario, || {}).await?;
+        let clients = Clients::start(&self.network, purses, self.drawing, &self.recorder, &self.lives)?;
+        set(Progress::Paying);
+        drop(self.finish.wait_for(|finish| *finish).await);
+        clients.finish(PATIENCE).await;
+        ending::wait_for_the_same(&self.network, &self.recorder, PATIENCE).await;
+        Ok(())
+    }
+}
