@@ -27,6 +27,7 @@ mod logging;
 pub mod machine;
 pub mod picture;
 pub mod plan;
+pub mod processes;
 pub mod run;
 pub mod shrink;
 pub mod trace;

@@ -4,7 +4,7 @@ use crate::plan::{Plan, Shape};
 
 /// Tries shorter plans as long as `fails` says that one still fails. `tell` hears of each that does. At most `tries`
 /// plans are tried.
-pub fn shrink(plan: &Plan, mut tries: u32, fails: impl Fn(&Plan) -> bool, tell: impl Fn(&Plan)) -> Plan {
+pub fn shrink(plan: &Plan, mut tries: u32, mut fails: impl FnMut(&Plan) -> bool, tell: impl Fn(&Plan)) -> Plan {
     let mut best = plan.clone();
     let mut attempt = |best: &mut Plan, plan: Plan| {
         if tries == 0 || plan == *best {
