@@ -14,7 +14,7 @@ use crate::links::HostId;
 use crate::machine;
 
 /// The length of a tick, ns.
-pub const TICK_NS: u64 = 1_000_000;
+pub const TICK_NS: u64 = 2_000_000;
 
 /// A host that runs.
 pub struct Host {

@@ -21,6 +21,7 @@ mod clients;
 pub mod disk;
 pub mod faults;
 pub mod hosts;
+mod key_exchange;
 mod life;
 pub mod links;
 mod logging;

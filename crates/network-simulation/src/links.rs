@@ -6,7 +6,8 @@
 //! ends does, and the other end is told, unless the machine vanished without a word.
 //!
 //! Everything that is under way is in one queue, ordered by its time of arrival and then by when it was sent. A message
-//! takes a tick at least, so hosts can run one after the other within a tick without seeing each other's future.
+//! takes a tick at least, so hosts can run one after the other within a tick without seeing each other's future. What an
+//! end writes within a tick is one message, as it is to a kernel that is not asked more often.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -22,6 +23,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::hosts::TICK_NS;
 use crate::machine;
 use crate::trace::Trace;
 
@@ -45,7 +47,7 @@ pub struct Link {
 
 impl Default for Link {
     fn default() -> Link {
-        Link { latency_ns: (1_000_000, 2_000_000), loss: 0.0, is_cut: false }
+        Link { latency_ns: (TICK_NS, 2 * TICK_NS), loss: 0.0, is_cut: false }
     }
 }
 
@@ -57,8 +59,8 @@ enum Arrival {
     Request { connection: usize, address: SocketAddr },
     /// The request was answered: accepted or not.
     Answer { connection: usize, is_accepted: bool },
-    /// Bytes for this end.
-    Bytes { connection: usize, to: Side, bytes: Vec<u8> },
+    /// The next of the messages sent to this end.
+    Bytes { connection: usize, to: Side },
     /// No more bytes for this end.
     End { connection: usize, to: Side },
     /// This end is broken.
@@ -103,6 +105,9 @@ struct Received {
     reader: Option<Waker>,
     /// The other end's writer, waiting for room.
     writer: Option<Waker>,
+    /// Messages under way to this end, the latest sent at `sent_at_ns`.
+    sent: VecDeque<Vec<u8>>,
+    sent_at_ns: u64,
     /// Bytes sent to this end that it has not read yet.
     unread: usize,
     /// The arrival of the last bytes sent to this end, ns: later ones come after it.
@@ -304,7 +309,9 @@ impl Inner {
                     woken.extend(connection.connecting.take());
                 }
             }
-            Arrival::Bytes { connection, to: side, bytes } => {
+            Arrival::Bytes { connection, to: side } => {
+                let sent = self.connections.get_mut(&connection).and_then(|found| found.ends[side].sent.pop_front());
+                let Some(bytes) = sent else { return woken };
                 self.trace.note(|| {
                     let hash = u32::from_le_bytes(blake3::hash(&bytes).as_bytes()[..4].try_into().expect("4 bytes"));
                     format!("{number} {from}>{to} {} bytes {hash:08x}", bytes.len())
@@ -520,6 +527,9 @@ impl AsyncWrite for Stream {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let host = connection.hosts[self.side];
+        if inner.silent.contains(&host) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let end = &mut connection.ends[to];
         let count = bytes.len().min(WINDOW_BYTES.saturating_sub(end.unread));
         if count == 0 && !bytes.is_empty() {
@@ -527,8 +537,16 @@ impl AsyncWrite for Stream {
             return Poll::Pending;
         }
         end.unread += count;
-        let bytes = bytes[..count].to_vec();
-        inner.send(host, number, to, |connection, to| Arrival::Bytes { connection, to, bytes });
+        let now_ns = machine::now_ns();
+        if end.sent_at_ns == now_ns
+            && let Some(last) = end.sent.back_mut()
+        {
+            last.extend_from_slice(&bytes[..count]);
+            return Poll::Ready(Ok(count));
+        }
+        end.sent.push_back(bytes[..count].to_vec());
+        end.sent_at_ns = now_ns;
+        inner.send(host, number, to, |connection, to| Arrival::Bytes { connection, to });
         Poll::Ready(Ok(count))
     }
 

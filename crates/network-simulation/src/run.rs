@@ -127,6 +127,7 @@ pub struct Event {
 pub fn run(options: &Options) -> Result<Outcome> {
     let folder = tempfile::Builder::new().prefix("cbdc-simulation-").tempdir_in(memory_folder())?;
     let (options, path) = (options.clone(), folder.path().to_owned());
+    crate::key_exchange::install();
     let run = move || {
         machine::begin(options.seed);
         let plan = options.plan.clone().unwrap_or_else(|| Plan::draw(options.seed));

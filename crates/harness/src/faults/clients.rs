@@ -133,7 +133,10 @@ impl Payer {
         while self.stopping.borrow().is_none() {
             let share: f64 = self.random.random();
             let pause = Duration::from_secs_f64(-(1.0 - share).ln() * self.pause_s);
-            sleep(pause.min(Duration::from_secs(5))).await;
+            let stops = self.stopping.wait_for(Option::is_some);
+            if timeout(pause.min(Duration::from_secs(5)), stops).await.is_ok() {
+                return;
+            }
             match self.random.random_range(0..100) {
                 0..10 => self.read().await,
                 10..14 => self.ask_again().await,

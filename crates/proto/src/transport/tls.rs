@@ -8,9 +8,9 @@ use rustls::crypto::CryptoProvider;
 use rustls::{DigitallySignedStruct, SignatureAlgorithm};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// The cryptography of every connection.
+/// The cryptography of every connection: what the process has installed as its default, else ring's.
 pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()))
 }
 
 /// The Ed25519 key in a certificate.
@@ -45,11 +45,11 @@ pub fn verify_handshake(
     certificate: &CertificateDer<'_>,
     signature: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, rustls::Error> {
-    let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
+    let algorithms = provider().signature_verification_algorithms;
     rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
 }
 
 /// The signature schemes that handshakes may use.
 pub fn schemes() -> Vec<rustls::SignatureScheme> {
-    rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    provider().signature_verification_algorithms.supported_schemes()
 }
