@@ -58,7 +58,7 @@ pub struct Config {
     /// file, and no option.
     #[doc(hidden)]
     #[serde(skip)]
-    pub acknowledged_unanswered: Option<Duration>,
+    pub flaw: Option<cbdc_ordering::members::Flaw>,
     /// A file whose number of milliseconds each sync of the disk waits, for tests of a slow disk; none if absent.
     pub sync_delay_ms_file: Option<PathBuf>,
     /// If present, requests to issue and redeem are approved automatically, within the committee's limits.

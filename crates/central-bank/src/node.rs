@@ -27,7 +27,7 @@ use cbdc_node::{
     Membership, Owner, ProposalSource, RoleKeys,
 };
 use cbdc_ordering::members::{Members, MembersServer};
-use cbdc_ordering::{CommittedReceiver, Ordering, OrderingConfig, OrderingError, Position};
+use cbdc_ordering::{CommittedReceiver, Leadership, Ordering, OrderingConfig, OrderingError, Position};
 use cbdc_proto::internal::sealing_server::SealingServer;
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity, Pins};
@@ -459,7 +459,7 @@ async fn start_ordering(
     let keys = Arc::new(RoleKeys::new(ledger.clone(), Role::CentralBank, Some(identity.public_key())));
     let connections = Arc::new(Connections::new(identity.clone(), membership.clone(), keys));
     let members = Members {
-        acknowledged_unanswered: config.acknowledged_unanswered,
+        flaw: config.flaw,
         ..Members::new(connections.clone(), connections.clone(), config.data_dir.clone())
     };
     let begins = section.join && cbdc_ordering::is_new(store.as_ref())?;
@@ -1023,6 +1023,11 @@ impl Node {
     /// The number of times that this node has handed leadership over, as opposed to losing it.
     pub fn hand_overs(&self) -> u64 {
         self.succession.as_ref().map_or(0, |succession| succession.hand_overs.load(MemoryOrdering::Relaxed))
+    }
+
+    /// Who leads, as this node knows it.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.ordering.leadership()
     }
 
     /// The outcomes of each member's commands since the node started.

@@ -11,6 +11,7 @@ use cbdc_harness::faults::plan::{Fault, Planned, Side};
 use cbdc_harness::faults::{FaultOptions, FaultRun, run};
 use cbdc_harness::history::Property;
 use cbdc_harness::scenario::Direction;
+use cbdc_ordering::members::Flaw;
 
 /// An append that is not answered by then counts as acknowledged. Longer than any takes on links that are not cut.
 const ACKNOWLEDGED_UNANSWERED: Duration = Duration::from_millis(400);
@@ -39,7 +40,7 @@ async fn node(words: &[String]) {
     match words[2].as_str() {
         "central-bank" => {
             let mut config = cbdc_central_bank::Config::load(config).unwrap();
-            config.acknowledged_unanswered = Some(ACKNOWLEDGED_UNANSWERED);
+            config.flaw = Some(Flaw::AcknowledgesUnanswered(ACKNOWLEDGED_UNANSWERED));
             let _node = cbdc_central_bank::start(config).await.unwrap();
             parent_ended().await;
         }

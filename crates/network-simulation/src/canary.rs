@@ -9,4 +9,8 @@ pub enum Canary {
     AcknowledgesBeforeSync,
     /// The leader acknowledges what no other node has yet.
     AcknowledgesBeforeQuorum,
+    /// A node of the central bank stands for election without having asked whether it could win.
+    SkipsPreVotes,
+    /// A bank says that it has accepted a payment before its outbox is synced.
+    AcceptsBeforeSync,
 }

@@ -22,6 +22,7 @@ pub mod disk;
 pub mod faults;
 pub mod hosts;
 mod key_exchange;
+mod leadership;
 mod life;
 pub mod links;
 mod logging;

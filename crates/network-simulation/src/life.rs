@@ -3,7 +3,10 @@
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use cbdc_ordering::Leadership;
 use tokio::sync::watch;
+
+use crate::leadership::Told;
 
 /// What a node's host tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,6 +29,9 @@ pub trait Started: Sized + Send + 'static {
     /// Why it ended by itself, once it has.
     fn ended(&mut self) -> impl Future<Output = String> + Send;
 
+    /// Who leads, as a node of the central bank knows it.
+    fn leadership(&self) -> Option<watch::Receiver<Leadership>>;
+
     /// Stops it in order.
     fn stop(self) -> impl Future<Output = ()> + Send;
 }
@@ -35,12 +41,20 @@ impl Started for cbdc_central_bank::Node {
         reason(self.stopped().await)
     }
 
+    fn leadership(&self) -> Option<watch::Receiver<Leadership>> {
+        Some(cbdc_central_bank::Node::leadership(self))
+    }
+
     async fn stop(self) {
         self.shutdown().await;
     }
 }
 
 impl Started for cbdc_bank::Node {
+    fn leadership(&self) -> Option<watch::Receiver<Leadership>> {
+        None
+    }
+
     async fn ended(&mut self) -> String {
         reason(self.stopped().await)
     }
@@ -58,12 +72,15 @@ fn reason(ended: Result<(), impl Display>) -> String {
 pub async fn live<N: Started, E: Display>(
     starting: impl Future<Output = Result<N, E>>,
     mut stop: watch::Receiver<bool>,
-    state: Arc<Mutex<State>>,
+    (state, told): (Arc<Mutex<State>>, Arc<Told>),
 ) {
     let mut node = match starting.await {
         Ok(node) => node,
         Err(error) => return set(&state, State::Ended(error.to_string())),
     };
+    if let Some(leadership) = node.leadership() {
+        drop(told.set(leadership));
+    }
     set(&state, State::Serving);
     let asked = async { drop(stop.wait_for(|stops| *stops).await) };
     tokio::select! {

@@ -23,6 +23,7 @@ use cbdc_harness::faults::recorder::Recorder;
 use cbdc_harness::history::{Property, Violation, check};
 use cbdc_harness::run::nodes;
 use cbdc_harness::scenario::Scenario;
+use cbdc_ordering::members::Flaw;
 use cbdc_proto::wall_clock::wall_clock;
 use cbdc_storage::{Fault as DiskFault, MemoryStore, Store};
 use rand::rngs::StdRng;
@@ -36,6 +37,7 @@ use crate::clients::{ClientWork, PATIENCE, Progress};
 use crate::disk::Life;
 use crate::faults::{Fault, Planned};
 use crate::hosts::{Host, TICK_NS};
+use crate::leadership::{Calm, Leaders, Member, Told};
 use crate::life::{State, live};
 use crate::links::{self, HostId, Link, PORT_BASE};
 use crate::machine;
@@ -156,6 +158,7 @@ struct Node {
     starts_at_ns: Option<u64>,
     /// Whether its disk was made to fail in this life.
     disk_fails: bool,
+    calm: Calm,
 }
 
 struct Running {
@@ -163,6 +166,15 @@ struct Running {
     life: Arc<Life>,
     stop: watch::Sender<bool>,
     state: Arc<Mutex<State>>,
+    told: Arc<Told>,
+}
+
+impl Node {
+    /// A node of the central bank that runs.
+    fn member(&self) -> Option<Member<'_>> {
+        let (NodeName::CentralBank(id), Some(running)) = (self.name, &self.running) else { return None };
+        Some(Member { id: u64::from(id.0), told: &running.told, calm: self.calm })
+    }
 }
 
 impl Running {
@@ -184,6 +196,7 @@ struct World {
     lives: Lives,
     progress: Arc<Mutex<Progress>>,
     finish: watch::Sender<bool>,
+    leaders: Leaders,
     story: Vec<Event>,
     /// The faults that were made.
     begun: Vec<Planned>,
@@ -210,6 +223,7 @@ impl World {
                 running: None,
                 starts_at_ns: None,
                 disk_fails: false,
+                calm: Calm::default(),
             });
         }
         Ok(World {
@@ -225,6 +239,7 @@ impl World {
             lives: Lives::default(),
             progress: Arc::default(),
             finish: watch::channel(false).0,
+            leaders: Leaders::default(),
             story: Vec::new(),
             begun: Vec::new(),
         })
@@ -291,7 +306,28 @@ impl World {
             }
         }
         machine::set_now_ns(machine::now_ns() + TICK_NS);
+        self.look_after_leader();
         self.look_after_nodes()
+    }
+
+    /// Tells of a new leader, and judges whether there was need of one.
+    fn look_after_leader(&mut self) {
+        let running: Vec<Member<'_>> = self.nodes.iter().filter_map(Node::member).collect();
+        let count = usize::from(self.plan.shape.central_banks);
+        let Some(new) = self.leaders.look(&running, count, machine::now_ns()) else { return };
+        if let Some(deposed) = new.deposed {
+            let sentence = format!(
+                "central-bank-{} leads in term {} at {} ms, although central-bank-{deposed} and a majority were \
+                 undisturbed",
+                new.leader,
+                new.term,
+                machine::now_ns() / 1_000_000
+            );
+            self.recorder.violation(Property::KeepsLeader, sentence);
+        }
+        let is_leader = |node: &Node| matches!(node.name, NodeName::CentralBank(id) if u64::from(id.0) == new.leader);
+        let index = self.nodes.iter().position(is_leader);
+        self.tell(index, format!("leads in term {}", new.term));
     }
 
     /// Ticks until something is so, for `limit_ns` at most. Returns whether it is.
@@ -344,22 +380,29 @@ impl World {
     fn start(&mut self, index: usize) -> Result<()> {
         let canary = self.options.canary;
         let node = &mut self.nodes[index];
-        let lies = canary == Some(Canary::AcknowledgesBeforeSync) && matches!(node.name, NodeName::CentralBank(_));
+        let lies = match node.name {
+            NodeName::CentralBank(_) => canary == Some(Canary::AcknowledgesBeforeSync),
+            NodeName::Bank(_) => canary == Some(Canary::AcceptsBeforeSync),
+        };
         self.links.host_starts(node.id);
         let (stop, stopping) = watch::channel(false);
         let (life, state) = (Life::new(node.disk.clone(), lies), Arc::<Mutex<State>>::default());
+        let told = Arc::<Told>::default();
+        node.calm.starts(machine::now_ns());
         node.disk_fails = false;
         let path = self.network.config_path(node.name);
         let store: Arc<dyn Store> = life.clone();
-        let tell = state.clone();
+        let tell = (state.clone(), told.clone());
         let host = match node.name {
             NodeName::CentralBank(_) => {
                 let mut config = cbdc_central_bank::Config::load(&path)?;
                 config.metrics_listen = None;
                 config.verification_threads = 1;
-                if canary == Some(Canary::AcknowledgesBeforeQuorum) {
-                    config.acknowledged_unanswered = Some(PROPOSAL_KEPT);
-                }
+                config.flaw = match canary {
+                    Some(Canary::AcknowledgesBeforeQuorum) => Some(Flaw::AcknowledgesUnanswered(PROPOSAL_KEPT)),
+                    Some(Canary::SkipsPreVotes) => Some(Flaw::SkipsPreVotes),
+                    _ => None,
+                };
                 let environment = cbdc_central_bank::Environment { store, wall_clock: Box::new(wall_clock) };
                 let starting = cbdc_central_bank::start_on(config, environment);
                 Host::start(node.id, node.wall_offset_ns, live(starting, stopping, tell))
@@ -371,7 +414,7 @@ impl World {
                 Host::start(node.id, node.wall_offset_ns, live(starting, stopping, tell))
             }
         };
-        node.running = Some(Running { host, life, stop, state });
+        node.running = Some(Running { host, life, stop, state, told });
         let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
         *lives.entry(node.name).or_default() += 1;
         Ok(())
@@ -482,6 +525,7 @@ impl World {
 
     fn begin(&mut self, planned: &Planned) {
         self.tell(planned.fault.node(), format!("{}, for {} ms", planned.fault, planned.lasts_ms));
+        self.struck_by(planned).for_each(|node| node.calm.disturb());
         match planned.fault {
             Fault::Kill { node, silently } => self.kill(node, silently),
             Fault::KillAfterWrites { node, writes } => {
@@ -517,7 +561,18 @@ impl World {
         }
     }
 
+    /// The nodes that a fault strikes.
+    fn struck_by(&mut self, planned: &Planned) -> impl Iterator<Item = &mut Node> {
+        let struck = planned.fault.node();
+        self.nodes
+            .iter_mut()
+            .enumerate()
+            .filter(move |(node, _)| struck.is_none_or(|of| of == *node))
+            .map(|(_, node)| node)
+    }
+
     fn end(&mut self, planned: &Planned) {
+        self.struck_by(planned).for_each(|node| node.calm.calm(machine::now_ns()));
         match planned.fault {
             Fault::Kill { node, .. } | Fault::Stop { node } | Fault::DiskFails { node } => {
                 self.nodes[node].starts_at_ns = Some(machine::now_ns());

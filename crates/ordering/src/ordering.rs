@@ -249,6 +249,7 @@ impl Ordering {
             environment: environment.clone(),
             watching,
             stand,
+            flaw: members.flaw,
             stopping: ordering.stop.subscribe(),
         };
         let heartbeats = Heartbeats {

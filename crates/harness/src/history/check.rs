@@ -31,6 +31,8 @@ pub enum Property {
     OneChain,
     /// The chain verifies, and money is conserved.
     Audit,
+    /// A leader that a majority hears goes on leading. A simulated run judges it.
+    KeepsLeader,
     /// The network serves again once nothing disturbs it. The checker does not judge it: a run does.
     Serves,
 }
@@ -45,6 +47,7 @@ impl fmt::Display for Property {
             Property::ReadsAreReplay => "reads are replay",
             Property::OneChain => "one chain",
             Property::Audit => "audit",
+            Property::KeepsLeader => "keeps its leader",
             Property::Serves => "serves",
         })
     }

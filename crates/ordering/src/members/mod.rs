@@ -140,10 +140,20 @@ pub struct Members {
     pub watching: Watching,
     /// The longest time until a proposal is answered. What is not answered by then is unknown.
     pub proposal_timeout: Duration,
-    /// Breaks the protocol: an append that a member has not answered within this time counts as acknowledged, so that
-    /// the leader takes for settled what the quorum does not have. For tests that show that this is found out.
+    /// Breaks the protocol, for tests that show that this is found out.
     #[doc(hidden)]
-    pub acknowledged_unanswered: Option<Duration>,
+    pub flaw: Option<Flaw>,
+}
+
+/// A fault of the protocol, put in on purpose.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// An append that a member has not answered within this time counts as acknowledged, so that the leader takes for
+    /// settled what the quorum does not have.
+    AcknowledgesUnanswered(Duration),
+    /// A member stands for election without having asked whether it could win.
+    SkipsPreVotes,
 }
 
 impl Members {
@@ -157,7 +167,7 @@ impl Members {
             deadlines: Deadlines::default(),
             watching: Watching::default(),
             proposal_timeout: Duration::from_secs(5),
-            acknowledged_unanswered: None,
+            flaw: None,
         }
     }
 }

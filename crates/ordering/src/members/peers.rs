@@ -33,7 +33,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
-use super::{Channels, Deadlines, Members, wire as convert};
+use super::{Channels, Deadlines, Flaw, Members, wire as convert};
 use crate::environment::{self, Environment};
 use crate::snapshot;
 use crate::types::{LogId, MemberId, Types, Vote};
@@ -90,7 +90,11 @@ struct Shared {
 
 impl Peers {
     pub(crate) fn new(own: MemberId, members: &Members) -> Self {
-        let Members { channels, deadlines, acknowledged_unanswered, environment, .. } = members.clone();
+        let Members { channels, deadlines, flaw, environment, .. } = members.clone();
+        let acknowledged_unanswered = match flaw {
+            Some(Flaw::AcknowledgesUnanswered(within)) => Some(within),
+            _ => None,
+        };
         let peers = Mutex::default();
         Peers { shared: Arc::new(Shared { own, channels, deadlines, acknowledged_unanswered, environment, peers }) }
     }
