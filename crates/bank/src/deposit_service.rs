@@ -35,6 +35,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cbdc_environment::thread;
 use cbdc_ledger::block::{DepositDirection, DepositMovement};
 use cbdc_ledger::command::{
     Head, IssuanceRequest, Payment, PaymentKind, Record, ReservesTransfer, ReverseWaterfall, Signer,
@@ -818,6 +819,7 @@ impl DepositWriter {
     pub async fn run(mut self) -> Result<(), DepositServiceError> {
         let mut jobs = Vec::with_capacity(GROUP);
         while self.jobs.recv_many(&mut jobs, GROUP).await > 0 {
+            thread::work_begins().await;
             let Some(service) = self.service.upgrade() else { return Ok(()) };
             Group::work(&service, jobs.drain(..))?;
         }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::network::{Connecting, SimulatedListener};
 
@@ -14,6 +15,9 @@ pub trait Simulation {
 
     /// Connects the node that runs now to an address (`host:port`).
     fn connect(&self, address: &str) -> Connecting;
+
+    /// How long the disk of the node that runs now takes for the next piece of work.
+    fn disk_takes(&self) -> Duration;
 }
 
 thread_local! {

@@ -7,7 +7,7 @@ use std::io;
 
 use tokio::task::JoinHandle;
 
-use crate::simulation::is_simulated;
+use crate::simulation::{in_force, is_simulated};
 
 /// A loop that was started. Dropping this does not end it.
 pub struct Thread(Kind);
@@ -53,7 +53,19 @@ impl Thread {
 /// Runs one piece of work where it keeps no task from running.
 pub fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     match is_simulated() {
-        true => tokio::spawn(async { work() }),
+        true => tokio::spawn(async {
+            work_begins().await;
+            work()
+        }),
         false => tokio::task::spawn_blocking(work),
+    }
+}
+
+/// Stands before a piece of work for which a loop waits for the disk. On a machine the work itself takes its time; in a
+/// simulation it takes none, so it comes later by as much.
+pub async fn work_begins() {
+    let takes = in_force().map(|simulation| simulation.disk_takes());
+    if let Some(takes) = takes.filter(|takes| !takes.is_zero()) {
+        tokio::time::sleep(takes).await;
     }
 }

@@ -38,11 +38,13 @@ pub enum Fault {
     ClockStep { node: usize, by_ms: i64 },
     /// The node's next write to disk fails. It stops, and starts again when the fault ends.
     DiskFails { node: usize },
+    /// Everything that the node does on its disk takes up to so many ms.
+    SlowDisk { node: usize, by_ms: u64 },
 }
 
 impl Fault {
     /// The names of all kinds, in the order in which they are drawn.
-    pub const KINDS: [&str; 12] = [
+    pub const KINDS: [&str; 13] = [
         "kill",
         "stop",
         "pause",
@@ -54,6 +56,7 @@ impl Fault {
         "loss",
         "clock step",
         "disk fails",
+        "slow disk",
         "kill after writes",
     ];
 
@@ -72,6 +75,7 @@ impl Fault {
             Fault::Loss { .. } => "loss",
             Fault::ClockStep { .. } => "clock step",
             Fault::DiskFails { .. } => "disk fails",
+            Fault::SlowDisk { .. } => "slow disk",
         }
     }
 
@@ -88,7 +92,8 @@ impl Fault {
             | Fault::Flap { node }
             | Fault::Slow { node, .. }
             | Fault::ClockStep { node, .. }
-            | Fault::DiskFails { node } => Some(node),
+            | Fault::DiskFails { node }
+            | Fault::SlowDisk { node, .. } => Some(node),
             Fault::Loss { .. } => None,
         }
     }
@@ -110,6 +115,7 @@ impl fmt::Display for Fault {
             Fault::Loss { one_in } => write!(f, "one in {one_in} messages is lost and sent again"),
             Fault::ClockStep { by_ms, .. } => write!(f, "has its clock put by {by_ms} ms"),
             Fault::DiskFails { .. } => f.write_str("cannot write to its disk any more"),
+            Fault::SlowDisk { by_ms, .. } => write!(f, "waits up to {by_ms} ms for its disk"),
         }
     }
 }
@@ -150,6 +156,7 @@ pub fn draw(random: &mut StdRng, nodes: usize, duration_ms: u64) -> Vec<Planned>
             // Less than what counts as a jump, which waits for an operator.
             9 => Fault::ClockStep { node, by_ms: random.random_range(-40_000..40_000) },
             10 => Fault::DiskFails { node },
+            11 => Fault::SlowDisk { node, by_ms: random.random_range(5..300) },
             _ => Fault::KillAfterWrites { node, writes: random.random_range(0..40) },
         };
         let lasts_ms = random.random_range(20..2_500);

@@ -47,7 +47,7 @@ impl Calm {
     }
 }
 
-/// The leader of a term.
+/// The leader of a term. Of two in one term, the one with the higher number was elected later.
 #[derive(Debug, Clone, Copy)]
 struct Term {
     term: u64,
@@ -85,7 +85,7 @@ impl Leaders {
         let (term, leader) = running.iter().filter_map(leads).max()?;
         let former = self.0.replace(Term { term, leader, since_ns: now_ns });
         if let Some(former) = former
-            && former.term >= term
+            && (former.term, former.leader) >= (term, leader)
         {
             self.0 = Some(former);
             return None;

@@ -1,4 +1,4 @@
-//! The simulated network: listeners, connections, and links that fail.
+//! The simulated network: listeners, connections, and links that fail; and how long the hosts' disks take.
 //!
 //! It carries bytes as TCP does: in order, each once, or not at all. What a lossy network costs there is time, so loss,
 //! duplication and reordering show as delay, and between two connections as another order. A link can be slow or cut,
@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use cbdc_environment::Simulation;
 use cbdc_environment::network::{Connecting, SimulatedListener, SimulatedStream};
@@ -34,6 +35,9 @@ pub type HostId = usize;
 const WINDOW_BYTES: usize = 4 << 20;
 /// The longest time until something is sent again after a link heals, ns.
 const RETRANSMIT_NS: u64 = 200_000_000;
+
+/// The longest time that a healthy disk takes, ns.
+const DISK_NS: u64 = 3_000_000;
 
 /// How long a link takes, and whether it is cut.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +147,8 @@ struct Inner {
     connections: BTreeMap<usize, Connection>,
     /// Hosts that are gone without a word: nobody is told of their connections.
     silent: Vec<HostId>,
+    /// Hosts whose disks are slow, with the longest time that one takes, ns.
+    slow_disks: BTreeMap<HostId, u64>,
 }
 
 /// The network. Clones share it.
@@ -162,6 +168,7 @@ impl Network {
             listening: BTreeMap::new(),
             connections: BTreeMap::new(),
             silent: Vec::new(),
+            slow_disks: BTreeMap::new(),
         })))
     }
 
@@ -178,6 +185,11 @@ impl Network {
         for (from, to) in open {
             inner.send_held(from, to);
         }
+    }
+
+    /// Sets the disks that are slow, with the longest time that one takes, ns.
+    pub fn set_slow_disks(&self, slow: BTreeMap<HostId, u64>) {
+        self.lock().slow_disks = slow;
     }
 
     /// Breaks every connection of a host that is about to end. The others are told, unless it vanishes `silently`.
@@ -381,9 +393,23 @@ impl Simulation for Network {
             Ok(Box::new(stream) as Box<dyn SimulatedStream>)
         })
     }
+
+    fn disk_takes(&self) -> Duration {
+        Duration::from_nanos(self.disk_takes_ns())
+    }
 }
 
 impl Network {
+    fn disk_takes_ns(&self) -> u64 {
+        let mut inner = self.lock();
+        let longest_ns = inner.slow_disks.get(&machine::host()).copied().unwrap_or(DISK_NS);
+        // Often it is quick: then what one node writes together, another writes in two.
+        match inner.random.random_bool(0.5) {
+            true => 0,
+            false => inner.random.random_range(0..=longest_ns),
+        }
+    }
+
     fn request(&self, from: HostId, address: SocketAddr) -> io::Result<Stream> {
         let mut inner = self.lock();
         let to = host_of(address)?;

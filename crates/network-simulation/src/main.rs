@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use cbdc_network_simulation::canary::Canary;
 use cbdc_network_simulation::picture::picture;
-use cbdc_network_simulation::plan::Plan;
+use cbdc_network_simulation::plan::{Plan, Wanted};
 use cbdc_network_simulation::run::{Options, Outcome, run};
 use clap::Parser;
 
@@ -36,6 +36,12 @@ struct Arguments {
     /// Run the seeds in this file before others, one a line (# begins a comment)
     #[arg(long, value_name = "FILE", value_parser = KnownSeeds::read)]
     known: Option<KnownSeeds>,
+    /// Draw networks with so many central-bank nodes only
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=7), conflicts_with = "plan")]
+    central_banks: Option<u16>,
+    /// Draw small networks only: one bank, and faults for a few seconds
+    #[arg(long, conflicts_with = "plan")]
+    small: bool,
     /// Seeds at once; as many as there are cores by default
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -63,6 +69,12 @@ struct Arguments {
     /// Break the program on purpose: exit code 0 if a seed finds it, 5 if none does
     #[arg(long, value_name = "WHAT")]
     canary: Option<Canary>,
+}
+
+impl Arguments {
+    fn wanted(&self) -> Wanted {
+        Wanted { central_banks: self.central_banks, small: self.small }
+    }
 }
 
 /// What makes it many seeds.
@@ -104,7 +116,7 @@ fn fresh() -> u64 {
 fn one(arguments: &Arguments, seed: u64) -> Result<bool> {
     let outcome = run(&Options {
         seed,
-        plan: arguments.plan.clone(),
+        plan: arguments.plan.clone().unwrap_or_else(|| Plan::draw(seed, arguments.wanted())),
         keeps_trace: arguments.trace.is_some(),
         tells: arguments.watch,
         canary: arguments.canary,

@@ -39,12 +39,25 @@ impl Shape {
     }
 }
 
+/// What is asked of the networks that seeds draw.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// So many nodes of the central bank.
+    pub central_banks: Option<u16>,
+    /// One bank, and faults for a few seconds.
+    pub small: bool,
+}
+
 impl Plan {
     /// The plan of a seed.
-    pub fn draw(seed: u64) -> Plan {
+    pub fn draw(seed: u64, wanted: Wanted) -> Plan {
         let random = &mut StdRng::seed_from_u64(seed);
-        let central_banks = [1, 3, 3, 3, 3, 5][random.random_range(0..6)];
-        let banks = random.random_range(1..=3);
+        let drawn = [1, 3, 3, 3, 3, 5][random.random_range(0..6)];
+        let central_banks = wanted.central_banks.unwrap_or(if wanted.small { 3 } else { drawn });
+        let (banks, duration_ms) = match wanted.small {
+            true => (1, 1_000..4_000),
+            false => (random.random_range(1..=3), 4_000..14_000),
+        };
         let shape = Shape {
             central_banks,
             header_signatures: if random.random_bool(0.25) { central_banks.div_ceil(2) } else { 1 },
@@ -53,7 +66,7 @@ impl Plan {
             wallets: Shape::wallets_min(banks) + random.random_range(0..=5),
             rate_per_s: [2.0, 10.0, 40.0][random.random_range(0..3)],
             checkpoint_every_blocks: [15, 60, 1_000][random.random_range(0..3)],
-            duration_ms: random.random_range(4_000..14_000),
+            duration_ms: random.random_range(duration_ms),
         };
         let nodes = usize::from(central_banks + banks);
         let faults = draw(random, nodes, shape.duration_ms);
@@ -67,9 +80,9 @@ mod tests {
 
     #[test]
     fn a_plan_follows_from_its_seed_and_survives_being_written() {
-        let plans: Vec<Plan> = (0..200).map(Plan::draw).collect();
+        let plans: Vec<Plan> = (0..200).map(|seed| Plan::draw(seed, Wanted::default())).collect();
         for (seed, plan) in plans.iter().enumerate() {
-            assert_eq!(*plan, Plan::draw(seed as u64));
+            assert_eq!(*plan, Plan::draw(seed as u64, Wanted::default()));
             let written = serde_json::to_string(plan).unwrap();
             assert_eq!(serde_json::from_str::<Plan>(&written).unwrap(), *plan);
         }

@@ -62,8 +62,8 @@ const RESTART_AFTER_NS: u64 = 500_000_000;
 pub struct Options {
     /// From which everything follows.
     pub seed: u64,
-    /// The network, its clients and its faults; drawn from the seed if absent.
-    pub plan: Option<Plan>,
+    /// The network, its clients and its faults.
+    pub plan: Plan,
     /// Whether the trace's lines are kept.
     pub keeps_trace: bool,
     /// Whether the story is told as it happens.
@@ -132,7 +132,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     crate::key_exchange::install();
     let run = move || {
         machine::begin(options.seed);
-        let plan = options.plan.clone().unwrap_or_else(|| Plan::draw(options.seed));
+        let plan = options.plan.clone();
         let trace = Trace::new(options.keeps_trace);
         crate::logging::on_this_thread(trace.clone());
         let network = links::Network::new(StdRng::seed_from_u64(options.seed ^ 1), trace.clone());
@@ -475,6 +475,7 @@ impl World {
                 open.push(planned);
             }
             self.links.set_links(self.links_now(&open));
+            self.links.set_slow_disks(self.slow_disks_now(&open));
             let now = machine::now_ns();
             let (over, still): (Vec<Planned>, Vec<Planned>) =
                 open.into_iter().partition(|planned| at(planned.at_ms + planned.lasts_ms) <= now);
@@ -523,6 +524,15 @@ impl World {
         links
     }
 
+    /// The disks that are slow, with the longest time that they take, ns.
+    fn slow_disks_now(&self, open: &[Planned]) -> BTreeMap<HostId, u64> {
+        let slow = |planned: &Planned| match planned.fault {
+            Fault::SlowDisk { node, by_ms } => Some((self.nodes[node].id, by_ms * 1_000_000)),
+            _ => None,
+        };
+        open.iter().filter_map(slow).collect()
+    }
+
     fn begin(&mut self, planned: &Planned) {
         self.tell(planned.fault.node(), format!("{}, for {} ms", planned.fault, planned.lasts_ms));
         self.struck_by(planned).for_each(|node| node.calm.disturb());
@@ -557,6 +567,7 @@ impl World {
             | Fault::Deafen { .. }
             | Fault::Flap { .. }
             | Fault::Slow { .. }
+            | Fault::SlowDisk { .. }
             | Fault::Loss { .. } => {}
         }
     }
@@ -598,6 +609,7 @@ impl World {
     /// Ends everything that disturbs, and starts what is down.
     fn heal(&mut self) -> Result<()> {
         self.links.set_links(BTreeMap::new());
+        self.links.set_slow_disks(BTreeMap::new());
         self.tell(None, "the faults are over".to_owned());
         let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
         if self.options.is_alone && threads > THREADS {

@@ -35,7 +35,8 @@ pub fn many(arguments: &Arguments, first: u64) -> Result<bool> {
         while processes.count() < jobs
             && let Some(seed) = seeds.next()
         {
-            processes.start(options(seed, None, arguments.canary))?;
+            let plan = Plan::draw(seed, arguments.wanted());
+            processes.start(options(seed, plan, arguments.canary))?;
         }
         let Some((seed, outcome)) = processes.next() else { break };
         totals.add(seed, outcome);
@@ -57,7 +58,7 @@ pub fn many(arguments: &Arguments, first: u64) -> Result<bool> {
     Ok(totals.failed.is_empty() && totals.without_outcome.is_empty())
 }
 
-fn options(seed: u64, plan: Option<Plan>, canary: Option<Canary>) -> Options {
+fn options(seed: u64, plan: Plan, canary: Option<Canary>) -> Options {
     Options { seed, plan, keeps_trace: false, tells: false, canary, is_alone: true }
 }
 
@@ -150,7 +151,7 @@ fn tell_failure(arguments: &Arguments, processes: &mut Processes, outcome: &Outc
     let plan_path = path(".plan.json");
     let mut shown = outcome.clone();
     if !arguments.as_it_is {
-        let mut again = |plan: &Plan| processes.run(options(outcome.seed, Some(plan.clone()), arguments.canary));
+        let mut again = |plan: &Plan| processes.run(options(outcome.seed, plan.clone(), arguments.canary));
         let broken = outcome.violations[0].0.clone();
         let fails = |plan: &Plan| {
             again(plan).is_ok_and(|outcome| outcome.violations.iter().any(|(property, _)| *property == broken))

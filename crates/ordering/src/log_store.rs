@@ -176,6 +176,7 @@ impl LogStore {
         let writers_store = store.clone();
         let write = async move || {
             while let Some(work) = queue.recv().await {
+                thread::work_begins().await;
                 work(writers_store.as_ref());
             }
         };
