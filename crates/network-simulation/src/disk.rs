@@ -10,21 +10,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bytes::Bytes;
 use cbdc_storage::{Column, Direction, Durability, KeyRange, MemoryStore, Store, StoreError, Visit, WriteBatch};
 
-/// The disk as one start of a node sees it.
-#[derive(Debug)]
+/// The disk as one start of a node sees it. Clones share it, so that the node can be the only holder of its own.
+#[derive(Debug, Clone)]
 pub struct Life {
     disk: Arc<MemoryStore>,
     /// Says that a write is synced, and keeps it in memory.
     lies: bool,
-    is_over: AtomicBool,
+    is_over: Arc<AtomicBool>,
     /// The writes until it ends by itself; 0 if it does not.
-    writes_left: AtomicU64,
+    writes_left: Arc<AtomicU64>,
 }
 
 impl Life {
     /// A start on this disk.
-    pub fn new(disk: Arc<MemoryStore>, lies: bool) -> Arc<Life> {
-        Arc::new(Life { disk, lies, is_over: AtomicBool::new(false), writes_left: AtomicU64::new(0) })
+    pub fn new(disk: Arc<MemoryStore>, lies: bool) -> Life {
+        Life { disk, lies, is_over: Arc::default(), writes_left: Arc::default() }
     }
 
     /// Ends it: nothing reaches the disk any more.

@@ -129,7 +129,7 @@ pub struct Event {
 pub fn run(options: &Options) -> Result<Outcome> {
     let folder = tempfile::Builder::new().prefix("cbdc-simulation-").tempdir_in(memory_folder())?;
     let (options, path) = (options.clone(), folder.path().to_owned());
-    crate::key_exchange::install();
+    crate::handshakes::install();
     let run = move || {
         machine::begin(options.seed);
         let plan = options.plan.clone();
@@ -163,7 +163,7 @@ struct Node {
 
 struct Running {
     host: Host,
-    life: Arc<Life>,
+    life: Life,
     stop: watch::Sender<bool>,
     state: Arc<Mutex<State>>,
     told: Arc<Told>,
@@ -391,7 +391,7 @@ impl World {
         node.calm.starts(machine::now_ns());
         node.disk_fails = false;
         let path = self.network.config_path(node.name);
-        let store: Arc<dyn Store> = life.clone();
+        let store: Arc<dyn Store> = Arc::new(life.clone());
         let tell = (state.clone(), told.clone());
         let host = match node.name {
             NodeName::CentralBank(_) => {

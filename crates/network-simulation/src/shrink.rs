@@ -55,10 +55,11 @@ pub fn shrink(plan: &Plan, mut tries: u32, mut fails: impl FnMut(&Plan) -> bool,
 mod tests {
     use super::*;
     use crate::faults::Fault;
+    use crate::plan::Wanted;
 
     #[test]
     fn what_the_failure_does_not_need_is_left_out() {
-        let plan = (0..100).map(Plan::draw).find(|plan| plan.faults.len() > 6).unwrap();
+        let plan = (0..100).map(|seed| Plan::draw(seed, Wanted::default())).find(|plan| plan.faults.len() > 6).unwrap();
         let needed = (plan.faults[2], plan.faults[4]);
         let fails = |plan: &Plan| {
             let has = |fault: Fault| plan.faults.iter().any(|planned| planned.fault == fault);
