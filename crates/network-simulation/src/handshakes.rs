@@ -26,6 +26,8 @@ pub fn install() {
         kx_groups: vec![&Open],
         signature_verification_algorithms: ALGORITHMS,
         key_provider: &Keys,
+        // Its hash is the one that machines have instructions for.
+        cipher_suites: vec![rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256],
         ..rustls::crypto::ring::default_provider()
     };
     // An error says that it is in force already.

@@ -36,8 +36,43 @@ fn seeds_keep_every_promise() {
 }
 
 #[test]
+fn a_seed_does_the_same_among_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let among = simulate(&["--seed", "4", "--seeds", "3", "--small", "--out", out]);
+    assert!(among.status.success(), "{}", text(&among.stdout));
+    let told = text(&among.stdout);
+    let of = |seed: &str| -> serde_json::Value {
+        let ran = simulate(&["--seed", seed, "--small", "--json"]);
+        serde_json::from_slice(&ran.stdout).unwrap()
+    };
+    let sum: u64 = ["4", "5", "6"].map(|seed| of(seed)["payments"].as_u64().unwrap()).iter().sum();
+    assert!(told.contains(&format!("{sum} payments")), "{told}");
+}
+
+#[test]
+fn wrong_arguments_are_refused_with_what_was_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    let seeds = folder.path().join("seeds.txt");
+    std::fs::write(&seeds, "7 # once failed\nseven\n").unwrap();
+    let wrong: [(&[&str], &str); 6] = [
+        (&["--known", seeds.to_str().unwrap()], "line 2: expected a seed, found `seven`"),
+        (&["--seeds", "0"], "0 is not in 1.."),
+        (&["--minutes", "0"], "expected a number of minutes above 0"),
+        (&["--seeds", "2", "--watch"], "cannot be used with"),
+        (&["--known", "/nowhere"], "No such file"),
+        (&["--plan", "/dev/null"], "expected a plan as --json prints it"),
+    ];
+    for (arguments, sentence) in wrong {
+        let ran = simulate(arguments);
+        assert_eq!(ran.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&ran.stderr).contains(sentence), "{arguments:?}: {}", text(&ran.stderr));
+    }
+}
+
+#[test]
 fn canaries_are_found() {
-    for canary in ["acknowledges-before-sync", "acknowledges-before-quorum"] {
+    for canary in ["acknowledges-before-sync", "acknowledges-before-quorum", "skips-pre-votes"] {
         let ran = simulate(&["--canary", canary, "--seed", "1", "--seeds", "20"]);
         assert!(ran.status.success(), "{canary}: {}", text(&ran.stdout));
     }
@@ -61,16 +96,4 @@ fn a_failure_is_shortened_told_and_drawn() {
     }
     let picture = std::fs::read_to_string(picture).unwrap();
     assert!(picture.contains("central-bank-1") && picture.contains("is killed, 400 ms"));
-}
-
-#[test]
-fn wrong_input_is_told_with_its_place() {
-    let folder = tempfile::tempdir().unwrap();
-    let seeds = folder.path().join("seeds.txt");
-    std::fs::write(&seeds, "7 # once failed\nseven\n").unwrap();
-    let ran = simulate(&["--known", seeds.to_str().unwrap()]);
-    assert_eq!(ran.status.code(), Some(1));
-    assert!(text(&ran.stderr).contains("seeds.txt:2: expected a seed, found `seven`"), "{}", text(&ran.stderr));
-    let missing = simulate(&["--plan", "no-such-plan.json"]);
-    assert!(text(&missing.stderr).contains("reading no-such-plan.json"), "{}", text(&missing.stderr));
 }
