@@ -5,4 +5,5 @@ mod payment_stream;
 mod receipts;
 mod sessions;
 mod support;
+mod vectors;
 mod wallet;
