@@ -10,6 +10,7 @@
 #   make up      a development network in the foreground
 #   make test-slurm    a sweep through a Slurm of this one machine (installs it; skipped where that is impossible)
 #   make test-python   the example that reads a sweep's tables with pandas
+#   make test-clients  the clients in Python and TypeScript against a development network
 
 SHELL := /bin/bash
 SETUP := source deploy/setup.sh
@@ -19,7 +20,7 @@ OUT ?= results/$(basename $(notdir $(SCENARIO)))
 MINUTES ?= 30
 SEEDS ?= 1000
 
-.PHONY: demo test lint deny faults simulate-network bench up build sweep test-slurm test-python
+.PHONY: demo test lint deny faults simulate-network bench up build sweep test-slurm test-python test-clients
 
 build:
 	@$(SETUP) && cargo build --release --locked -p cbdc
@@ -68,6 +69,9 @@ test-slurm: sweep
 
 test-python: sweep
 	@CBDC_WITHOUT_ROCKSDB=1; $(SETUP) && CBDC="$$CARGO_TARGET_DIR/release/examples/sweep" examples/test.sh
+
+test-clients: build
+	@$(SETUP) && CBDC="$$CARGO_TARGET_DIR/release/cbdc" clients/test.sh
 
 # Advisories need the network: `cargo deny check advisories`.
 deny:

@@ -56,7 +56,10 @@ class Tunnel:
             node[1].close()
             writer.close()
             return
-        await asyncio.gather(_pump(reader, node[1]), _pump(node[0], writer))
+        try:
+            await asyncio.gather(_pump(reader, node[1]), _pump(node[0], writer))
+        except asyncio.CancelledError:
+            pass  # the tunnel is closed, and nobody asks this task for its result
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
