@@ -2,7 +2,7 @@
 # Tests the clients in other languages: the known answers of proto/vectors without a network, then each client's
 # examples against a real development network of two banks.
 #
-#   CBDC=PROGRAM clients/test.sh [python] [typescript]    all that can be had here, if none is named
+#   CBDC=PROGRAM clients/test.sh [python] [typescript] [go] all that can be had here, if none is named
 #
 # `make test-clients` builds the program. What is installed (Python's and Node's packages, pinned) is kept in CBDC_CACHE
 # (else the user's cache). A language without its tools is skipped, and that is said; a language that is named is not.
@@ -94,8 +94,20 @@ test_typescript() {
     cd "$here"
 }
 
+test_go() {
+    cd "$here/go"
+    export GOCACHE="$cache/go" GOFLAGS=-mod=readonly GOPROXY=off GOTOOLCHAIN=local
+    run go vet ./...
+    run go test ./...
+    run go run . "$work/network"
+    cd "$here"
+}
+
 start_network
-is_tested python python3 "python3 -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))'" "$@" && test_python
-is_tested typescript node "node -e 'const [a, b] = process.versions.node.split(\".\"); process.exit(a > 20 || a == 20 && b >= 18 ? 0 : 1)' && command -v npm >/dev/null" "$@" && test_typescript
-[ $passed -gt 0 ] || { say "expected Python 3.11 with venv, or Node 20.18 with npm, found neither"; exit 1; }
+is_tested python python3 "python3 -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))'" "$@" \
+    && test_python
+is_tested typescript node "node -e 'const [a, b] = process.versions.node.split(\".\").map(Number);
+    process.exit(a > 20 || (a === 20 && b >= 18) ? 0 : 1)' && command -v npm >/dev/null" "$@" && test_typescript
+is_tested go go "go version | grep -qE 'go(1\.(19|[2-9][0-9])|[2-9])'" "$@" && test_go
+[ $passed -gt 0 ] || { say "expected Python 3.11 with venv, Node 20.18 with npm or Go 1.19, found none"; exit 1; }
 echo "$passed passed, 0 failed"

@@ -1,0 +1,3 @@
+module cbdc.example/pay
+
+go 1.19
