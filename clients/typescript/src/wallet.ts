@@ -9,9 +9,11 @@ import type { SigningKey } from "./keys.js";
 import { verifyReceipt, type VerifiedReceipt } from "./receipts.js";
 import { decodePayment, encodePayment, encodeSession, Kind, signPayment, signRecord, type Payment } from "./records.js";
 import type { Registration } from "./registrar.js";
+import { Sequences } from "./sequences.js";
 
 const DEADLINE_MS = 5000;
 const RE_SIGNATURES_MAX = 16;
+const SAY_USED = ["SEQUENCE_USED", "SEQUENCE_CONFLICT"];
 /** The index of the ledger's own work, which is done at the beginning of its block. */
 const OWN_WORK = 0xffff_ffff;
 
@@ -53,10 +55,9 @@ export interface Entry {
 /** An open wallet. Keep one object: it counts sequence numbers and keeps the session with its bank. */
 export class Wallet {
   private readonly client: Client<typeof WalletService>;
-  private session: { readonly token: string; readonly until: number } | undefined;
-  private fresh: bigint | undefined;
-  private returned: bigint[] = [];
-  private readonly contested = new Set<bigint>();
+  /** Calls that come while it is opened wait for the same one. */
+  private session: Promise<{ readonly token: string; readonly until: number }> | undefined;
+  private readonly sequences = new Sequences(async () => (await this.state()).nextSequence);
 
   constructor(
     readonly genesis: Genesis,
@@ -92,7 +93,7 @@ export class Wallet {
   }
 
   /**
-   * Pays, and resolves when the payment has settled. It rejects with `Refused` if it did not, and with `NoAnswer` if
+   * Pays, and resolves when the payment has settled; the reference is 16 random bytes unless given. It rejects with `Refused` if it did not, and with `NoAnswer` if
    * that is not known within the timeout: `submit` the error's record again, whenever you like. A program that must
    * survive its own crash signs with `sign`, saves the record, and then submits it.
    */
@@ -102,24 +103,34 @@ export class Wallet {
     terms: { reference?: Uint8Array; maxFee?: bigint; timeoutMs?: number } = {},
   ): Promise<Settled> {
     for (let attempts = 0; ; attempts++) {
-      const record = await this.sign(to, amount, terms);
+      const ahead = Math.floor(Math.random() * 2 ** Math.min(attempts, 5));
+      const record = await this.signAhead(to, amount, terms, ahead);
       try {
         return await this.submit(record, terms.timeoutMs);
       } catch (error) {
         // Another program with this key was faster, and this record can never settle.
         const wasTaken = error instanceof Refused && error.reason === "SEQUENCE_CONFLICT";
-        const isContested = this.contested.has(decodePayment(record).sequence);
+        const isContested = this.sequences.isContested(decodePayment(record).sequence);
         if (!wasTaken || isContested || attempts === RE_SIGNATURES_MAX) throw error;
-        this.observe((await this.state()).nextSequence);
+        await this.sequences.refresh();
       }
     }
   }
 
   /** A signed transfer with the next unused sequence number, not sent. */
-  async sign(
+  sign(
     to: Account | string,
     amount: bigint,
     terms: { reference?: Uint8Array; maxFee?: bigint } = {},
+  ): Promise<Uint8Array> {
+    return this.signAhead(to, amount, terms, 0);
+  }
+
+  private async signAhead(
+    to: Account | string,
+    amount: bigint,
+    terms: { reference?: Uint8Array; maxFee?: bigint },
+    ahead: number,
   ): Promise<Uint8Array> {
     const payment: Payment = {
       kind: Kind.Transfer,
@@ -127,14 +138,16 @@ export class Wallet {
       to: typeof to === "string" ? Account.parse(to) : to,
       amount,
       maxFee: terms.maxFee ?? 0n,
-      reference: terms.reference ?? new Uint8Array(16),
+      // Of two programs with one key, each must sign a record of its own for its own purpose: the same bytes would
+      // settle once and be answered twice.
+      reference: terms.reference ?? crypto.getRandomValues(new Uint8Array(16)),
       sequence: 0n,
       keyVersion: this.keyVersion,
       validUntilMs: validUntilMs(this.genesis),
       topUp: false,
     };
     encodePayment(payment); // a record that cannot be made takes no number
-    return signPayment(this.key, this.genesis.networkId, { ...payment, sequence: await this.take() });
+    return signPayment(this.key, this.genesis.networkId, { ...payment, sequence: await this.sequences.take(ahead) });
   }
 
   /** Submits a signed payment, again and again until its outcome is known. Safe to repeat at any time. */
@@ -285,44 +298,33 @@ export class Wallet {
   }
 
   private async token(): Promise<string> {
-    if (this.session === undefined || Date.now() > this.session.until) {
-      const begun = Date.now();
-      const options = { timeoutMs: DEADLINE_MS };
-      const given = await ask(() => this.client.beginSession({}, options));
-      // The intended bank's number, whoever gave the challenge.
-      const { account, keyVersion } = this;
-      const { challenge, expiresAtMs } = given;
-      const session = encodeSession({ bank: account.bank, keyVersion, account, expiresAtMs, challenge });
-      const statement = signRecord(this.key, this.genesis.networkId, session, "CBDCses");
-      const opened = await ask(() => this.client.openSession({ statement }, options));
-      this.session = { token: opened.token, until: begun + Math.min(Number(opened.expiresInMs) * 0.9, 3_600_000) };
-    }
-    return this.session.token;
+    const opened = await this.session;
+    if (opened !== undefined && Date.now() <= opened.until) return opened.token;
+    const opening = this.openSession();
+    this.session = opening;
+    // A failed attempt is not kept for the next call.
+    opening.catch(() => (this.session = this.session === opening ? undefined : this.session));
+    return (await opening).token;
   }
 
-  // Sequence numbers
-
-  private async take(): Promise<bigint> {
-    if (this.fresh === undefined) this.observe((await this.state()).nextSequence);
-    const returned = this.returned.shift();
-    if (returned !== undefined) return returned;
-    const next = this.fresh ?? 1n;
-    this.fresh = next + 1n;
-    return next;
+  private async openSession(): Promise<{ token: string; until: number }> {
+    const begun = Date.now();
+    const options = { timeoutMs: DEADLINE_MS };
+    const given = await ask(() => this.client.beginSession({}, options));
+    // The intended bank's number, whoever gave the challenge.
+    const { account, keyVersion } = this;
+    const { challenge, expiresAtMs } = given;
+    const session = encodeSession({ bank: account.bank, keyVersion, account, expiresAtMs, challenge });
+    const statement = signRecord(this.key, this.genesis.networkId, session, "CBDCses");
+    const { token, expiresInMs } = await ask(() => this.client.openSession({ statement }, options));
+    return { token, until: begun + Math.min(Number(expiresInMs) * 0.9, 3_600_000) };
   }
 
-  private observe(nextSequence: bigint): void {
-    if (this.fresh === undefined || this.fresh < nextSequence) this.fresh = nextSequence;
-    this.returned = this.returned.filter((number) => number >= nextSequence);
-  }
-
-  /** A number that no command used is taken again: of two records with one number at most one settles. */
+  /** Marks a number as used, or gives it back, as the status of its payment says. */
   private settle(sequence: bigint, refusal: Refused | undefined): void {
-    const wasUsed = refusal?.details.position !== undefined || refusal?.reason.startsWith("SEQUENCE_");
-    if (refusal === undefined || wasUsed || this.fresh === undefined || sequence >= this.fresh) return;
-    if (!refusal.details.final) this.contested.add(sequence);
-    if (this.returned.includes(sequence)) return;
-    this.returned = [...this.returned, sequence].sort((first, second) => (first < second ? -1 : 1));
+    const isUsed = refusal === undefined || refusal.details.position !== undefined || SAY_USED.includes(refusal.reason);
+    if (isUsed) this.sequences.markUsed(sequence);
+    else this.sequences.giveBack(sequence, !refusal.details.final);
   }
 }
 

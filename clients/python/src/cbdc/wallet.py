@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,11 +20,11 @@ from .network import DEADLINE_S, Network
 from .records import Payment
 from .receipts import VerifiedReceipt
 from .registrar import Registration
+from .sequences import Sequences
 from .stream import PaymentStream
 
-#: How many payments of a wallet may be in flight at once.
-WINDOW = 64
 _RE_SIGNATURES_MAX = 16
+_SAY_USED = ("SEQUENCE_USED", "SEQUENCE_CONFLICT")
 #: A copy of what was sent may have been ordered.
 _OPEN = {
     grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED,
@@ -90,9 +91,7 @@ class Wallet:
         self._lock = threading.Lock()
         self._token: str | None = None
         self._token_until = 0.0
-        self._fresh: int | None = None
-        self._returned: list[int] = []
-        self._contested: set[int] = set()
+        self._sequences = Sequences(lambda: self.state().next_sequence)
 
     @classmethod
     def open(cls, network: Network, at_bank: int, key: Ed25519PrivateKey, registration: Registration) -> Wallet:
@@ -117,9 +116,9 @@ class Wallet:
     # Paying
 
     def pay(
-        self, to: Account | str, amount: int, *, reference: bytes = b"", max_fee: int = 0, timeout_s: float = 30.0
+        self, to: Account | str, amount: int, *, reference: bytes | None = None, max_fee: int = 0, timeout_s: float = 30.0
     ) -> Settled:
-        """Pays, and returns when the payment has settled.
+        """Pays, and returns when the payment has settled. The reference is at most 16 bytes, random unless given.
 
         Raises `Refused` if it did not, and `NoAnswer` if that is not known within the timeout: `submit` the record of
         the error again, whenever you like. A program that must survive its own crash signs with `sign`, saves the
@@ -127,26 +126,32 @@ class Wallet:
         """
         attempts = 0
         while True:
-            record = self.sign(to, amount, reference=reference, max_fee=max_fee)
+            ahead = random.randrange(2 ** min(attempts, 5))
+            record = self._sign(to, amount, reference, max_fee, ahead)
             sequence = Payment.decode(record).sequence
             try:
                 return self.submit(record, timeout_s=timeout_s)
             except Refused as refusal:
                 # Another program with this key was faster, and this record can never settle.
-                was_taken = refusal.reason == "SEQUENCE_CONFLICT" and sequence not in self._contested
+                was_taken = refusal.reason == "SEQUENCE_CONFLICT" and not self._sequences.is_contested(sequence)
                 attempts += 1
                 if not was_taken or attempts > _RE_SIGNATURES_MAX:
                     raise
-                self._observe(self.state().next_sequence)
+                self._sequences.refresh()
 
-    def sign(self, to: Account | str, amount: int, *, reference: bytes = b"", max_fee: int = 0) -> bytes:
+    def sign(self, to: Account | str, amount: int, *, reference: bytes | None = None, max_fee: int = 0) -> bytes:
         """A signed transfer with the next unused sequence number, not sent."""
+        return self._sign(to, amount, reference, max_fee, 0)
+
+    def _sign(self, to: Account | str, amount: int, reference: bytes | None, max_fee: int, ahead: int) -> bytes:
         payee = Account.parse(to) if isinstance(to, str) else to
-        payment = Payment(
-            self.account, payee, amount, 0, self.network.valid_until_ms(), max_fee, reference, self._key_version
-        )
+        # Of two programs with one key, each must sign a record of its own for its own purpose: the same bytes would
+        # settle once and be answered twice.
+        named = os.urandom(16) if reference is None else reference
+        until = self.network.valid_until_ms()
+        payment = Payment(self.account, payee, amount, 0, until, max_fee, named, self._key_version)
         payment.encode()  # a record that cannot be made takes no number
-        payment = Payment(**{**payment.__dict__, "sequence": self._take()})
+        payment = Payment(**{**payment.__dict__, "sequence": self._sequences.take(ahead)})
         return records.sign_payment(self._key, self.network.network_id, payment)
 
     def submit(self, record: bytes, *, timeout_s: float = 30.0) -> Settled:
@@ -161,7 +166,7 @@ class Wallet:
                 refusal = _refusal(error)
                 if refusal is not None:
                     is_another = refusal.reason == "SEQUENCE_CONFLICT" and refusal.final
-                    if refusal.reason in ("SEQUENCE_USED", "SEQUENCE_CONFLICT") and not is_another:
+                    if refusal.reason in _SAY_USED and not is_another:
                         return self._of_used_number(payment, record, refusal)
                     self._settle(payment.sequence, refusal)
                     raise refusal from error
@@ -311,35 +316,13 @@ class Wallet:
                 self._token, self._token_until = opened.token, begun + min(opened.expires_in_ms / 1000 * 0.9, 3600)
             return self._token
 
-    # Sequence numbers
-
-    def _take(self) -> int:
-        with self._lock:
-            is_known = self._fresh is not None
-        if not is_known:
-            self._observe(self.state().next_sequence)
-        with self._lock:
-            assert self._fresh is not None, "observed above"
-            if self._returned:
-                return self._returned.pop(0)
-            self._fresh += 1
-            return self._fresh - 1
-
-    def _observe(self, next_sequence: int) -> None:
-        with self._lock:
-            self._fresh = max(self._fresh or 0, next_sequence)
-            self._returned = [number for number in self._returned if number >= next_sequence]
-
     def _settle(self, sequence: int, refusal: Refused | None) -> None:
-        """A number that no command used is taken again: of two records with one number at most one settles."""
-        with self._lock:
-            was_used = refusal is None or refusal.position is not None or refusal.reason.startswith("SEQUENCE_")
-            if was_used or self._fresh is None or sequence >= self._fresh:
-                return
-            if refusal is not None and not refusal.final:
-                self._contested.add(sequence)
-            if sequence not in self._returned:
-                self._returned = sorted([*self._returned, sequence])
+        """Marks a number as used, or gives it back, as the status of its payment says."""
+        is_used = refusal is None or refusal.position is not None or refusal.reason in _SAY_USED
+        if is_used:
+            self._sequences.mark_used(sequence)
+        elif refusal is not None:
+            self._sequences.give_back(sequence, may_settle=not refusal.final)
 
 
 def _message(payment: Payment, record: bytes) -> Any:
