@@ -13,7 +13,7 @@ cbdc="${CBDC:?expected CBDC to name the program, found none: use make test-clien
 cache="${CBDC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cbdc-ledger}/clients"
 work="$(mktemp -d)"
 network=""
-trap '[ -z "$network" ] || { kill "$network" && wait "$network" || true; }; rm -rf "$work"' EXIT
+trap '[ -z "$network" ] || { kill "$network" && wait "$network"; } 2>/dev/null || true; rm -rf "$work"' EXIT
 mkdir -p "$cache"
 passed=0
 
@@ -73,9 +73,9 @@ test_python() {
 }
 
 test_typescript() {
-    local package="$cache/typescript"
+    local package="$cache/typescript" lock="$here/typescript/package-lock.json"
     mkdir -p "$package"
-    if ! cmp -s "$here/typescript/package-lock.json" "$package/package-lock.json" || [ ! -d "$package/node_modules" ]; then
+    if ! cmp -s "$lock" "$package/package-lock.json" || [ ! -d "$package/node_modules" ]; then
         say "installing the packages of clients/typescript/package-lock.json into $package"
         cp "$here/typescript/package.json" "$here/typescript/package-lock.json" "$package/"
         (cd "$package" && npm ci --silent --no-fund --no-audit)

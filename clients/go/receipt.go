@@ -121,7 +121,8 @@ func verifyReceipt(g genesis, data []byte) (receipt, error) {
 		return found, err
 	}
 	if signers < g.headerSignatures {
-		return found, fmt.Errorf("%d valid signatures of block %d, %d are required", signers, found.height, g.headerSignatures)
+		required := g.headerSignatures
+		return found, fmt.Errorf("block %d has %d valid signatures, %d are required", found.height, signers, required)
 	}
 	if len(found.command) < 2 || found.command[0] != 1 {
 		return found, errors.New("expected a command of version 1")

@@ -11,15 +11,15 @@ import grpc
 import pytest
 from cbdc import BadProof, Network, contract
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 VECTORS = Path(__file__).resolve().parents[3] / "proto" / "vectors"
 
 
 def certificate(issuer_key: ec.EllipticCurvePrivateKey, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     name = lambda text: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])  # noqa: E731
     return (
         x509.CertificateBuilder()
@@ -49,9 +49,7 @@ def server() -> Iterator[tuple[str, bytes]]:
     running.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(contract.WALLET_SERVICE, methods)])
     port = running.add_secure_port("127.0.0.1:0", credentials)
     running.start()
-    info = key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    info = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     yield f"127.0.0.1:{port}", hashlib.sha256(info).digest()
     running.stop(None).wait()
 

@@ -6,7 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cbdc import Account, BadProof, BadRecord, Genesis, Payment, ed25519, merkle, records, sign_payment, verify_receipt
+from cbdc import (
+    Account,
+    BadProof,
+    BadRecord,
+    Genesis,
+    Payment,
+    ed25519,
+    merkle,
+    reasons,
+    records,
+    sign_payment,
+    verify_receipt,
+)
 from cbdc.receipts import _LENGTHS, leaf, verify_parts
 from cbdc.stream import answer_of, unpack
 
@@ -65,7 +77,8 @@ def encode(item: dict[str, Any]) -> bytes:
     if kind in (records.TRANSFER, records.DEFUND, records.FUND):
         return Payment(
             Account.parse(fields["from"]), Account.parse(fields["to"]), int(fields["amount_minor"]), sequence, until,
-            int(fields["max_fee_minor"]), unhex(fields["reference"]), fields["key_version"], kind, bool(fields["flags"]),
+            int(fields["max_fee_minor"]), unhex(fields["reference"]), fields["key_version"], kind,
+            bool(fields["flags"]),
         ).encode()  # fmt: skip
     head = records.head(kind, sequence, until, fields["key_version"], fields["flags"])
     if kind == records.HOLD:
@@ -184,7 +197,7 @@ def test_receipts_that_prove() -> None:
         assert (str(receipt.height), str(receipt.time_ms)) == (item["height"], item["time_ms"])
         assert receipt.policy_version == item["policy_version"]
         assert receipt.command_hash.hex() == item["command_hash"]
-        assert receipt.settled == (item["reason"] == "SETTLED")
+        assert (receipt.reason, receipt.settled) == (item["reason"], item["reason"] == "SETTLED")
 
 
 def test_receipts_that_prove_nothing() -> None:
@@ -215,12 +228,16 @@ def test_a_receipt_with_any_byte_changed_proves_nothing() -> None:
 
 def test_answers_of_streams() -> None:
     vectors = load("streams")
+    assert {item["code"]: item["name"] for item in vectors["reasons"]} == reasons._NAMES
+    assert reasons.name(65_535) == "code 65535"
     names = ("height", "index", "state", "reason_code", "fee", "limit", "amount")
     expected = [[int(item[name]) for name in names] for item in vectors["answers"]]
     assert [list(astuple(answer)) for answer in unpack(unhex(vectors["packed"]))] == expected
     run = vectors["settled_run"]
     answer = answer_of(7, b"", (int(run["height"]), run["first_index"], run["count"]))
-    assert [list(astuple(one)) for one in answer.answers()] == [[int(item[name]) for name in names] for item in run["answers"]]
+    assert [list(astuple(one)) for one in answer.answers()] == [
+        [int(item[name]) for name in names] for item in run["answers"]
+    ]
     assert answer.settled_whole
     for item in vectors["refused"]:
         found = item["settled_run"]

@@ -11,7 +11,9 @@ const network = Network.open(process.argv[2] ?? "network");
 const alice = await network.wallet("alice");
 
 // A new wallet: a key of our own, certified by the development network's registrar.
-const shop = await network.openWallet(2, nodeKeyFromSeed(randomBytes(32)), network.registrar(), { className: "merchant" });
+const shop = await network.openWallet(2, nodeKeyFromSeed(randomBytes(32)), network.registrar(), {
+  className: "merchant",
+});
 console.log(`opened ${shop.account}`);
 
 const before = await shop.balance();
@@ -34,5 +36,6 @@ for (let tries = 0; (await shop.balance()) === before && tries < 50; tries++) {
 assert.equal(await shop.balance(), before + 1250n);
 
 await assert.rejects(alice.pay(shop.account, 10n ** 12n), (error) => error instanceof Refused && error.details.final);
-for await (const entry of shop.statement()) console.log(`${entry.kind} +${entry.credits} -${entry.debits} = ${entry.balance}`);
+for await (const entry of shop.statement())
+  console.log(`${entry.kind} +${entry.credits} -${entry.debits} = ${entry.balance}`);
 process.exit(0);

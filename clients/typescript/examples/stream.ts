@@ -28,13 +28,18 @@ for (const key of payers) {
     validUntilMs: validUntilMs(network.genesis),
     topUp: false,
   });
-  const records = Array.from({ length: 50 }, (_, number) => signPayment(key, network.genesis.networkId, payment(number)));
+  const records = Array.from({ length: 50 }, (_, number) =>
+    signPayment(key, network.genesis.networkId, payment(number)),
+  );
   batches.push(concat(...records));
 }
 let settled = 0;
 const began = performance.now();
 for await (const answer of streamPayments(await network.transport(1), batches)) {
-  assert.ok(answer.settledWhole, JSON.stringify(answer.answers().find(({ reasonCode }) => reasonCode !== 0)?.reasonCode));
+  assert.ok(
+    answer.settledWhole,
+    JSON.stringify(answer.answers().find(({ reasonCode }) => reasonCode !== 0)?.reasonCode),
+  );
   settled += answer.count;
 }
 assert.equal(settled, 50 * payers.length);

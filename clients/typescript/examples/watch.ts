@@ -5,6 +5,8 @@ const [folder = "network", name = "bob", lines = "Infinity"] = process.argv.slic
 const wallet = await Network.open(folder).wallet(name);
 let left = Number(lines);
 for await (const entry of wallet.watch([0n, -1])) {
-  console.log(`${entry.position.join(":")} ${entry.kind} ${entry.reason} +${entry.credits} -${entry.debits} = ${entry.balance}`);
+  console.log(
+    `${entry.position.join(":")} ${entry.kind} ${entry.reason} +${entry.credits} -${entry.debits} = ${entry.balance}`,
+  );
   if (--left <= 0) process.exit(0);
 }

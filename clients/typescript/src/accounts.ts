@@ -29,7 +29,11 @@ export class Account {
   static parse(text: string): Account {
     const wrong = (why: string) =>
       new BadRecord(`expected an account number such as ${new Account(1, 7)}, found "${text.slice(0, 40)}": ${why}`);
-    const compact = text.slice(0, 80).replace(/[\s\-\u2010-\u2015]/gu, "").toUpperCase().replace(/^IBAN:?/, "");
+    const compact = text
+      .slice(0, 80)
+      .replace(/[\s\-\u2010-\u2015]/gu, "")
+      .toUpperCase()
+      .replace(/^IBAN:?/, "");
     const parts = /^XC([0-9]{2})(([0-9]{5})([0-9]{10}))$/.exec(compact);
     if (parts === null) throw wrong("XC must be followed by 17 digits");
     if (parts[1] !== checkDigits(parts[2]!)) throw wrong("its check digits do not fit; a digit may be mistyped");

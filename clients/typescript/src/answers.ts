@@ -34,13 +34,16 @@ interface Run {
 export function readAnswer(batchId: bigint, outcomes: Uint8Array, run: Run | undefined): BatchAnswer {
   if (run === undefined) {
     const answers = () => unpackAnswers(outcomes);
-    const isSettled = ({ state, reasonCode, height }: Answer) => state === State.Final && reasonCode === 0 && height > 0n;
+    const isSettled = ({ state, reasonCode, height }: Answer) =>
+      state === State.Final && reasonCode === 0 && height > 0n;
     return { batchId, count: outcomes.length / ANSWER_BYTES, settledWhole: answers().every(isSettled), answers };
   }
   const { height, firstIndex, count } = run;
   const isInBlock = height > 0n && count >= 1 && count <= BATCH_COMMANDS_MAX && firstIndex + count <= 0xffff_ffff;
   if (outcomes.length > 0 || !isInBlock) {
-    throw new BadRecord(`expected a run within a block, found ${count} from index ${firstIndex} on at height ${height}`);
+    throw new BadRecord(
+      `expected a run within a block, found ${count} from index ${firstIndex} on at height ${height}`,
+    );
   }
   const one = (_: unknown, at: number): Answer => {
     return { height, index: firstIndex + at, state: State.Final, reasonCode: 0, fee: 0n, limit: 0n, amount: 0n };

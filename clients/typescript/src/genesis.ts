@@ -74,9 +74,16 @@ export class Genesis {
       throw new BadRecord(`expected 1 to ${nodes} header signatures, found ${headerSignatures}`);
     }
     return new Genesis(
-      hash(data), format, utf8.decode(take(1, 3)), exponent, view.getBigUint64(8, true),
-      view.getBigUint64(16, true), headerSignatures, view.getUint16(26, true), members,
-    ); // prettier-ignore
+      hash(data),
+      format,
+      utf8.decode(take(1, 3)),
+      exponent,
+      view.getBigUint64(8, true),
+      view.getBigUint64(16, true),
+      headerSignatures,
+      view.getUint16(26, true),
+      members,
+    );
   }
 
   member(role: number, id: number): Member {

@@ -15,7 +15,10 @@ export function keyFromSeed(seed: Uint8Array): SigningKey {
 export function verifySignature(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (publicKey.length !== 32 || signature.length !== 64) return false;
   try {
-    return ed25519.verify(signature, message, publicKey, { zip215: true }) || isValidBySmallOrder(publicKey, message, signature);
+    return (
+      ed25519.verify(signature, message, publicKey, { zip215: true }) ||
+      isValidBySmallOrder(publicKey, message, signature)
+    );
   } catch {
     return false;
   }

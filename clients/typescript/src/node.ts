@@ -119,8 +119,8 @@ export class Network {
 
 /**
  * Sends batches of signed payments, 136 bytes each and at most 8,192 of them, and yields the answers as they come, in
- * any order. Batches are numbered 1n, 2n, 3n … as they are taken. If the stream breaks it throws `NoAnswer`: send what
- * was not answered again, which is safe.
+ * any order. Batches are numbered 1n, 2n, 3n and so on as they are taken. If the stream breaks it throws `NoAnswer`:
+ * send what was not answered again, which is safe.
  */
 export async function* streamPayments(
   transport: Transport,

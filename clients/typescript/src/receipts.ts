@@ -6,9 +6,11 @@ import { BadProof, BadRecord } from "./errors.js";
 import { Role, type Genesis } from "./genesis.js";
 import { verifySignature } from "./keys.js";
 import { hash, leafHash, rootFromPath } from "./merkle.js";
+import { reasonName } from "./reasons.js";
 import { prefix } from "./records.js";
 
 /** Each kind with its command's length, signature included; 0 where it varies. */
+// prettier-ignore
 export const COMMAND_LENGTHS: ReadonlyMap<number, number> = new Map([
   [1, 136], [2, 136], [3, 136], [4, 144], [5, 112], [6, 112], [7, 240], [17, 96], [20, 96], [21, 112],
   [22, 288], [23, 280], [24, 184], [25, 184], [32, 200], [33, 200], [34, 104], [35, 112], [36, 112], [37, 112],
@@ -24,6 +26,8 @@ export interface VerifiedReceipt {
   readonly policyVersion: number;
   readonly settled: boolean;
   readonly reasonCode: number;
+  /** The stable name, such as `SETTLED`. */
+  readonly reason: string;
   readonly fee: bigint;
   readonly limit: bigint;
   readonly amount: bigint;
@@ -93,6 +97,7 @@ export function verifyParts(
     policyVersion: head.getUint32(184, true),
     settled: reasonCode === 0,
     reasonCode,
+    reason: reasonName(reasonCode),
     fee: result.getBigUint64(0, true) >> 16n,
     limit: result.getBigUint64(8, true),
     amount: result.getBigUint64(16, true),

@@ -4,7 +4,15 @@ import { Writer, concat, viewOf } from "./bytes.js";
 import { BadRecord } from "./errors.js";
 import type { SigningKey } from "./keys.js";
 
-export const Kind = { Transfer: 1, Defund: 2, Fund: 3, Hold: 4, DesignateWallet: 20, LinkBank: 24, MoveWallet: 25 } as const;
+export const Kind = {
+  Transfer: 1,
+  Defund: 2,
+  Fund: 3,
+  Hold: 4,
+  DesignateWallet: 20,
+  LinkBank: 24,
+  MoveWallet: 25,
+} as const;
 export const SIGNED_PAYMENT_BYTES = 136;
 const FLAG_TOP_UP = 1;
 
@@ -89,7 +97,13 @@ export function signPayments(key: SigningKey, networkId: Uint8Array, payments: I
   return concat(...Array.from(payments, (payment) => signPayment(key, networkId, payment)));
 }
 
-export function encodeHead(kind: number, flags: number, keyVersion: number, sequence: bigint, validUntilMs: bigint): Uint8Array {
+export function encodeHead(
+  kind: number,
+  flags: number,
+  keyVersion: number,
+  sequence: bigint,
+  validUntilMs: bigint,
+): Uint8Array {
   return new Writer().u8(1).u8(kind).u16(flags).u32(keyVersion).u64(sequence).u64(validUntilMs).bytes();
 }
 
@@ -107,7 +121,12 @@ export function encodeConsent(bankKeyVersion: number, validUntilMs: bigint, sign
 }
 
 /** Link-bank (bank 0 revokes) and move-wallet. */
-export function encodeAccountAndBank(head: Uint8Array, account: Account, bank: number, consent: Uint8Array = new Uint8Array(80)): Uint8Array {
+export function encodeAccountAndBank(
+  head: Uint8Array,
+  account: Account,
+  bank: number,
+  consent: Uint8Array = new Uint8Array(80),
+): Uint8Array {
   return new Writer().raw(head, 24).u64(account.id).u16(bank).reserved(6).raw(consent, 80).bytes();
 }
 
@@ -126,7 +145,12 @@ export function encodeCertified(certified: {
   holder: Uint8Array;
   key: Uint8Array;
 }): Uint8Array {
-  const out = new Writer().u8(2).u8(certified.purpose).u8(certified.class).reserved(1).u32(certified.registrarKeyVersion);
+  const out = new Writer()
+    .u8(2)
+    .u8(certified.purpose)
+    .u8(certified.class)
+    .reserved(1)
+    .u32(certified.registrarKeyVersion);
   out.u64(certified.account.id).u32(certified.version).reserved(4).u64(certified.validUntilMs);
   return out.raw(certified.holder, 16).raw(certified.key, 32).bytes();
 }

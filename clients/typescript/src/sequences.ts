@@ -26,7 +26,7 @@ export class Sequences {
   /** The lowest number that is free, or the one so many further on, where others with the same key are faster. */
   async take(ahead = 0): Promise<bigint> {
     if (this.lowestUnused === undefined) await this.refresh();
-    for (const end = Date.now() + WAIT_MS; Date.now() < end; ) {
+    for (const end = Date.now() + WAIT_MS; Date.now() < end;) {
       const number = this.next(ahead);
       if (number !== undefined) {
         this.wake(); // there may be more

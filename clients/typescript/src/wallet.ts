@@ -70,7 +70,12 @@ export class Wallet {
   }
 
   /** Opens a wallet for a registered key. Safe to repeat. */
-  static async open(genesis: Genesis, transport: Transport, key: SigningKey, registration: Registration): Promise<Wallet> {
+  static async open(
+    genesis: Genesis,
+    transport: Transport,
+    key: SigningKey,
+    registration: Registration,
+  ): Promise<Wallet> {
     const agreement = signRecord(key, genesis.networkId, registration.statement, "CBDCagr").slice(-64);
     const client = createClient(WalletService, transport);
     const answer = await ask(() =>
@@ -93,9 +98,10 @@ export class Wallet {
   }
 
   /**
-   * Pays, and resolves when the payment has settled; the reference is 16 random bytes unless given. It rejects with `Refused` if it did not, and with `NoAnswer` if
-   * that is not known within the timeout: `submit` the error's record again, whenever you like. A program that must
-   * survive its own crash signs with `sign`, saves the record, and then submits it.
+   * Pays, and resolves when the payment has settled; the reference is 16 random bytes unless given. It rejects with
+   * `Refused` if it did not, and with `NoAnswer` if that is not known within the timeout: `submit` the error's record
+   * again, whenever you like. A program that must survive its own crash signs with `sign`, saves the record, and then
+   * submits it.
    */
   async pay(
     to: Account | string,
@@ -147,7 +153,10 @@ export class Wallet {
       topUp: false,
     };
     encodePayment(payment); // a record that cannot be made takes no number
-    return signPayment(this.key, this.genesis.networkId, { ...payment, sequence: await this.sequences.take(ahead) });
+    return signPayment(this.key, this.genesis.networkId, {
+      ...payment,
+      sequence: await this.sequences.take(ahead),
+    });
   }
 
   /** Submits a signed payment, again and again until its outcome is known. Safe to repeat at any time. */
@@ -184,7 +193,10 @@ export class Wallet {
       receipt = await this.receipt(payment.sequence);
     } catch (error) {
       if (!(error instanceof NotServed)) throw error;
-      throw new NoAnswer(`sequence number ${payment.sequence} was used; by what is not known: ${error.message}`, record);
+      throw new NoAnswer(
+        `sequence number ${payment.sequence} was used; by what is not known: ${error.message}`,
+        record,
+      );
     }
     this.settle(payment.sequence, equal(receipt.command, record) ? undefined : refusal);
     if (!equal(receipt.command, record)) {
@@ -193,7 +205,7 @@ export class Wallet {
     const { height, index, fee } = receipt;
     if (!receipt.settled) {
       const why = "see docs/reference/reasons.md";
-      throw new Refused(`code ${receipt.reasonCode}`, why, { final: true, position: { height, index } });
+      throw new Refused(receipt.reason, why, { final: true, position: { height, index } });
     }
     return { height, index, fee, record };
   }
@@ -245,7 +257,7 @@ export class Wallet {
 
   /** Everything that changed the wallet's balance, newest first. */
   async *statement(pageSize = 100): AsyncGenerator<Entry> {
-    for (let pageToken = ""; ; ) {
+    for (let pageToken = ""; ;) {
       const request = { account: this.account.toString(), pageSize, pageToken };
       const page = await this.inSession((options) => this.client.listPayments(request, options));
       yield* page.payments.map(entryOf);
@@ -380,8 +392,12 @@ function entryOf(line: PaymentEntry): Entry {
 function refusedByLedger(outcome: Outcome): Refused {
   const { limit, amount, laterMayHelp, height, index } = outcome;
   return new Refused(outcome.reason, outcome.message, {
-    final: true, limit, amount, laterMayHelp, position: { height, index },
-  }); // prettier-ignore
+    final: true,
+    limit,
+    amount,
+    laterMayHelp,
+    position: { height, index },
+  });
 }
 
 /** The refusal that a status states; `undefined` if a copy may have been ordered. */

@@ -24,7 +24,10 @@ test("a number comes back, and is contested only if its payment may settle", asy
   assert.deepEqual(await taken(sequences, 3), [1n, 2n, 3n]);
   sequences.giveBack(2n, true);
   sequences.giveBack(3n, false);
-  assert.deepEqual([2n, 3n].map((number) => sequences.isContested(number)), [true, false]);
+  assert.deepEqual(
+    [2n, 3n].map((number) => sequences.isContested(number)),
+    [true, false],
+  );
   sequences.markUsed(1n);
   assert.deepEqual(await taken(sequences, 3), [2n, 3n, 4n]);
 });
@@ -33,5 +36,5 @@ test("numbers that are passed over stay free", async () => {
   const sequences = new Sequences(async () => 1n);
   assert.deepEqual([await sequences.take(3), await sequences.take(), await sequences.take(5)], [4n, 1n, 8n]);
   assert.equal(await sequences.take(1000), 64n);
-  assert.deepEqual((await taken(sequences, 4)), [2n, 3n, 5n, 6n]);
+  assert.deepEqual(await taken(sequences, 4), [2n, 3n, 5n, 6n]);
 });

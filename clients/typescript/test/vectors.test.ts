@@ -3,16 +3,41 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
-  Account, BadProof, BadRecord, decodePayment, encodePayment, Genesis, isFitForWallet, keyFromSeed, leafHash, prefix,
-  readAnswer, rootFromPath, signPayment, signRecord, unpackAnswers, verifyParts, verifyReceipt, verifySignature,
-  type Payment, type VerifiedReceipt,
-} from "../src/index.js"; // prettier-ignore
+  Account,
+  BadProof,
+  BadRecord,
+  decodePayment,
+  encodePayment,
+  Genesis,
+  isFitForWallet,
+  keyFromSeed,
+  leafHash,
+  prefix,
+  readAnswer,
+  reasonName,
+  rootFromPath,
+  signPayment,
+  signRecord,
+  unpackAnswers,
+  verifyParts,
+  verifyReceipt,
+  verifySignature,
+  type Payment,
+  type VerifiedReceipt,
+} from "../src/index.js";
 import { fromHex, toHex } from "../src/bytes.js";
 import { nodeKeyFromSeed } from "../src/node.js";
 import { COMMAND_LENGTHS, leafOf } from "../src/receipts.js";
 import {
-  encodeAccountAndBank, encodeCertified, encodeConsent, encodeDesignation, encodeHead, encodeHold, encodeSession, Kind,
-} from "../src/records.js"; // prettier-ignore
+  encodeAccountAndBank,
+  encodeCertified,
+  encodeConsent,
+  encodeDesignation,
+  encodeHead,
+  encodeHold,
+  encodeSession,
+  Kind,
+} from "../src/records.js";
 
 // A vector is read as it is; a field that is missing fails the test that reads it.
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
@@ -201,7 +226,7 @@ test("receipts that prove", () => {
       assert.equal(receipt.policyVersion, item.policy_version);
       assert.equal(toHex(receipt.commandHash), item.command_hash);
       assert.equal(toHex(leafOf(item.index, receipt.command, fromHex(item.outcome))), item.leaf);
-      assert.equal(receipt.settled, item.reason === "SETTLED");
+      assert.deepEqual([receipt.reason, receipt.settled], [item.reason, item.reason === "SETTLED"]);
     }
   }
 });
@@ -233,6 +258,7 @@ test("a receipt with any byte changed proves nothing else", () => {
 
 test("answers of streams", () => {
   const vectors = load("streams");
+  for (const { code, name } of vectors.reasons) assert.equal(reasonName(code), name);
   const expected = (item: Vector) => ({
     height: BigInt(item.height),
     index: item.index,

@@ -33,6 +33,7 @@ def signed_payment(payer: str, kind: Any, **fields: Any) -> types_pb2.SignedPaym
     named: Any = {"from": payer, "kind": kind, **fields}
     return SignedPayment(**named)
 
+
 #: The most records in a batch of a stream.
 BATCH_COMMANDS_MAX = 8192
 #: The largest message, in bytes.

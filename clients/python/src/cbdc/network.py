@@ -111,8 +111,13 @@ class Network:
         return Registrar(self.network_id, 1, key)
 
     def open_wallet(
-        self, bank: int, key: Ed25519PrivateKey, registrar: Registrar, holder: bytes | None = None, class_: str = "household"
-    ) -> Wallet:  # fmt: skip
+        self,
+        bank: int,
+        key: Ed25519PrivateKey,
+        registrar: Registrar,
+        holder: bytes | None = None,
+        class_: str = "household",
+    ) -> Wallet:
         """Opens a wallet with a key of the caller's, certified by the registrar. Safe to repeat with the same key."""
         from .wallet import Wallet
 

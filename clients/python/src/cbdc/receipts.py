@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from . import ed25519, merkle
+from . import ed25519, merkle, reasons
 from .contract import Receipt
 from .errors import BadProof, BadRecord
 from .genesis import CENTRAL_BANK, Genesis
@@ -44,6 +44,11 @@ class VerifiedReceipt:
     @property
     def settled(self) -> bool:
         return self.reason_code == 0
+
+    @property
+    def reason(self) -> str:
+        """The stable name, such as `SETTLED`."""
+        return reasons.name(self.reason_code)
 
     @property
     def command_hash(self) -> bytes:
@@ -88,9 +93,7 @@ def verify_parts(
         raise BadProof(f"the path does not lead to the commands root of block {height}")
     signers = _signers(genesis, header, signatures)
     if len(signers) < genesis.header_signatures:
-        raise BadProof(
-            f"block {height} has {len(signers)} valid signatures, {genesis.header_signatures} are required"
-        )
+        raise BadProof(f"block {height} has {len(signers)} valid signatures, {genesis.header_signatures} are required")
     length = _LENGTHS.get(command[1] if len(command) > 1 else 0)
     if length is None or command[0] != 1 or length not in (0, len(command)):
         raise BadProof("expected a command of a known kind, with the length of that kind")
@@ -110,7 +113,5 @@ def leaf(index: int, command: bytes, outcome: bytes) -> bytes:
 def _signers(genesis: Genesis, header: bytes, signatures: Iterable[tuple[int, bytes]]) -> tuple[int, ...]:
     message = prefix("CBDChdr", genesis.network_id) + blake3(header).digest()
     keys = {member.id: member.signing_key for member in genesis.members if member.role == CENTRAL_BANK}
-    valid = {
-        node for node, signature in signatures if node in keys and ed25519.verify(keys[node], message, signature)
-    }
+    valid = {node for node, signature in signatures if node in keys and ed25519.verify(keys[node], message, signature)}
     return tuple(sorted(valid))

@@ -115,9 +115,7 @@ def certified(
     holder: bytes, key: bytes,
 ) -> bytes:  # fmt: skip
     """The statement that a registrar certifies and the holder agrees to: purpose 1 opens, 2 replaces a key."""
-    return _STATEMENT.pack(
-        2, purpose, class_, registrar_key_version, account.id, version, valid_until_ms, holder, key
-    )
+    return _STATEMENT.pack(2, purpose, class_, registrar_key_version, account.id, version, valid_until_ms, holder, key)
 
 
 def session(bank: int, key_version: int, account: Account, expires_at_ms: int, challenge: bytes) -> bytes:

@@ -45,6 +45,4 @@ class Registrar:
             ed25519.public_key(key),
         )  # fmt: skip
         signature = records.sign(self._key, self._network_id, statement, "CBDCcrt")[-64:]
-        return Registration(
-            statement, holder, class_, self._number, self._key_version, valid_until_ms, signature
-        )
+        return Registration(statement, holder, class_, self._number, self._key_version, valid_until_ms, signature)

@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 
-from . import contract
+from . import contract, reasons
 from .contract import CommandBatch
 from .errors import BadRecord, NoAnswer
 from .records import SIGNED_PAYMENT_BYTES
@@ -36,6 +36,11 @@ class Answer:
     fee: int
     limit: int
     amount: int
+
+    @property
+    def reason(self) -> str:
+        """The stable name, such as `SETTLED`."""
+        return reasons.name(self.reason_code)
 
     @property
     def settled(self) -> bool:
@@ -98,7 +103,9 @@ class PaymentStream:
         """Sends signed payments, 136 bytes each and at most 8,192 of them; returns the batch's id: 1, 2, 3 ..."""
         count, rest = divmod(len(payments), SIGNED_PAYMENT_BYTES)
         if rest or not 1 <= count <= contract.BATCH_COMMANDS_MAX:
-            raise BadRecord(f"expected 1 to 8,192 payments of {SIGNED_PAYMENT_BYTES} bytes, found {len(payments)} bytes")
+            raise BadRecord(
+                f"expected 1 to 8,192 payments of {SIGNED_PAYMENT_BYTES} bytes, found {len(payments)} bytes"
+            )
         self._slots.acquire()
         if self._broken is not None:
             raise NoAnswer(self._broken, payments)

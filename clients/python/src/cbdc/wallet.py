@@ -17,8 +17,8 @@ from . import contract, ed25519, records
 from .accounts import Account
 from .errors import BadProof, NoAnswer, NotServed, Refused
 from .network import DEADLINE_S, Network
-from .records import Payment
 from .receipts import VerifiedReceipt
+from .records import Payment
 from .registrar import Registration
 from .sequences import Sequences
 from .stream import PaymentStream
@@ -116,7 +116,13 @@ class Wallet:
     # Paying
 
     def pay(
-        self, to: Account | str, amount: int, *, reference: bytes | None = None, max_fee: int = 0, timeout_s: float = 30.0
+        self,
+        to: Account | str,
+        amount: int,
+        *,
+        reference: bytes | None = None,
+        max_fee: int = 0,
+        timeout_s: float = 30.0,
     ) -> Settled:
         """Pays, and returns when the payment has settled. The reference is at most 16 bytes, random unless given.
 
@@ -188,14 +194,16 @@ class Wallet:
         try:
             receipt = self.receipt(payment.sequence)
         except NotServed as error:
-            raise NoAnswer(f"sequence number {payment.sequence} was used; by what is not known: {error}", record) from error
+            raise NoAnswer(
+                f"sequence number {payment.sequence} was used; by what is not known: {error}", record
+            ) from error
         if receipt.command != record:
             self._settle(payment.sequence, refusal)
             raise Refused("SEQUENCE_CONFLICT", "another record has used the sequence number", final=True) from refusal
         self._settle(payment.sequence, None)
         if not receipt.settled:
             place = (receipt.height, receipt.index)
-            raise Refused(f"code {receipt.reason_code}", "see docs/reference/reasons.md", final=True, position=place)
+            raise Refused(receipt.reason, "see docs/reference/reasons.md", final=True, position=place)
         return Settled(receipt.height, receipt.index, receipt.fee, payment.amount, record)
 
     def stream(self, in_flight_max: int = 32) -> PaymentStream:
@@ -204,9 +212,7 @@ class Wallet:
 
     def fund(self, amount: int, request_id: bytes | None = None) -> None:
         """Moves money from the deposit to the wallet. Safe to repeat with the same 16 bytes of `request_id`."""
-        request = contract.Fund(
-            account=str(self.account), amount_minor=amount, request_id=request_id or os.urandom(16)
-        )
+        request = contract.Fund(account=str(self.account), amount_minor=amount, request_id=request_id or os.urandom(16))
         answer = self._in_session(self._stub.Fund, request)
         if not answer.outcome.settled:
             raise _refused_by_ledger(answer.outcome)

@@ -45,7 +45,9 @@ pub fn vectors() -> Value {
     let run = v1::SettledRun { height: 12, first_index: 100, count: 3 };
     let message = v1::OutcomeBatch { batch_id: 7, outcomes: Vec::new().into(), settled_run: Some(run) };
     let unpacked = Answers::from_message(message).unwrap().unpacked().unwrap();
+    let reasons = (0..=u16::MAX).filter_map(Reason::from_code);
     json!({
+        "reasons": reasons.map(|reason| json!({ "code": reason as u16, "name": reason.name() })).collect::<Vec<_>>(),
         "answers": each,
         "packed": hex(&pack(&answers)),
         "settled_run": { "height": number(12), "first_index": 100, "count": 3,
