@@ -18,7 +18,9 @@
 pub mod clients;
 pub mod ending;
 mod injection;
+mod payer;
 pub mod plan;
+mod reader;
 pub mod recorder;
 mod result;
 

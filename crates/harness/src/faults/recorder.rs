@@ -53,6 +53,11 @@ impl Recorder {
         self.history().payments[payment].answers.push(Answered { asked, answered, answer });
     }
 
+    /// Notes that nobody asks any more for a payment that was accepted.
+    pub fn leave(&self, payment: usize) {
+        self.history().payments[payment].is_left = true;
+    }
+
     pub fn read(&self, read: Read) {
         self.history().reads.push(read);
     }

@@ -80,8 +80,18 @@ impl FaultRun {
 
     /// The result for people.
     pub fn text(&self) -> String {
-        let Counts { payments, settled, refused, refused_for_now, accepted, unknown, answers, unknown_answers, reads } =
-            self.operations;
+        let Counts {
+            payments,
+            settled,
+            refused,
+            refused_for_now,
+            left,
+            accepted,
+            unknown,
+            answers,
+            unknown_answers,
+            reads,
+        } = self.operations;
         let Gaps { p50_ms, p99_ms, max_ms, .. } = self.gaps;
         let mut lines = vec![
             format!("seed          {}", self.seed),
@@ -92,7 +102,7 @@ impl FaultRun {
                 self.leader_changes
             ),
             format!(
-                "payments      {payments}: {settled} settled, {refused} refused, {refused_for_now} refused for now, {accepted} accepted, {unknown} unknown"
+                "payments      {payments}: {settled} settled, {refused} refused, {refused_for_now} refused for now, {left} left to the bank, {accepted} accepted, {unknown} unknown"
             ),
             format!("answers       {answers}, of which {unknown_answers} left the outcome open; {reads} reads"),
             format!(

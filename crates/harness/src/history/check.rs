@@ -144,9 +144,14 @@ fn command_at(ending: &Ending, position: BlockPosition) -> Option<&Ordered> {
     ending.chain.get(block)?.get(position.index as usize)
 }
 
-/// Answers with a position stand there; what was refused for good is not settled.
+/// Answers with a position stand there; what was accepted is ordered; what was refused for good is not settled.
 fn answers(history: &History, ending: &Ending, places: &Places, found: &mut Found) {
     for (number, payment) in history.payments.iter().enumerate() {
+        if payment.is_left && !places.used.contains_key(&payment.record) {
+            let sentence =
+                format!("{} was accepted and left to the bank, and the chain does not have it", name(number, payment));
+            found.add(Property::AnswersStand, sentence);
+        }
         for answered in &payment.answers {
             let told = || {
                 let answer = &answered.answer;

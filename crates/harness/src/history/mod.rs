@@ -55,6 +55,8 @@ pub struct Payment {
     pub handed_in: Moment,
     /// Its answers: the same record may be sent again, whatever was answered.
     pub answers: Vec<Answered>,
+    /// Whether its payer asked no more once the bank had accepted it.
+    pub is_left: bool,
 }
 
 /// An answer to a payment.
@@ -188,7 +190,9 @@ pub struct Counts {
     pub refused: u64,
     /// Last answered refused, and may settle yet.
     pub refused_for_now: u64,
-    /// Last answered accepted.
+    /// Accepted, and left to the bank.
+    pub left: u64,
+    /// Last answered accepted, by a payer that went on asking.
     pub accepted: u64,
     /// Never answered otherwise than unknown.
     pub unknown: u64,
@@ -212,6 +216,7 @@ impl History {
                 Some(Answer::Settled(_)) => &mut counts.settled,
                 Some(Answer::RefusedAt(..) | Answer::RefusedForGood(_)) => &mut counts.refused,
                 Some(Answer::RefusedForNow(_)) => &mut counts.refused_for_now,
+                Some(Answer::Accepted) if payment.is_left => &mut counts.left,
                 Some(Answer::Accepted) => &mut counts.accepted,
                 Some(Answer::Unknown(_)) | None => &mut counts.unknown,
             } += 1;

@@ -35,6 +35,7 @@ fn payment(number: u8, handed_in: u64, answered: u64, answer: Answer) -> Payment
         sequence: 7,
         handed_in: ms(handed_in),
         answers: vec![Answered { asked: ms(handed_in), answered: ms(answered), answer }],
+        is_left: false,
     }
 }
 
@@ -116,6 +117,15 @@ fn a_settled_payment_that_the_chain_does_not_have_is_found() {
     assert_eq!(property, Property::AnswersStand);
     assert!(sentence.contains("payment 6") && sentence.contains("settled at 3:0 at 0.070 s"), "{sentence}");
     assert!(sentence.contains("the chain, of 2 blocks, does not have it"), "{sentence}");
+}
+
+#[test]
+fn an_accepted_payment_that_the_chain_does_not_have_is_found() {
+    let mut left = payment(9, 60, 70, Answer::Accepted);
+    left.is_left = true;
+    let (property, sentence) = violation(|history, _| history.payments.push(left));
+    assert_eq!(property, Property::AnswersStand);
+    assert!(sentence.contains("was accepted and left to the bank"), "{sentence}");
 }
 
 #[test]
