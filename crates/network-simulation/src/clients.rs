@@ -8,9 +8,13 @@ use cbdc_devnet::Network;
 use cbdc_harness::faults::clients::{Clients, Lives};
 use cbdc_harness::faults::ending;
 use cbdc_harness::faults::recorder::Recorder;
+use cbdc_harness::history::Property;
 use cbdc_harness::run::setup;
 use cbdc_harness::scenario::Scenario;
 use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::committee::Committee;
 
 /// The time within which everything must be decided once the faults are over.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,6 +37,7 @@ pub struct ClientWork {
     pub drawing: (u64, f64),
     pub recorder: Arc<Recorder>,
     pub lives: Lives,
+    pub committee: Committee,
     pub progress: Arc<Mutex<Progress>>,
     pub finish: watch::Receiver<bool>,
 }
@@ -54,9 +59,17 @@ impl ClientWork {
         let purses = setup::open_wallets(&self.network, &self.scenario, || {}).await?;
         let clients = Clients::start(&self.network, purses, self.drawing, &self.recorder, &self.lives)?;
         set(Progress::Paying);
+        let decided = self.committee.decided.clone();
+        let committee = tokio::spawn(self.committee.run());
         drop(self.finish.wait_for(|finish| *finish).await);
         clients.finish(PATIENCE).await;
-        ending::wait_for_the_same(&self.network, &self.recorder, PATIENCE).await;
+        if timeout(PATIENCE, committee).await.is_err() {
+            let sentence = format!("the committee's decision was not taken within {} s", PATIENCE.as_secs());
+            self.recorder.violation(Property::Serves, sentence);
+        }
+        let orders = decided.lock().unwrap_or_else(PoisonError::into_inner).orders.clone();
+        let nodes = self.network.nodes().filter(|node| orders.get(node).copied().unwrap_or(true)).collect();
+        ending::wait_for_the_same(&self.network, nodes, &self.recorder, PATIENCE).await;
         Ok(())
     }
 }

@@ -18,6 +18,7 @@
 
 pub mod canary;
 mod clients;
+pub mod committee;
 pub mod disk;
 pub mod faults;
 mod handshakes;
@@ -27,6 +28,7 @@ mod life;
 pub mod links;
 mod logging;
 pub mod machine;
+mod newcomer;
 pub mod picture;
 pub mod plan;
 pub mod processes;

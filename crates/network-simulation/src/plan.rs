@@ -4,6 +4,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
+use crate::committee::{self, Decision, PlannedDecision};
 use crate::faults::{Planned, draw};
 
 /// Everything that a run does of its own accord.
@@ -11,6 +12,8 @@ use crate::faults::{Planned, draw};
 pub struct Plan {
     pub shape: Shape,
     pub faults: Vec<Planned>,
+    #[serde(default)]
+    pub decisions: Vec<PlannedDecision>,
 }
 
 /// The network and its clients.
@@ -49,6 +52,11 @@ pub struct Wanted {
 }
 
 impl Plan {
+    /// Whether a further node waits to be admitted.
+    pub fn admits(&self) -> bool {
+        self.decisions.iter().any(|planned| planned.decision == Decision::Admit)
+    }
+
     /// The plan of a seed.
     pub fn draw(seed: u64, wanted: Wanted) -> Plan {
         let random = &mut StdRng::seed_from_u64(seed);
@@ -70,7 +78,8 @@ impl Plan {
         };
         let nodes = usize::from(central_banks + banks);
         let faults = draw(random, nodes, shape.duration_ms);
-        Plan { shape, faults }
+        let decisions = committee::draw(random, (central_banks, banks), shape.duration_ms);
+        Plan { shape, faults, decisions }
     }
 }
 

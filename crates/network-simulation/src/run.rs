@@ -23,6 +23,7 @@ use cbdc_harness::faults::recorder::Recorder;
 use cbdc_harness::history::{Property, Violation, check};
 use cbdc_harness::run::nodes;
 use cbdc_harness::scenario::Scenario;
+use cbdc_ledger::member::Member;
 use cbdc_ordering::members::Flaw;
 use cbdc_proto::wall_clock::wall_clock;
 use cbdc_storage::{Fault as DiskFault, MemoryStore, Store};
@@ -34,13 +35,15 @@ use tokio::sync::watch;
 
 use crate::canary::Canary;
 use crate::clients::{ClientWork, PATIENCE, Progress};
+use crate::committee::{Committee, Decided, Decision};
 use crate::disk::Life;
 use crate::faults::{Fault, Planned};
 use crate::hosts::{Host, TICK_NS};
-use crate::leadership::{Calm, Leaders, Member, Told};
+use crate::leadership::{self, Calm, Leaders, Told};
 use crate::life::{State, live};
 use crate::links::{self, HostId, Link, PORT_BASE};
 use crate::machine;
+use crate::newcomer;
 use crate::plan::{Plan, Shape};
 use crate::trace::Trace;
 
@@ -159,6 +162,8 @@ struct Node {
     /// Whether its disk was made to fail in this life.
     disk_fails: bool,
     calm: Calm,
+    /// Whether it was dismissed, and has ended for good.
+    is_gone: bool,
 }
 
 struct Running {
@@ -171,9 +176,9 @@ struct Running {
 
 impl Node {
     /// A node of the central bank that runs.
-    fn member(&self) -> Option<Member<'_>> {
+    fn member(&self) -> Option<leadership::Member<'_>> {
         let (NodeName::CentralBank(id), Some(running)) = (self.name, &self.running) else { return None };
-        Some(Member { id: u64::from(id.0), told: &running.told, calm: self.calm })
+        Some(leadership::Member { id: u64::from(id.0), told: &running.told, calm: self.calm })
     }
 }
 
@@ -197,6 +202,9 @@ struct World {
     progress: Arc<Mutex<Progress>>,
     finish: watch::Sender<bool>,
     leaders: Leaders,
+    /// The node that waits to be admitted, until the committee has it.
+    newcomer: Option<Member>,
+    decided: Arc<Mutex<Decided>>,
     story: Vec<Event>,
     /// The faults that were made.
     begun: Vec<Planned>,
@@ -211,7 +219,16 @@ impl World {
             full_replicas: plan.shape.full_replicas,
             ..nodes::spec(&scenario, Vec::new())
         };
-        let network = Network::create(&folder.join("network"), &spec)?;
+        let dir = folder.join("network");
+        let mut network = Network::create(&dir, &spec)?;
+        let newcomer = match plan.admits() {
+            true => Some(newcomer::prepare(&network, plan.shape.central_banks)?),
+            false => None,
+        };
+        if newcomer.is_some() {
+            // It has one node more now.
+            network = Network::open(&dir)?;
+        }
         let mut nodes = Vec::new();
         for name in network.nodes() {
             let address: std::net::SocketAddr = network.address(name)?.parse()?;
@@ -224,6 +241,7 @@ impl World {
                 starts_at_ns: None,
                 disk_fails: false,
                 calm: Calm::default(),
+                is_gone: false,
             });
         }
         Ok(World {
@@ -240,6 +258,8 @@ impl World {
             progress: Arc::default(),
             finish: watch::channel(false).0,
             leaders: Leaders::default(),
+            newcomer,
+            decided: Arc::default(),
             story: Vec::new(),
             begun: Vec::new(),
         })
@@ -306,13 +326,32 @@ impl World {
             }
         }
         machine::set_now_ns(machine::now_ns() + TICK_NS);
+        self.look_after_decisions();
         self.look_after_leader();
         self.look_after_nodes()
     }
 
+    /// Tells of what the committee decides.
+    fn look_after_decisions(&mut self) {
+        let begun = std::mem::take(&mut self.decided.lock().unwrap_or_else(PoisonError::into_inner).begun);
+        for decision in begun {
+            if let Decision::Dismiss { node } = decision {
+                // It hands leadership over, if it has it.
+                self.nodes[node].calm.disturb();
+            }
+            self.tell(None, format!("the committee decides: {decision}"));
+        }
+    }
+
+    /// Whether the committee has decided that a node orders no more.
+    fn is_dismissed(&self, name: NodeName) -> bool {
+        let decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+        decided.orders.get(&name) == Some(&false)
+    }
+
     /// Tells of a new leader, and judges whether there was need of one.
     fn look_after_leader(&mut self) {
-        let running: Vec<Member<'_>> = self.nodes.iter().filter_map(Node::member).collect();
+        let running: Vec<leadership::Member<'_>> = self.nodes.iter().filter_map(Node::member).collect();
         let count = usize::from(self.plan.shape.central_banks);
         let Some(new) = self.leaders.look(&running, count, machine::now_ns()) else { return };
         if let Some(deposed) = new.deposed {
@@ -356,6 +395,11 @@ impl World {
                 Some(State::Ended(why)) => {
                     let (name, disk_fails) = (node.name, node.disk_fails);
                     self.kill(index, false);
+                    if why.contains("was dismissed at height") && self.is_dismissed(name) {
+                        self.nodes[index].is_gone = true;
+                        self.tell(Some(index), "has left: it was dismissed".to_owned());
+                        continue;
+                    }
                     self.nodes[index].starts_at_ns.get_or_insert(machine::now_ns() + RESTART_AFTER_NS);
                     self.tell(Some(index), format!("ended by itself: {why}"));
                     if !disk_fails {
@@ -366,7 +410,7 @@ impl World {
                     self.kill(index, false);
                     self.tell(Some(index), "has stopped".to_owned());
                 }
-                None if node.starts_at_ns.is_some_and(|at| at <= machine::now_ns()) => {
+                None if node.starts_at_ns.is_some_and(|at| at <= machine::now_ns()) && !node.is_gone => {
                     node.starts_at_ns = None;
                     self.tell(Some(index), "starts again".to_owned());
                     self.start(index)?;
@@ -438,7 +482,15 @@ impl World {
     }
 
     fn start_clients(&mut self) -> Result<()> {
+        let committee = Committee {
+            folder: (*self.network).clone(),
+            decisions: self.plan.decisions.clone(),
+            newcomer: self.newcomer.take(),
+            decided: self.decided.clone(),
+            finish: self.finish.subscribe(),
+        };
         let work = ClientWork {
+            committee,
             network: self.network.clone(),
             scenario: scenario(self.options.seed, &self.plan.shape)?,
             drawing: (self.options.seed, self.plan.shape.rate_per_s),

@@ -1,4 +1,4 @@
-//! Shortening of a run that fails: fewer and shorter faults, and fewer wallets, as long as the same property is broken.
+//! Shortening of a run that fails: fewer and shorter faults, fewer decisions and wallets, as long as the same property is broken.
 
 use crate::plan::{Plan, Shape};
 
@@ -31,6 +31,11 @@ pub fn shrink(plan: &Plan, mut tries: u32, mut fails: impl FnMut(&Plan) -> bool,
             end = start;
         }
         piece /= 2;
+    }
+    for index in (0..best.decisions.len()).rev() {
+        let mut plan = best.clone();
+        plan.decisions.remove(index);
+        attempt(&mut best, plan);
     }
     for index in 0..best.faults.len() {
         let mut plan = best.clone();

@@ -18,14 +18,14 @@ use crate::history::{Ending, Hash, History, NodeBlocks, Ordered, Property, Subje
 
 const POLL_EVERY: Duration = Duration::from_millis(200);
 
-/// Waits until every node has the same newest block; if that takes too long, it is a violation.
-pub async fn wait_for_the_same(folder: &NetworkFolder, recorder: &Recorder, limit: Duration) {
+/// Waits until all of these nodes have the same newest block; if that takes too long, it is a violation.
+pub async fn wait_for_the_same(folder: &NetworkFolder, nodes: Vec<NodeName>, recorder: &Recorder, limit: Duration) {
     let give_up = Instant::now() + limit;
     let mut before = BTreeMap::new();
     loop {
         let mut heights = BTreeMap::new();
         let mut failure = None;
-        for node in folder.nodes() {
+        for node in nodes.iter().copied() {
             match newest(folder, node).await {
                 Ok(height) => drop(heights.insert(node, height)),
                 Err(error) => failure = Some(format!("{node} does not serve its chain: {error}")),

@@ -121,7 +121,7 @@ pub async fn run(options: &FaultOptions, tell: impl Fn(&str)) -> Result<FaultRun
     clients.finish(options.patience).await;
     let leader_changes = leaders.seen().len().saturating_sub(1) as u64;
     drop(leaders);
-    ending::wait_for_the_same(&network, &recorder, options.patience).await;
+    ending::wait_for_the_same(&network, network.nodes().collect(), &recorder, options.patience).await;
     let Making { injection, faults, compared, .. } = making;
     if let Err(error) = injection.nodes.stop().await {
         tell(&format!("a node could not be stopped: {error}"));
