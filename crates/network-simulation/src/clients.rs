@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use cbdc_devnet::Network;
 use cbdc_harness::faults::clients::{Clients, Lives};
 use cbdc_harness::faults::ending;
@@ -66,6 +66,10 @@ impl ClientWork {
         if timeout(PATIENCE, committee).await.is_err() {
             let sentence = format!("the committee's decision was not taken within {} s", PATIENCE.as_secs());
             self.recorder.violation(Property::Serves, sentence);
+        }
+        for bank in self.network.banks() {
+            let connection = self.network.connect_customer(bank)?;
+            self.network.anchor().follow_from(&connection).await.context("following the membership")?;
         }
         let orders = decided.lock().unwrap_or_else(PoisonError::into_inner).orders.clone();
         let nodes = self.network.nodes().filter(|node| orders.get(node).copied().unwrap_or(true)).collect();

@@ -395,7 +395,7 @@ impl World {
                 Some(State::Ended(why)) => {
                     let (name, disk_fails) = (node.name, node.disk_fails);
                     self.kill(index, false);
-                    if why.contains("was dismissed at height") && self.is_dismissed(name) {
+                    if why.contains("dismissed") && self.is_dismissed(name) {
                         self.nodes[index].is_gone = true;
                         self.tell(Some(index), "has left: it was dismissed".to_owned());
                         continue;
