@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use cbdc_client::Wallet;
 use cbdc_devnet::Network;
 use cbdc_harness::faults::clients::{Clients, Lives};
 use cbdc_harness::faults::ending;
 use cbdc_harness::faults::recorder::Recorder;
 use cbdc_harness::history::Property;
 use cbdc_harness::run::setup;
+use cbdc_harness::run::signed_payments::Purse;
 use cbdc_harness::scenario::Scenario;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -53,10 +55,23 @@ impl ClientWork {
         }
     }
 
+    /// Opens a wallet at the last bank for the person who has the first wallet; it is empty.
+    async fn open_second_wallet(&self) -> Result<Purse> {
+        let (seed, count) = (self.scenario.seed, self.scenario.wallets.count);
+        let bank = self.network.banks().last().context("a network has banks")?;
+        let key = || setup::key_of(seed, count);
+        let (holder, class) = (setup::holder_of(seed, 0), self.scenario.class_of(0));
+        let registration = self.network.registrar().await?.register(bank, holder, class, key().public_key());
+        let connection = self.network.connect_customer(bank)?;
+        let wallet = Wallet::open(connection, self.network.anchor().clone(), key(), &registration).await?;
+        Ok(Purse { account: wallet.account(), key: key(), first_sequence: 1 })
+    }
+
     async fn pay(mut self, set: &impl Fn(Progress)) -> Result<()> {
         tokio::time::sleep(Duration::from_secs(1)).await;
         setup::issue(&self.network, &self.scenario).await?;
-        let purses = setup::open_wallets(&self.network, &self.scenario, || {}).await?;
+        let mut purses = setup::open_wallets(&self.network, &self.scenario, || {}).await?;
+        purses.push(self.open_second_wallet().await.context("opening a second wallet")?);
         let clients = Clients::start(&self.network, purses, self.drawing, &self.recorder, &self.lives)?;
         set(Progress::Paying);
         let decided = self.committee.decided.clone();

@@ -85,8 +85,10 @@ pub fn draw(random: &mut StdRng, (central_banks, banks): (u16, u16), duration_ms
     for _ in 0..count {
         let bank = random.random_range(1..=banks);
         let minor = random.random_range(1..1_000_000);
-        let decision = match random.random_range(0..8) {
-            0 => Decision::HoldingLimit { minor: random.random_bool(0.7).then_some(minor * 10) },
+        let decision = match random.random_range(0..9) {
+            0 | 8 => Decision::HoldingLimit {
+                minor: random.random_bool(0.8).then(|| random.random_range(4_000_000..6_000_000)),
+            },
             1 => Decision::PaymentLimit { minor: random.random_range(500..5_000) },
             2 | 3 => Decision::Issue { bank, minor },
             4 => Decision::Redeem { bank, minor },

@@ -13,6 +13,7 @@ use cbdc_storage::Store;
 use tokio::time::{Instant, sleep};
 
 use super::clients::command_hash;
+use super::persons::Persons;
 use super::recorder::Recorder;
 use crate::history::{Ending, Hash, History, NodeBlocks, Ordered, Property, Subject};
 
@@ -101,6 +102,7 @@ fn replay(folder: &NetworkFolder, archive: &Archive, history: &History, ending: 
     }
     let newest = archive.newest()?.unwrap_or_default();
     let mut auditor = Auditor::new(folder.anchor().genesis().clone())?;
+    let mut persons = Persons::default();
     while auditor.height() < newest {
         let height = auditor.height().next();
         let parts = archive.block(height)?.with_context(|| format!("block {height} is missing"))?;
@@ -117,6 +119,7 @@ fn replay(folder: &NetworkFolder, archive: &Archive, history: &History, ending: 
             reason: outcome.reason,
         });
         ending.chain.push(ordered.collect());
+        ending.above_limits.extend(persons.look(auditor.ledger()));
         for subject in reads.remove(&height).into_iter().flatten() {
             if let Some(minor) = look_up(auditor.ledger(), subject) {
                 ending.replay.insert((height, subject), minor);

@@ -19,6 +19,7 @@ pub mod clients;
 pub mod ending;
 mod injection;
 mod payer;
+mod persons;
 pub mod plan;
 mod reader;
 pub mod recorder;

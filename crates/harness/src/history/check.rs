@@ -31,6 +31,8 @@ pub enum Property {
     OneChain,
     /// The chain verifies, and money is conserved.
     Audit,
+    /// A person's wallets together take in no more than the holding limit allows.
+    LimitsHold,
     /// A leader that a majority hears goes on leading. A simulated run judges it.
     KeepsLeader,
     /// The network serves again once nothing disturbs it. The checker does not judge it: a run does.
@@ -47,6 +49,7 @@ impl fmt::Display for Property {
             Property::ReadsAreReplay => "reads are replay",
             Property::OneChain => "one chain",
             Property::Audit => "audit",
+            Property::LimitsHold => "limits hold",
             Property::KeepsLeader => "keeps its leader",
             Property::Serves => "serves",
         })
@@ -75,8 +78,8 @@ pub fn check(history: &History, ending: &Ending) -> Vec<Violation> {
     real_time_order(history, &places, &mut found);
     reads(history, ending, &mut found);
     one_chain(ending, &mut found);
-    for finding in &ending.findings {
-        found.add(Property::Audit, finding.clone());
+    for (property, sentences) in [(Property::Audit, &ending.findings), (Property::LimitsHold, &ending.above_limits)] {
+        sentences.iter().for_each(|sentence| found.add(property, sentence.clone()));
     }
     found.violations
 }

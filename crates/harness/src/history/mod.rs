@@ -160,6 +160,8 @@ pub struct Ending {
     pub replay: BTreeMap<(Height, Subject), u64>,
     /// The findings of the audit.
     pub findings: Vec<String>,
+    /// What lifted a person's wallets together above the holding limit.
+    pub above_limits: Vec<String>,
 }
 
 /// A command in a block.

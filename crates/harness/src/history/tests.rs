@@ -87,6 +87,7 @@ fn sound() -> (History, Ending) {
         nodes: vec![node("central-bank-1", &[101, 102]), node("central-bank-2", &[101])],
         replay: [((Height(1), balance), 100), ((Height(2), balance), 90)].into(),
         findings: Vec::new(),
+        above_limits: Vec::new(),
     };
     (history, ending)
 }
