@@ -34,4 +34,5 @@ pub mod plan;
 pub mod processes;
 pub mod run;
 pub mod shrink;
+pub mod totals;
 pub mod trace;

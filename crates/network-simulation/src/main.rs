@@ -12,7 +12,7 @@ use cbdc_network_simulation::plan::{Plan, Wanted};
 use cbdc_network_simulation::run::{Options, Outcome, run};
 use clap::Parser;
 
-use crate::seeds::{KnownSeeds, many};
+use crate::seeds::{KnownSeeds, many, merge};
 
 /// The exit code where a promise was broken.
 const BROKEN: u8 = 5;
@@ -60,7 +60,16 @@ struct Arguments {
     /// Run this plan (JSON) instead of the seed's own (one seed)
     #[arg(long, value_name = "FILE", conflicts_with_all = MANY, value_parser = read_plan)]
     plan: Option<Plan>,
-    /// Folder for the stories and pictures of seeds that fail (many seeds)
+    /// The part of the seeds that this machine runs, from 0
+    #[arg(long, value_name = "I", requires = "seeds")]
+    index: Option<u32>,
+    /// The number of parts. Both also come from Slurm's and Kubernetes' variables, as for `cbdc sweep run`
+    #[arg(long, value_name = "K", requires = "seeds")]
+    count: Option<u32>,
+    /// Put together what the parts have left in a folder, and run nothing
+    #[arg(long, value_name = "DIR", exclusive = true)]
+    merge: Option<PathBuf>,
+    /// Folder for the stories and pictures of seeds that fail, and for parts (many seeds)
     #[arg(long, value_name = "DIR", default_value = "results/simulation")]
     out: PathBuf,
     /// Do not shorten the runs that fail (many seeds)
@@ -69,6 +78,9 @@ struct Arguments {
     /// Break the program on purpose: exit code 0 if a seed finds it, 5 if none does
     #[arg(long, value_name = "WHAT")]
     canary: Option<Canary>,
+    /// Expect seeds to break these promises, as a program does that was built broken: exit code 0 if one does, else 5
+    #[arg(long, value_name = "PROPERTY", value_delimiter = ',', conflicts_with = "canary", requires = "seeds")]
+    find: Vec<String>,
 }
 
 impl Arguments {
@@ -86,6 +98,8 @@ Examples:
   cbdc-simulate-network --seed 4711 --picture seed.svg --trace seed.txt
   cbdc-simulate-network --seeds 1000
   cbdc-simulate-network --minutes 2 --known simulations/network/seeds.txt
+  cbdc-simulate-network --seed 1 --seeds 100000 --index 3 --count 20 --out /shared/seeds
+  cbdc-simulate-network --merge /shared/seeds
 
 Exit code 5 if a promise was broken; --out then has the story and a picture of each seed, shortened to what it needs.";
 
@@ -101,6 +115,9 @@ fn main() -> ExitCode {
 }
 
 fn go(arguments: &Arguments) -> Result<bool> {
+    if let Some(folder) = &arguments.merge {
+        return merge(folder);
+    }
     let seed = arguments.seed.unwrap_or_else(fresh);
     let is_many = arguments.seeds.is_some() || arguments.minutes.is_some() || arguments.known.is_some();
     if is_many { many(arguments, seed) } else { one(arguments, seed) }

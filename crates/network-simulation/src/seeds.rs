@@ -1,8 +1,8 @@
 //! Many seeds, several at once, until a count or a time: their totals, and each failure as a story.
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use cbdc_network_simulation::canary::Canary;
@@ -11,6 +11,8 @@ use cbdc_network_simulation::plan::Plan;
 use cbdc_network_simulation::processes::Processes;
 use cbdc_network_simulation::run::{Options, Outcome};
 use cbdc_network_simulation::shrink::shrink;
+use cbdc_network_simulation::totals::Totals;
+use cbdc_sweep::Part;
 
 use crate::{Arguments, is_found, story, write};
 
@@ -19,18 +21,20 @@ const TRIES: u32 = 150;
 
 /// Runs many seeds. Returns whether every promise was kept; with a canary, whether it was found.
 pub fn many(arguments: &Arguments, first: u64) -> Result<bool> {
-    let known = arguments.known.iter().flat_map(|known| &known.0).copied();
+    let part = Part::chosen(arguments.index, arguments.count, &|name| std::env::var(name).ok())?;
+    let known = arguments.known.iter().filter(|_| part.index() == 0).flat_map(|known| &known.0).copied();
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = arguments.jobs.map_or_else(cores, usize::from);
     let mut processes = Processes::new()?;
     let begun = Instant::now();
-    let fresh = (0..).map(|number| first.wrapping_add(number));
-    let fresh = fresh.enumerate().take_while(|(number, _)| match arguments.minutes {
+    let fresh = (0_u64..).take_while(|number| match arguments.minutes {
         Some(minutes) => begun.elapsed().as_secs_f64() < minutes * 60.0,
-        None => (*number as u64) < arguments.seeds.unwrap_or(0),
+        None => *number < arguments.seeds.unwrap_or(0),
     });
-    let mut seeds = known.chain(fresh.map(|(_, seed)| seed)).fuse();
-    let mut totals = Totals::default();
+    let own = |number: &u64| number % u64::from(part.count()) == u64::from(part.index());
+    let fresh = fresh.filter(own).map(|number| first.wrapping_add(number));
+    let mut seeds = known.chain(fresh).fuse();
+    let (mut totals, mut failed) = (Totals::default(), Vec::new());
     loop {
         while processes.count() < jobs
             && let Some(seed) = seeds.next()
@@ -39,23 +43,41 @@ pub fn many(arguments: &Arguments, first: u64) -> Result<bool> {
             processes.start(options(seed, plan, arguments.canary))?;
         }
         let Some((seed, outcome)) = processes.next() else { break };
-        totals.add(seed, outcome);
-        totals.progress(begun);
+        totals.add(seed, &outcome);
+        failed.extend(outcome.ok().filter(|outcome| !outcome.violations.is_empty()));
+        progress(&totals, begun);
     }
-    totals.end_progress();
-    println!("{}", totals.sentence(first, begun.elapsed()));
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+    let took_s = begun.elapsed().as_secs_f64().max(0.001);
+    println!(
+        "{} seeds from {first} in {took_s:.1} s ({:.1} a second, {:.0} times real time): {}",
+        totals.seeds,
+        totals.seeds as f64 / took_s,
+        totals.simulated_ms as f64 / 1_000.0 / took_s,
+        totals.sentence()
+    );
     for (seed, why) in &totals.without_outcome {
         println!("seed {seed}: {why}");
     }
-    if arguments.canary.is_some() {
-        let (found, seeds) = (totals.failed.values().filter(|outcome| is_found(outcome)).count(), totals.seeds);
+    if part != Part::WHOLE {
+        totals.write_part(&arguments.out, (part.index(), part.count()))?;
+    }
+    if arguments.canary.is_some() || !arguments.find.is_empty() {
+        let is_sought = |outcome: &&Outcome| match arguments.canary {
+            Some(_) => is_found(outcome),
+            None => outcome.violations.iter().any(|(property, _)| arguments.find.contains(property)),
+        };
+        let (found, seeds) = (failed.iter().filter(is_sought).count(), totals.seeds);
         println!("the canary was found by {found} of {seeds} seeds");
         return Ok(found > 0);
     }
-    for outcome in totals.failed.values() {
+    failed.sort_by_key(|outcome| outcome.seed);
+    for outcome in &failed {
         tell_failure(arguments, &mut processes, outcome)?;
     }
-    Ok(totals.failed.is_empty() && totals.without_outcome.is_empty())
+    Ok(totals.bad() == 0)
 }
 
 fn options(seed: u64, plan: Plan, canary: Option<Canary>) -> Options {
@@ -79,69 +101,23 @@ impl KnownSeeds {
     }
 }
 
-/// What came of many seeds.
-#[derive(Default)]
-struct Totals {
-    seeds: u64,
-    payments: u64,
-    settled: u64,
-    simulated_ms: u64,
-    faults: BTreeMap<&'static str, u64>,
-    failed: BTreeMap<u64, Outcome>,
-    without_outcome: BTreeMap<u64, String>,
+/// How far it is, in a line that the next one overwrites.
+fn progress(totals: &Totals, begun: Instant) {
+    if totals.seeds.is_multiple_of(20) && std::io::stderr().is_terminal() {
+        let rate = totals.seeds as f64 / begun.elapsed().as_secs_f64().max(0.001);
+        eprint!("\r{} seeds, {rate:.1} a second, {} failed ", totals.seeds, totals.bad());
+        drop(std::io::stderr().flush());
+    }
 }
 
-impl Totals {
-    fn add(&mut self, seed: u64, outcome: Result<Outcome>) {
-        self.seeds += 1;
-        match outcome {
-            Ok(outcome) => {
-                self.payments += outcome.payments;
-                self.simulated_ms += outcome.simulated_ms;
-                for planned in &outcome.faults {
-                    *self.faults.entry(planned.fault.kind()).or_default() += 1;
-                }
-                self.settled += outcome.settled;
-                if !outcome.violations.is_empty() {
-                    self.failed.insert(seed, outcome);
-                }
-            }
-            Err(error) => drop(self.without_outcome.insert(seed, format!("{error:#}"))),
-        }
+/// Tells what the parts in a folder came to together.
+pub fn merge(folder: &Path) -> Result<bool> {
+    let totals = Totals::of_parts(folder)?;
+    println!("{} seeds: {}", totals.seeds, totals.sentence());
+    for (seed, why) in totals.failed.iter().chain(&totals.without_outcome) {
+        println!("seed {seed}: {why}");
     }
-
-    /// How far it is, in a line that the next one overwrites.
-    fn progress(&self, begun: Instant) {
-        if self.seeds.is_multiple_of(20) && std::io::stderr().is_terminal() {
-            let rate = self.seeds as f64 / begun.elapsed().as_secs_f64().max(0.001);
-            let bad = self.failed.len() + self.without_outcome.len();
-            eprint!("\r{} seeds, {rate:.1} a second, {bad} failed ", self.seeds);
-            drop(std::io::stderr().flush());
-        }
-    }
-
-    fn end_progress(&self) {
-        if std::io::stderr().is_terminal() {
-            eprintln!();
-        }
-    }
-
-    fn sentence(&self, first: u64, took: Duration) -> String {
-        let faults: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        let seconds = took.as_secs_f64().max(0.001);
-        format!(
-            "{} seeds from {first} in {seconds:.1} s ({:.1} a second): {} payments, {} settled, in {:.1} h of simulated time ({:.0} \
-             times real time); faults: {}; {} failed",
-            self.seeds,
-            self.seeds as f64 / seconds,
-            self.payments,
-            self.settled,
-            self.simulated_ms as f64 / 3_600_000.0,
-            self.simulated_ms as f64 / 1_000.0 / seconds,
-            if faults.is_empty() { "none".to_owned() } else { faults.join(", ") },
-            self.failed.len() + self.without_outcome.len()
-        )
-    }
+    Ok(totals.bad() == 0)
 }
 
 /// Shortens a run that failed, and tells and draws it.
