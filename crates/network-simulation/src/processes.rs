@@ -15,7 +15,7 @@ use std::os::fd::AsRawFd;
 use anyhow::{Context, Result, ensure};
 use cbdc_signatures::Backend;
 
-use crate::run::{Options, Outcome, run};
+use crate::run::{Options, Outcome, memory_folder, run};
 
 /// Processes that run seeds, or have ended without being heard yet.
 pub struct Processes {
@@ -50,7 +50,7 @@ impl Processes {
     /// # Errors
     /// The system has no file or no process to give.
     pub fn start(&mut self, options: Options) -> Result<()> {
-        let file = || tempfile::tempfile().context("a file for a seed's outcome");
+        let file = || tempfile::tempfile_in(memory_folder()).context("a file for a seed's outcome");
         let (outcome, errors) = (file()?, file()?);
         // What is buffered would be written twice.
         drop((std::io::stdout().flush(), std::io::stderr().flush()));

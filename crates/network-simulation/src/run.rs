@@ -146,7 +146,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
 }
 
 /// A folder in memory, where the system has one.
-fn memory_folder() -> std::path::PathBuf {
+pub(crate) fn memory_folder() -> std::path::PathBuf {
     let shared = Path::new("/dev/shm");
     if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() }
 }
