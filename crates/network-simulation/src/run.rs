@@ -343,7 +343,7 @@ impl World {
         }
     }
 
-    /// Whether the committee has decided that a node orders no more.
+    /// Whether a node orders no more, or not yet, by the committee's decision.
     fn is_dismissed(&self, name: NodeName) -> bool {
         let decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
         decided.orders.get(&name) == Some(&false)
@@ -351,8 +351,9 @@ impl World {
 
     /// Tells of a new leader, and judges whether there was need of one.
     fn look_after_leader(&mut self) {
-        let running: Vec<leadership::Member<'_>> = self.nodes.iter().filter_map(Node::member).collect();
-        let count = usize::from(self.plan.shape.central_banks);
+        let order = |node: &&Node| matches!(node.name, NodeName::CentralBank(_)) && !self.is_dismissed(node.name);
+        let count = self.nodes.iter().filter(order).count();
+        let running: Vec<leadership::Member<'_>> = self.nodes.iter().filter(order).filter_map(Node::member).collect();
         let Some(new) = self.leaders.look(&running, count, machine::now_ns()) else { return };
         if let Some(deposed) = new.deposed {
             let sentence = format!(
@@ -712,7 +713,7 @@ impl World {
             let found = self.nodes.iter().find(|of| of.name == node).context("a node of the network")?;
             Ok(found.disk.clone())
         };
-        let (ending, audited) = ending::collect(&self.network, &history, store_of)?;
+        let (ending, audited) = ending::collect(&self.network, &history, store_of, |node| !self.is_dismissed(node))?;
         violations.extend(check(&history, &ending));
         let (counts, (trace_lines, trace_hash)) = (history.counts(), self.trace.digest());
         let open = counts.unknown + counts.accepted;

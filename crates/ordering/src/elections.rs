@@ -11,7 +11,7 @@
 //!    after a failed attempt by a random time.
 //! 3. If the alarm is still on, ask all voters for a pre-vote. Without a majority, go back to 1. A member to whom
 //!    nobody answers asks less often by and by, and seldom if the others know no member with its certificate: it was
-//!    dismissed.
+//!    dismissed. One that knows so itself votes, as long as its vote counts, and does not stand.
 //! 4. Stand: openraft raises the term and asks for votes. If no leader follows, go back to 1.
 //!
 //! # The successor of a leader that hands over
@@ -168,7 +168,7 @@ impl Elections {
         let metrics = self.metrics();
         let is_voter = metrics.membership_config.voter_ids().any(|voter| voter == metrics.id);
         let may_vote = !self.hearing.abstains() && !self.hearing.only_learns();
-        is_voter && metrics.state != ServerState::Leader && may_vote
+        is_voter && metrics.state != ServerState::Leader && may_vote && self.hearing.stands()
     }
 
     fn back_off(&self, attempts: u32) -> Duration {

@@ -37,6 +37,8 @@ struct State {
     successor: Option<(MemberId, Instant)>,
     /// Whether this member neither votes nor stands.
     abstains: bool,
+    /// Whether it stands for election.
+    stands: bool,
 }
 
 impl State {
@@ -68,8 +70,16 @@ impl Hearing {
     pub(crate) fn new(environment: Arc<dyn Environment>, bounds: Bounds, interval: Duration) -> Self {
         let detector = FailureDetector::new(bounds, interval, environment.now());
         let (only_learns, abstains) = (false, false);
-        let state =
-            State { detector, leader: None, former_heard: None, work: 0, only_learns, successor: None, abstains };
+        let state = State {
+            detector,
+            leader: None,
+            former_heard: None,
+            work: 0,
+            only_learns,
+            successor: None,
+            abstains,
+            stands: true,
+        };
         Hearing { environment, state: Mutex::new(state) }
     }
 
@@ -127,6 +137,15 @@ impl Hearing {
     /// Sets whether this member only learns.
     pub(crate) fn only_learn(&self, only_learns: bool) {
         self.state().only_learns = only_learns;
+    }
+
+    /// This member stands for election no more; it votes as before.
+    pub(crate) fn stand_no_more(&self) {
+        self.state().stands = false;
+    }
+
+    pub(crate) fn stands(&self) -> bool {
+        self.state().stands
     }
 
     pub(crate) fn only_learns(&self) -> bool {

@@ -632,6 +632,14 @@ impl Ordering {
         }
     }
 
+    /// Votes from now on as before, and does not stand for election any more: for a member whose vote is going to be
+    /// taken.
+    pub fn stand_no_more(&self) {
+        if let Some(among) = &self.among {
+            among.hearing.stand_no_more();
+        }
+    }
+
     /// Lets a member learn, and returns as soon as that is agreed on. On the leader only; safe to repeat.
     ///
     /// # Errors

@@ -297,21 +297,26 @@ impl TakeVotes {
                 Ok(()) = self.dismissed.changed() => {}
                 () = self.stop.cancelled() => return,
             }
+            let Succession { ordering, others, issuance_queue, .. } = &*self.succession;
+            if self.dismissed.borrow().is_some() {
+                ordering.stand_no_more();
+                // It may have been elected before it learned of its dismissal, and lead without having begun to order.
+                if ordering.leadership().borrow().is_leader() {
+                    self.leave().await;
+                }
+                continue;
+            }
             if !self.succession.leading.leads() {
                 continue;
             }
-            let Succession { ordering, others, issuance_queue, .. } = &*self.succession;
             let orders = ordering.members().into_iter().filter_map(|state| member_id(state.member));
             let gone: Vec<MemberId> = self.ledger.read(|ledger| {
                 orders.filter(|member| ledger.members().active(Role::CentralBank, *member).is_none()).collect()
             });
             for member in gone {
-                match member == self.member {
-                    true => self.leave().await,
-                    false => match others.dismiss(u64::from(member.0), issuance_queue).await {
-                        Ok(()) => tracing::info!(%member, "a node that was dismissed orders no more"),
-                        Err(error) => tracing::warn!(%member, %error, "a node that was dismissed still votes"),
-                    },
+                match others.dismiss(u64::from(member.0), issuance_queue).await {
+                    Ok(()) => tracing::info!(%member, "a node that was dismissed orders no more"),
+                    Err(error) => tracing::warn!(%member, %error, "a node that was dismissed still votes"),
                 }
             }
         }
@@ -319,10 +324,8 @@ impl TakeVotes {
 
     /// Hands leadership over, since this node was dismissed.
     async fn leave(&self) {
-        match self.succession.hand_over(None).await {
-            Ok(done) => {
-                tracing::info!(successor = %done.leader.member, "this node was dismissed, and has handed leadership over");
-            }
+        match self.succession.step_aside().await {
+            Ok(successor) => tracing::info!(successor, "this node was dismissed, and has handed leadership over"),
             Err(error) => tracing::warn!(%error, "this node was dismissed, and leads still"),
         }
     }

@@ -240,6 +240,14 @@ impl Succession {
         result
     }
 
+    /// Hands over, also where this node was elected and has not begun to order yet. Returns the successor.
+    pub async fn step_aside(&self) -> Result<u64, NotHandedOver> {
+        if self.leading.leads() {
+            return self.hand_over(None).await.map(|done| u64::from(done.leader.member.0));
+        }
+        Ok(self.ordering.hand_over(None, HAND_OVER_MAX).await?.successor)
+    }
+
     async fn drain_and_hand_over(
         &self,
         successor: Option<MemberId>,

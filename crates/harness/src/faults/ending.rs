@@ -56,11 +56,13 @@ pub async fn newest(folder: &NetworkFolder, node: NodeName) -> Result<Height> {
 }
 
 /// Reads everything from the nodes' stores, once all have stopped: every node's headers, and the chain that counts,
-/// which is audited on the way.
+/// which is audited on the way. A node that orders no more may lack what the others have signed since: its chain does
+/// not count.
 pub fn collect(
     folder: &NetworkFolder,
     history: &History,
     store_of: impl Fn(NodeName) -> Result<Arc<dyn Store>>,
+    orders: impl Fn(NodeName) -> bool,
 ) -> Result<(Ending, AuditReport)> {
     let mut ending = Ending::default();
     let mut archives = BTreeMap::new();
@@ -68,7 +70,7 @@ pub fn collect(
     for node in folder.nodes() {
         let archive = archive_in(&store_of(node)?)?;
         let blocks = headers(&archive).with_context(|| format!("reading the chain of {node}"))?;
-        if node.role() == Role::CentralBank {
+        if node.role() == Role::CentralBank && orders(node) {
             of_central_bank.push((node, blocks.clone()));
         }
         ending.nodes.push(NodeBlocks { node: node.to_string(), blocks });

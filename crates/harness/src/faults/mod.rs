@@ -130,7 +130,8 @@ pub async fn run(options: &FaultOptions, tell: impl Fn(&str)) -> Result<FaultRun
     tell("the chain is replayed, and compared with the history");
     let (history, mut violations) = recorder.take();
     write_history(&options.out.join("history.jsonl"), &history)?;
-    let (ending, audited) = tokio::task::block_in_place(|| ending::collect(&network, &history, on_disk(&network)))?;
+    let (ending, audited) =
+        tokio::task::block_in_place(|| ending::collect(&network, &history, on_disk(&network), |_| true))?;
     violations.extend(check(&history, &ending));
     let mut result = FaultRun {
         seed: options.seed,

@@ -12,6 +12,7 @@ use anyhow::Result;
 use cbdc_client::wallet::PaymentTerms;
 use cbdc_client::{AccountId, Amount, BankId, BankOffice, ClientError, NodeName, Reason, SubmissionStatus, Wallet};
 use cbdc_ledger::Command;
+use cbdc_ledger::command::PlaceHold;
 use cbdc_proto::wall_clock::wall_clock;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -26,8 +27,9 @@ use crate::history::{self, Answer, Property, Read, Subject};
 const PAUSE: Duration = Duration::from_millis(100);
 /// More than any wallet has.
 const TOO_MUCH: Amount = Amount::from_minor(50_000_000_000);
-/// How long a hold is kept for its payee; some end by it.
-const HELD_FOR_MS: u64 = 5_000;
+/// How long a hold is kept for its payee: some end before anybody asks for the money, others outlast the run, also
+/// where a clock is put forward.
+const HELD_FOR_MS: [u64; 2] = [5_000, 600_000];
 
 /// The banks' back offices, which capture holds.
 pub(super) type Offices = Arc<BTreeMap<BankId, BankOffice>>;
@@ -95,8 +97,8 @@ impl Payer {
             let (answer, result) = self.submit(number, &command).await;
             match answer {
                 answer if answer.is_final() => {
-                    if let (Command::Hold(_), Some(hold)) = (&command, result) {
-                        self.release(payee, hold, amount).await;
+                    if let (Command::Hold(placed), Some(hold)) = (&command, result) {
+                        self.release((hold, &placed.record), number).await;
                     }
                     self.paid.push((number, command));
                     return;
@@ -116,23 +118,27 @@ impl Payer {
         }
     }
 
-    async fn sign_hold(&self, payee: AccountId, amount: Amount, reference: [u8; 16]) -> Result<Command, ClientError> {
-        let until = wall_clock().plus_ms(HELD_FOR_MS);
+    async fn sign_hold(
+        &mut self,
+        payee: AccountId,
+        amount: Amount,
+        reference: [u8; 16],
+    ) -> Result<Command, ClientError> {
+        let until = wall_clock().plus_ms(HELD_FOR_MS[usize::from(self.random.random_bool(0.7))]);
         let terms = PaymentTerms { reference, ..PaymentTerms::default() };
         self.wallet.sign_hold(payee, amount, until, &terms).await.map(Command::from)
     }
 
     /// Lets the payee's bank capture a hold, void it, or forget it. What a repetition may be told is that the hold is
-    /// known no more; the first that is answered must not be told so before the hold ends.
-    async fn release(&mut self, payee: AccountId, hold: u64, amount: Amount) {
-        let begun = Instant::now();
-        let share = self.random.random_range(0..=amount.minor());
+    /// known no more; the first that is answered must not be told so of one that has not ended.
+    async fn release(&mut self, (hold, placed): (u64, &PlaceHold), number: usize) {
+        let share = self.random.random_range(0..=placed.maximum.minor());
         let captures = match self.random.random_range(0..4) {
             0 => return,
             1 => false,
             _ => true,
         };
-        let Some(office) = self.offices.get(&payee.bank) else { return };
+        let Some(office) = self.offices.get(&placed.to.bank) else { return };
         let mut is_first = true;
         while self.stopping.borrow().is_none() {
             let asked = match captures {
@@ -142,10 +148,9 @@ impl Payer {
             match asked {
                 Ok(SubmissionStatus::Settled { .. }) => return,
                 Ok(SubmissionStatus::Refused(refusal)) if refusal.reason() == Reason::UnknownHold => {
-                    let may_have_ended = begun.elapsed() >= Duration::from_millis(HELD_FOR_MS) / 2;
-                    if is_first && !may_have_ended {
-                        let sentence =
-                            format!("hold {hold} of {} settled, and its payee's bank does not know it", self.name);
+                    let outlasts_the_run = placed.expires_at > wall_clock().plus_ms(HELD_FOR_MS[0]);
+                    if is_first && outlasts_the_run {
+                        let sentence = format!("hold {hold} settled, by payment {number}, and cannot be captured");
                         self.recorder.violation(Property::AnswersStand, sentence);
                     }
                     return;
