@@ -6,6 +6,7 @@
 #   make deny    licences, bans and sources of all dependencies, offline (needs cargo-deny)
 #   make faults  real faults on a network of three central-bank nodes, every answer checked: MINUTES=30 SEED=4711
 #   make simulate-network  the whole network on one thread, fault by fault, from seeds: SEEDS=1000 or MINUTES=2
+#   make canaries    faults put into the program on purpose, each of which seeds of the simulated network must find
 #   make bench   all criterion benchmarks; those of one crate: cargo bench -p cbdc-ledger
 #   make up      a development network in the foreground
 #   make test-slurm    a sweep through a Slurm of this one machine (installs it; skipped where that is impossible)
@@ -20,7 +21,7 @@ OUT ?= results/$(basename $(notdir $(SCENARIO)))
 MINUTES ?= 30
 SEEDS ?= 1000
 
-.PHONY: demo test lint deny faults simulate-network bench up build sweep test-slurm test-python test-clients
+.PHONY: demo test lint deny faults simulate-network canaries bench up build sweep test-slurm test-python test-clients
 
 build:
 	@$(SETUP) && cargo build --release --locked -p cbdc
@@ -59,6 +60,9 @@ simulate-network:
 	@$(SETUP) && cargo build --release --locked -p cbdc-network-simulation && \
 	    "$$CARGO_TARGET_DIR/release/cbdc-simulate-network" --known simulations/network/seeds.txt \
 	    $(if $(filter command line,$(origin MINUTES)),--minutes $(MINUTES),--seeds $(SEEDS))
+
+canaries:
+	@simulations/network/canaries.sh
 
 # The three steps of a sweep alone: it needs no RocksDB.
 sweep:
