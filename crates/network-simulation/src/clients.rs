@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cbdc_client::Wallet;
+use cbdc_client::{NodeName, Wallet};
 use cbdc_devnet::Network;
 use cbdc_harness::faults::clients::{Clients, Lives};
 use cbdc_harness::faults::ending;
@@ -14,7 +14,7 @@ use cbdc_harness::run::setup;
 use cbdc_harness::run::signed_payments::Purse;
 use cbdc_harness::scenario::Scenario;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::committee::Committee;
 
@@ -68,7 +68,7 @@ impl ClientWork {
     }
 
     async fn pay(mut self, set: &impl Fn(Progress)) -> Result<()> {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(1)).await;
         setup::issue(&self.network, &self.scenario).await?;
         let mut purses = setup::open_wallets(&self.network, &self.scenario, || {}).await?;
         purses.push(self.open_second_wallet().await.context("opening a second wallet")?);
@@ -82,13 +82,26 @@ impl ClientWork {
             let sentence = format!("the committee's decision was not taken within {} s", PATIENCE.as_secs());
             self.recorder.violation(Property::Serves, sentence);
         }
-        for bank in self.network.banks() {
-            let connection = self.network.connect_customer(bank)?;
-            self.network.anchor().follow_from(&connection).await.context("following the membership")?;
-        }
         let orders = decided.lock().unwrap_or_else(PoisonError::into_inner).orders.clone();
-        let nodes = self.network.nodes().filter(|node| orders.get(node).copied().unwrap_or(true)).collect();
+        let nodes: Vec<NodeName> =
+            self.network.nodes().filter(|node| orders.get(node).copied().unwrap_or(true)).collect();
+        follow_members(&self.network, &nodes).await;
         ending::wait_for_the_same(&self.network, nodes, &self.recorder, PATIENCE).await;
         Ok(())
+    }
+}
+
+/// Follows the membership until all nodes are known by it, from banks, which may be behind.
+async fn follow_members(network: &Network, nodes: &[NodeName]) {
+    let is_known = |node: &NodeName| network.anchor().membership().members().active(node.role(), node.id()).is_some();
+    let give_up = Instant::now() + PATIENCE;
+    while !nodes.iter().all(is_known) && Instant::now() < give_up {
+        for bank in network.banks() {
+            if let Ok(connection) = network.connect_customer(bank) {
+                // What is not known yet shows when the nodes are asked.
+                drop(network.anchor().follow_from(&connection).await);
+            }
+        }
+        sleep(Duration::from_millis(100)).await;
     }
 }

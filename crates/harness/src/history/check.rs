@@ -101,18 +101,20 @@ impl Found {
 }
 
 /// The places of commands in the chain.
+#[derive(Default)]
 struct Places {
     /// Where a record used its sequence number: it settled there, or was refused.
     used: HashMap<Hash, BlockPosition>,
     /// Where a record settled.
     settled: HashMap<Hash, BlockPosition>,
+    /// Where a sequence number was used.
+    numbers: HashMap<(Signer, u64), BlockPosition>,
 }
 
 impl Places {
     /// Walks the chain once, and notes what settles twice.
     fn of(ending: &Ending, found: &mut Found) -> Places {
-        let mut places = Places { used: HashMap::new(), settled: HashMap::new() };
-        let mut numbers: HashMap<(Signer, u64), BlockPosition> = HashMap::new();
+        let mut places = Places::default();
         for (position, command) in commands(ending) {
             let stage = command.reason.stage();
             if stage == Stage::BeforeOrdering {
@@ -124,7 +126,7 @@ impl Places {
                 let sentence = format!("one record settled twice, at {before} and at {position}");
                 found.add(Property::SettlesOnce, sentence);
             }
-            if let Some(before) = numbers.insert((command.signer, command.sequence), position) {
+            if let Some(before) = places.numbers.insert((command.signer, command.sequence), position) {
                 let (signer, sequence) = (signer_text(command.signer), command.sequence);
                 let sentence = format!("sequence number {sequence} of {signer} was used at {before} and at {position}");
                 found.add(Property::SettlesOnce, sentence);
@@ -150,7 +152,9 @@ fn command_at(ending: &Ending, position: BlockPosition) -> Option<&Ordered> {
 /// Answers with a position stand there; what was accepted is ordered; what was refused for good is not settled.
 fn answers(history: &History, ending: &Ending, places: &Places, found: &mut Found) {
     for (number, payment) in history.payments.iter().enumerate() {
-        if payment.is_left && !places.used.contains_key(&payment.record) {
+        // Another record may have taken its number: then it was refused.
+        let is_decided = places.numbers.contains_key(&(Signer::Holder(payment.payer), payment.sequence));
+        if payment.is_left && !is_decided {
             let sentence =
                 format!("{} was accepted and left to the bank, and the chain does not have it", name(number, payment));
             found.add(Property::AnswersStand, sentence);
