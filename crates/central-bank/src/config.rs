@@ -108,6 +108,18 @@ pub struct OrderingSection {
     /// it, it trusts the leader's verdicts.
     #[serde(default)]
     pub verify_on_followers: bool,
+    /// Log entries before the newest checkpoint that a follower may still be sent instead of the checkpoint. The log is
+    /// kept in any case, and a node that gets it has every block.
+    #[serde(default = "default_entries_for_followers", deserialize_with = "within::<_, _, 0, 1_000_000_000>")]
+    pub entries_for_followers: u64,
+}
+
+impl OrderingSection {
+    /// The nodes of a network, with the defaults of everything else.
+    pub fn of(members: Vec<OrderingMember>) -> OrderingSection {
+        let entries_for_followers = default_entries_for_followers();
+        OrderingSection { members, join: false, verify_on_followers: false, entries_for_followers }
+    }
 }
 
 /// One of the nodes that order together.
@@ -136,6 +148,10 @@ pub struct OperatorConfig {
 
 fn one() -> u16 {
     1
+}
+
+fn default_entries_for_followers() -> u64 {
+    100_000
 }
 
 fn default_checkpoint_every_blocks() -> u64 {

@@ -87,7 +87,7 @@ mod tests {
     fn section(listed: &[(u16, &str)]) -> OrderingSection {
         let members =
             listed.iter().map(|(member, address)| OrderingMember { member: *member, address: (*address).to_owned() });
-        OrderingSection { members: members.collect(), join: false, verify_on_followers: false }
+        OrderingSection::of(members.collect())
     }
 
     fn orders(nodes: &[(u64, &str)]) -> Vec<MemberState> {

@@ -31,8 +31,15 @@ pub struct Shape {
     /// Payments a second, of all wallets together.
     pub rate_per_s: f64,
     pub checkpoint_every_blocks: u64,
+    /// Log entries before a checkpoint that a node that was away is still sent.
+    #[serde(default = "many_entries")]
+    pub entries_for_followers: u64,
     /// The time in which faults begin, ms.
     pub duration_ms: u64,
+}
+
+fn many_entries() -> u64 {
+    100_000
 }
 
 impl Shape {
@@ -74,6 +81,7 @@ impl Plan {
             wallets: Shape::wallets_min(banks) + random.random_range(0..=5),
             rate_per_s: [2.0, 10.0, 40.0][random.random_range(0..3)],
             checkpoint_every_blocks: [15, 60, 1_000][random.random_range(0..3)],
+            entries_for_followers: [0, 10, many_entries()][random.random_range(0..3)],
             duration_ms: random.random_range(duration_ms),
         };
         let nodes = usize::from(central_banks + banks);

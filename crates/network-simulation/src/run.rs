@@ -443,6 +443,9 @@ impl World {
                 let mut config = cbdc_central_bank::Config::load(&path)?;
                 config.metrics_listen = None;
                 config.verification_threads = 1;
+                if let Some(ordering) = &mut config.ordering {
+                    ordering.entries_for_followers = self.plan.shape.entries_for_followers;
+                }
                 config.flaw = match canary {
                     Some(Canary::AcknowledgesBeforeQuorum) => Some(Flaw::AcknowledgesUnanswered(PROPOSAL_KEPT)),
                     Some(Canary::SkipsPreVotes) => Some(Flaw::SkipsPreVotes),

@@ -32,10 +32,6 @@ use cbdc_ordering::OrderingConfig;
 use crate::config::OrderingSection;
 pub use connections::Connections;
 
-/// Log entries before the newest checkpoint that a follower may still be sent instead of the checkpoint. The log is
-/// kept in any case, and a node that gets it has every block.
-const ENTRIES_KEPT_FOR_FOLLOWERS: u64 = 100_000;
-
 /// The configuration of ordering for one of several nodes. `founds`: it begins the log. `only_learns`: it may have lost
 /// the one with which it voted.
 pub(crate) fn ordering_config(
@@ -47,7 +43,7 @@ pub(crate) fn ordering_config(
     OrderingConfig {
         member: u64::from(member.0),
         members: if section.join { BTreeMap::new() } else { listed().collect() },
-        entries_kept_for_followers: ENTRIES_KEPT_FOR_FOLLOWERS,
+        entries_kept_for_followers: section.entries_for_followers,
         abstains: founds,
         only_learns,
         ..OrderingConfig::default()

@@ -341,7 +341,7 @@ impl Newcomer {
             data_dir: folder.path().join("joining"),
             listen,
             metrics_listen: None,
-            ordering: Some(OrderingSection { members, join: true, verify_on_followers: false }),
+            ordering: Some(OrderingSection { join: true, ..OrderingSection::of(members) }),
             certificate: own.certificate.clone(),
             private_key: own.private_key.clone(),
             signing_key: own.signing_key.clone(),
@@ -776,11 +776,7 @@ async fn a_network_of_one_node_grows_and_shrinks() {
     let address = replicas.nodes[0].config.listen.to_string();
     replicas.stop(0).await;
     // The node that was alone now has an address at which others reach it.
-    let section = OrderingSection {
-        members: vec![OrderingMember { member: 1, address }],
-        join: false,
-        verify_on_followers: false,
-    };
+    let section = OrderingSection::of(vec![OrderingMember { member: 1, address }]);
     replicas.nodes[0].config.ordering = Some(section);
     replicas.start_again(0).await;
     let newcomer = Newcomer::new(&replicas.nodes[0].config, 2);
@@ -829,7 +825,7 @@ async fn a_follower_that_verifies_goes_no_further_than_a_command_that_nobody_sig
     let follows = async |proposal: bytes::Bytes, verifies| {
         let config = replicas.nodes[0].config.clone();
         let members = vec![OrderingMember { member: 1, address: config.listen.to_string() }];
-        let section = OrderingSection { members, join: false, verify_on_followers: verifies };
+        let section = OrderingSection { verify_on_followers: verifies, ..OrderingSection::of(members) };
         let environment = Environment { store: log_of(proposal).await, wall_clock: Box::new(crate::running::now) };
         let node =
             start_on(Config { ordering: Some(section), ..config }, environment).await.map_err(|it| it.to_string())?;
@@ -866,7 +862,7 @@ async fn a_networks_log_begins_with_the_nodes_that_genesis_names() {
     for wrong in [&[1][..], &[1, 3], &[1, 2, 3, 4]] {
         let members =
             wrong.iter().map(|member| OrderingMember { member: *member, address: format!("127.0.0.1:{member}") });
-        let section = OrderingSection { members: members.collect(), join: false, verify_on_followers: false };
+        let section = OrderingSection::of(members.collect());
         let refused = start(Config { ordering: Some(section), ..first.clone() }).await.err().expect("another list");
         assert!(refused.to_string().contains("{1, 2, 3}, at the first start"), "{refused}");
     }
