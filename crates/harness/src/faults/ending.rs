@@ -77,37 +77,55 @@ pub fn collect(
         archives.insert(node, archive);
     }
     let counts = chain_that_counts(&of_central_bank).context("the central bank has no node")?;
-    let report = replay(folder, &archives[&counts], history, &mut ending)?;
+    // What that node has not, since it began from a checkpoint, another has.
+    let newest = archives[&counts].newest()?.unwrap_or_default();
+    let others = of_central_bank.iter().filter(|(node, _)| *node != counts).map(|(node, _)| &archives[node]);
+    let report = replay(
+        folder,
+        &[&archives[&counts]].into_iter().chain(others).collect::<Vec<_>>(),
+        newest,
+        history,
+        &mut ending,
+    )?;
     ending.findings = report.findings.clone();
     Ok((ending, report))
 }
 
 /// The hashes of a node's headers, which contain the roots of commands, outcomes and state.
-fn headers(archive: &Archive) -> Result<Vec<Hash>> {
+fn headers(archive: &Archive) -> Result<BTreeMap<Height, Hash>> {
     let newest = archive.newest()?.unwrap_or_default();
-    let header = |height| archive.header(Height(height))?.with_context(|| format!("block {height} is missing"));
-    (1..=newest.0).map(|height| Ok(header(height)?.0.header.hash())).collect()
+    let heights = (1..=newest.0).map(Height);
+    let header = |height| Ok(archive.header(height)?.map(|found| (height, found.0.header.hash())));
+    heights.filter_map(|height| header(height).transpose()).collect()
 }
 
 /// The node whose chain counts: the longest of those that a majority agrees with as far as its own goes.
-fn chain_that_counts(nodes: &[(NodeName, Vec<Hash>)]) -> Option<NodeName> {
-    let agree = |one: &[Hash], other: &[Hash]| one.iter().zip(other).all(|(one, other)| one == other);
-    let backing = |blocks: &[Hash]| nodes.iter().filter(|(_, other)| agree(blocks, other)).count();
-    nodes.iter().max_by_key(|(_, blocks)| (backing(blocks), blocks.len())).map(|(node, _)| *node)
+fn chain_that_counts(nodes: &[(NodeName, BTreeMap<Height, Hash>)]) -> Option<NodeName> {
+    type Blocks = BTreeMap<Height, Hash>;
+    let agree = |one: &Blocks, other: &Blocks| one.iter().all(|(at, own)| other.get(at).is_none_or(|its| its == own));
+    let backing = |blocks: &Blocks| nodes.iter().filter(|(_, other)| agree(blocks, other)).count();
+    let newest = |blocks: &Blocks| blocks.last_key_value().map(|(height, _)| *height);
+    nodes.iter().max_by_key(|(_, blocks)| (backing(blocks), newest(blocks))).map(|(node, _)| *node)
 }
 
-/// Replays a chain from genesis, with the audit's checks, and looks up at each height what was read there.
-fn replay(folder: &NetworkFolder, archive: &Archive, history: &History, ending: &mut Ending) -> Result<AuditReport> {
+/// Replays a chain from genesis, each block from the first archive that has it, with the audit's checks, and looks up at each height what was read there.
+fn replay(
+    folder: &NetworkFolder,
+    archives: &[&Archive],
+    newest: Height,
+    history: &History,
+    ending: &mut Ending,
+) -> Result<AuditReport> {
     let mut reads: BTreeMap<Height, BTreeSet<Subject>> = BTreeMap::new();
     for read in &history.reads {
         reads.entry(read.height).or_default().insert(read.subject);
     }
-    let newest = archive.newest()?.unwrap_or_default();
     let mut auditor = Auditor::new(folder.anchor().genesis().clone())?;
     let mut persons = Persons::default();
     while auditor.height() < newest {
         let height = auditor.height().next();
-        let parts = archive.block(height)?.with_context(|| format!("block {height} is missing"))?;
+        let mut found = archives.iter().filter_map(|archive| archive.block(height).transpose());
+        let parts = found.next().transpose()?.with_context(|| format!("block {height} is missing"))?;
         if let Err(wrong) = auditor.block(&parts) {
             return Ok(auditor.finish(Some(wrong)));
         }
@@ -147,9 +165,12 @@ mod tests {
     #[test]
     fn the_chain_that_a_majority_has_counts_and_not_a_longer_one() {
         let node = |number, blocks: &[u8]| {
-            (NodeName::CentralBank(MemberId(number)), blocks.iter().map(|block| [*block; 32]).collect::<Vec<Hash>>())
+            (
+                NodeName::CentralBank(MemberId(number)),
+                (1..).map(Height).zip(blocks.iter().map(|block| [*block; 32])).collect::<BTreeMap<_, Hash>>(),
+            )
         };
-        let counts = |nodes: &[(NodeName, Vec<Hash>)]| chain_that_counts(nodes).map(|node| node.id().0);
+        let counts = |nodes: &[(NodeName, BTreeMap<Height, Hash>)]| chain_that_counts(nodes).map(|node| node.id().0);
         assert_eq!(counts(&[]), None);
         assert_eq!(counts(&[node(1, &[1, 7, 8, 9]), node(2, &[1, 2]), node(3, &[1, 2, 3])]), Some(3));
         assert_eq!(counts(&[node(1, &[1, 2, 3]), node(2, &[1]), node(3, &[1, 2])]), Some(1));

@@ -279,11 +279,18 @@ fn reads(history: &History, ending: &Ending, found: &mut Found) {
 
 /// All nodes have the same block at each height.
 fn one_chain(ending: &Ending, found: &mut Found) {
-    let Some(longest) = ending.nodes.iter().max_by_key(|node| node.blocks.len()) else { return };
+    let mut first: BTreeMap<Height, (&str, &Hash)> = BTreeMap::new();
     for node in &ending.nodes {
-        if let Some(at) = node.blocks.iter().zip(&longest.blocks).position(|(own, other)| own != other) {
-            let sentence = format!("{} and {} have different blocks at height {}", node.node, longest.node, at + 1);
+        let differs = |(height, own): (&Height, &Hash)| {
+            let (other, theirs) = first.get(height)?;
+            (*theirs != own).then_some((*height, *other))
+        };
+        if let Some((height, other)) = node.blocks.iter().find_map(differs) {
+            let sentence = format!("{} and {other} have different blocks at height {height}", node.node);
             found.add(Property::OneChain, sentence);
+        }
+        for (height, own) in &node.blocks {
+            first.entry(*height).or_insert((&node.node, own));
         }
     }
 }

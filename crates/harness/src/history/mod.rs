@@ -179,7 +179,8 @@ pub struct Ordered {
 #[derive(Debug, Clone)]
 pub struct NodeBlocks {
     pub node: String,
-    pub blocks: Vec<Hash>,
+    /// By height. A node that began from a checkpoint has none before it.
+    pub blocks: BTreeMap<Height, Hash>,
 }
 
 /// The number of operations by what became of them.

@@ -80,7 +80,7 @@ fn sound() -> (History, Ending) {
     let balance = Subject::Balance(account(1));
     let node = |node: &str, blocks: &[u8]| NodeBlocks {
         node: node.to_owned(),
-        blocks: blocks.iter().copied().map(hash).collect(),
+        blocks: (1..).map(Height).zip(blocks.iter().copied().map(hash)).collect(),
     };
     let ending = Ending {
         chain,
@@ -230,7 +230,7 @@ fn reads_that_go_back_at_one_node_are_found() {
 
 #[test]
 fn nodes_with_different_blocks_are_found() {
-    let (property, sentence) = violation(|_, ending| ending.nodes[1].blocks = vec![hash(101), hash(66)]);
+    let (property, sentence) = violation(|_, ending| drop(ending.nodes[1].blocks.insert(Height(2), hash(66))));
     assert_eq!(property, Property::OneChain);
     assert!(sentence.contains("central-bank-1") && sentence.contains("height 2"), "{sentence}");
 }
