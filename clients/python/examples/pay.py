@@ -38,5 +38,10 @@ with Network.open(sys.argv[1] if len(sys.argv) > 1 else "network") as network:
     except Refused as refusal:
         assert refusal.final
         print(f"refused: {refusal}")
+    try:
+        shop.fund(1, request_id=os.urandom(16))
+        raise SystemExit("money has come from an empty deposit")
+    except Refused as refusal:
+        assert shop.deposit() == 0 and refusal.reason == "DEPOSIT_TOO_SMALL"
     for entry in shop.statement():
         print(f"{entry.kind} +{entry.credits} -{entry.debits} = {entry.balance}")

@@ -36,6 +36,9 @@ for (let tries = 0; (await shop.balance()) === before && tries < 50; tries++) {
 assert.equal(await shop.balance(), before + 1250n);
 
 await assert.rejects(alice.pay(shop.account, 10n ** 12n), (error) => error instanceof Refused && error.details.final);
+assert.equal(await shop.deposit(), 0n);
+const isTooSmall = (error: unknown) => error instanceof Refused && error.reason === "DEPOSIT_TOO_SMALL";
+await assert.rejects(shop.fund(1n, randomBytes(16)), isTooSmall);
 for await (const entry of shop.statement())
   console.log(`${entry.kind} +${entry.credits} -${entry.debits} = ${entry.balance}`);
 process.exit(0);

@@ -49,6 +49,7 @@ export class NotServed extends CbdcError {
   constructor(
     readonly reason: string,
     message: string,
+    override readonly cause?: unknown,
   ) {
     super(reason === "" ? message : `${reason}: ${message}`);
   }

@@ -210,6 +210,35 @@ export class Wallet {
     return { height, index, fee, record };
   }
 
+  /**
+   * Moves money from the deposit to the wallet, once under a `requestId`: 16 random bytes that the caller keeps until
+   * it has the answer. After `NoAnswer` call again with the same ones.
+   */
+  async fund(amount: bigint, requestId: Uint8Array, timeoutMs = 30_000): Promise<void> {
+    const end = Date.now() + timeoutMs;
+    const request = { account: this.account.toString(), amountMinor: amount, requestId };
+    for (let pauseMs = 50; ; pauseMs = Math.min(2 * pauseMs, 1000)) {
+      try {
+        const { outcome } = await this.inSession((options) => this.client.fund(request, options));
+        if (outcome === undefined) throw new NotServed("", "the bank's answer holds no outcome");
+        if (!outcome.settled) throw refusedByLedger(outcome);
+        return;
+      } catch (error) {
+        if (!(error instanceof NotServed)) throw error;
+        const refusal = error.cause instanceof ConnectError ? refusalOf(error.cause) : undefined;
+        if (refusal !== undefined) throw refusal;
+        if (Date.now() + pauseMs > end) throw new NoAnswer(`not known after ${timeoutMs} ms: ${error.message}`);
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    }
+  }
+
+  /** The balance of the wallet's deposit at its bank, in minor units. */
+  async deposit(): Promise<bigint> {
+    const request = { account: this.account.toString() };
+    return (await this.inSession((options) => this.client.getDeposit(request, options))).balanceMinor;
+  }
+
   async state(): Promise<WalletState> {
     const wallet = { case: "account", value: this.account.toString() } as const;
     const found = await this.inSession((options) => this.client.getWallet({ wallet }, options));
@@ -302,7 +331,7 @@ export class Wallet {
         const error = ConnectError.from(thrown);
         const { reason } = errorInfo(error);
         if (renewed || (reason !== "NO_SESSION" && reason !== "SESSION_EXPIRED")) {
-          throw new NotServed(reason, error.rawMessage);
+          throw new NotServed(reason, error.rawMessage, error);
         }
         this.session = undefined;
       }
@@ -421,6 +450,6 @@ async function ask<T>(call: () => Promise<T>): Promise<T> {
     return await call();
   } catch (thrown) {
     const error = ConnectError.from(thrown);
-    throw new NotServed(errorInfo(error).reason, error.rawMessage);
+    throw new NotServed(errorInfo(error).reason, error.rawMessage, error);
   }
 }

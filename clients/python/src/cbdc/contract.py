@@ -18,6 +18,7 @@ SignedPayment = types_pb2.SignedPayment
 BeginSession = bank_pb2.BeginSessionRequest
 BlockPosition = bank_pb2.GetBankReceiptRequest.BlockPosition
 Fund = bank_pb2.FundRequest
+GetDeposit = bank_pb2.GetDepositRequest
 GetReceipt = bank_pb2.GetBankReceiptRequest
 GetStatus = bank_pb2.GetStatusRequest
 GetWallet = bank_pb2.GetWalletRequest

@@ -210,12 +210,31 @@ class Wallet:
         """A stream of packed batches to this wallet's bank, for payments of any of its customers."""
         return PaymentStream(self._stub, in_flight_max)
 
-    def fund(self, amount: int, request_id: bytes | None = None) -> None:
-        """Moves money from the deposit to the wallet. Safe to repeat with the same 16 bytes of `request_id`."""
-        request = contract.Fund(account=str(self.account), amount_minor=amount, request_id=request_id or os.urandom(16))
-        answer = self._in_session(self._stub.Fund, request)
+    def fund(self, amount: int, request_id: bytes, *, timeout_s: float = 30.0) -> None:
+        """Moves money from the deposit to the wallet, once under a `request_id`: 16 random bytes (`os.urandom(16)`)
+        that the caller keeps until it has the answer. After `NoAnswer` call again with the same ones."""
+        request = contract.Fund(account=str(self.account), amount_minor=amount, request_id=request_id)
+        deadline, pause = time.monotonic() + timeout_s, 0.05
+        while True:
+            try:
+                answer = self._in_session(self._stub.Fund, request)
+                break
+            except NotServed as error:
+                status = error.__cause__
+                refusal = _refusal(status) if isinstance(status, grpc.RpcError) else None
+                if refusal is not None:
+                    raise refusal from error
+                if time.monotonic() + pause > deadline:
+                    raise NoAnswer(f"not known after {timeout_s} s: {error}") from error
+                time.sleep(pause)
+                pause = min(2 * pause, 1.0)
         if not answer.outcome.settled:
             raise _refused_by_ledger(answer.outcome)
+
+    def deposit(self) -> int:
+        """The balance of the wallet's deposit at its bank, in minor units."""
+        request = contract.GetDeposit(account=str(self.account))
+        return int(self._in_session(self._stub.GetDeposit, request).balance_minor)
 
     # Reading
 
