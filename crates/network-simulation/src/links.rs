@@ -6,8 +6,8 @@
 //! ends does, and the other end is told, unless the machine vanished without a word.
 //!
 //! Everything that is under way is in one queue, ordered by its time of arrival and then by when it was sent. A message
-//! takes a tick at least, so hosts can run one after the other within a tick without seeing each other's future. What an
-//! end writes within a tick is one message, as it is to a kernel that is not asked more often.
+//! takes a tick at least, so hosts can run one after the other within a tick without seeing each other's future. What
+//! an end writes within a tick is one message, as it is to a kernel that is not asked more often.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};

@@ -1,4 +1,5 @@
-//! Shortening of a run that fails: fewer and shorter faults, fewer decisions and wallets, as long as the same property is broken.
+//! Shortening of a run that fails: fewer and shorter faults, fewer decisions and wallets, as long as the same property
+//! is broken.
 
 use crate::plan::{Plan, Shape};
 

@@ -5,8 +5,7 @@
 //!    `run`, `design` and `seed` before the run's own.
 //! 3. `runs.parquet` is the run index: each run's number, design, seed, settings, digest and figures. A key's column
 //!    holds numbers if all its values are numbers, else text.
-//! 5. Everything is written under a temporary name and then renamed; `summary.json` comes last.
-//! 5. Everything is written under a name of its own and then renamed; `summary.json` comes last.
+//! 4. Everything is written under a name of its own and then renamed; `summary.json` comes last.
 //!
 //! No file contains a time, a path or a machine: the same runs give the same bytes.
 

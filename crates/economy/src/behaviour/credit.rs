@@ -29,7 +29,8 @@ impl Credit {
     }
 
     fn source(&self) -> &'static str {
-        "this project's choice; the signs are those of every study of CBDC and lending"
+        "this project's choice; that dearer or scarcer funding cuts lending is common, but studies differ on whether \
+        CBDC does: with market power of banks lending may rise (Andolfatto 2021, Chiu and others 2023)"
     }
 
     /// The loans wanted over those there are, if these are `of_rest` of the loans at rest in real terms and their rate

@@ -3,7 +3,8 @@
 //! Every bank keeps reserves of a share of its deposits. The excess goes to the deposit facility overnight. A shortfall
 //! is raised
 //! - `least-cost`: from investors or from the central bank's refinancing, whichever is cheaper for this bank, the other
-//!   when the first is exhausted (Meller and Soons: each bank replaces lost deposits at least cost);
+//!   when the first is exhausted (the idea of Meller and Soons, DNB WP 771, who solve for a bank's whole balance sheet
+//!   under the liquidity rules; this is an order of two sources);
 //! - `central-bank`: from the central bank only;
 //! - `wholesale`: from investors as long as they have deposits to lend, then from the central bank.
 //!
@@ -38,8 +39,8 @@ impl Funding {
     }
 
     fn source(&self) -> &'static str {
-        "Meller and Soons (ECB) [A] in kind: lost deposits are replaced at least cost, subject to collateral; values \
-        are this project's choice"
+        "this project's choice, rules and values; that lost deposits are replaced at least cost, subject to collateral, \
+        is the idea of Meller and Soons (DNB WP 771) [A], whose optimisation under liquidity rules this is not"
     }
 
     /// The rate of wholesale funding, as a share a year.

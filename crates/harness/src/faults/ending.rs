@@ -108,7 +108,8 @@ fn chain_that_counts(nodes: &[(NodeName, BTreeMap<Height, Hash>)]) -> Option<Nod
     nodes.iter().max_by_key(|(_, blocks)| (backing(blocks), newest(blocks))).map(|(node, _)| *node)
 }
 
-/// Replays a chain from genesis, each block from the first archive that has it, with the audit's checks, and looks up at each height what was read there.
+/// Replays a chain from genesis, each block from the first archive that has it, with the audit's checks, and looks up
+/// at each height what was read there.
 fn replay(
     folder: &NetworkFolder,
     archives: &[&Archive],

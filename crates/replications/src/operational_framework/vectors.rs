@@ -1,5 +1,6 @@
-//! The printed steady states that ours are compared with: the authors' equations, solved independently of this code,
-//! and within 3e-9 of the series that the authors store with theirs.
+//! The steady states that ours are compared with: the authors' code, solved independently of this code, and within
+//! 3e-9 of the series that the authors store with theirs. The paper prints no such table; *printed* is a figure as it
+//! stands here.
 
 use super::equations::Steady;
 
@@ -63,7 +64,7 @@ pub const QUANTITIES: [Column; 8] = [
 
 /// The printed rows.
 pub const VECTORS: [Vector; 6] = [
-    Vector { cbdc: 0.0, printed: ["233.54", "10.54", "5.461", "0.000", "100.00", "100.13", "0", "0"] },
+    Vector { cbdc: 0.0, printed: ["233.54", "10.54", "5.461", "0.001", "100.00", "100.13", "0", "0"] },
     Vector { cbdc: 2.0, printed: ["231.93", "10.06", "3.946", "0.007", "99.90", "100.73", "-0.078", "-0.032"] },
     Vector { cbdc: 6.0, printed: ["228.69", "9.13", "1.113", "0.244", "76.21", "101.99", "-0.268", "-0.108"] },
     Vector { cbdc: 8.0, printed: ["227.05", "8.68", "0.296", "0.980", "32.86", "102.63", "-0.351", "-0.143"] },
