@@ -38,7 +38,7 @@ broken="$CBDC_CACHE/canaries/cbdc-simulate-network"
 (cd "$tree" && cargo update --quiet --package openraft --precise 0.9.24 && cargo build --release -p cbdc-network-simulation)
 cp "$program" "$broken"
 canary limit-per-wallet "$broken" --find LimitsHold --seed 1 --seeds 100
-canary openraft-0.9.24 "$broken" --find AnswersStand,OneChain,SettlesOnce --central-banks 5 --seed 1 --seeds 400
+canary openraft-0.9.24 "$broken" --find CommittedByMajority --central-banks 7 --seed 1 --seeds 60
 # What was built there took the program's place.
 cargo build --quiet --release --locked -p cbdc-network-simulation
 exit "$failed"

@@ -32,6 +32,7 @@ mod newcomer;
 pub mod picture;
 pub mod plan;
 pub mod processes;
+mod quorum;
 pub mod run;
 pub mod shrink;
 pub mod totals;

@@ -59,6 +59,12 @@ pub struct Wanted {
 }
 
 impl Plan {
+    /// Whether the nodes that order stay the same.
+    pub fn keeps_members(&self) -> bool {
+        let changes = |decision| matches!(decision, Decision::Admit | Decision::Dismiss { .. });
+        !self.decisions.iter().any(|planned| changes(planned.decision))
+    }
+
     /// Whether a further node waits to be admitted.
     pub fn admits(&self) -> bool {
         self.decisions.iter().any(|planned| planned.decision == Decision::Admit)

@@ -45,6 +45,7 @@ use crate::links::{self, HostId, Link, PORT_BASE};
 use crate::machine;
 use crate::newcomer;
 use crate::plan::{Plan, Shape};
+use crate::quorum::Quorum;
 use crate::trace::Trace;
 
 /// The host of all clients.
@@ -202,6 +203,7 @@ struct World {
     progress: Arc<Mutex<Progress>>,
     finish: watch::Sender<bool>,
     leaders: Leaders,
+    quorum: Quorum,
     /// The node that waits to be admitted, until the committee has it.
     newcomer: Option<Member>,
     decided: Arc<Mutex<Decided>>,
@@ -258,6 +260,7 @@ impl World {
             progress: Arc::default(),
             finish: watch::channel(false).0,
             leaders: Leaders::default(),
+            quorum: Quorum::default(),
             newcomer,
             decided: Arc::default(),
             story: Vec::new(),
@@ -328,7 +331,22 @@ impl World {
         machine::set_now_ns(machine::now_ns() + TICK_NS);
         self.look_after_decisions();
         self.look_after_leader();
+        self.look_after_quorum();
         self.look_after_nodes()
+    }
+
+    /// Judges whether a majority has what counts as committed.
+    fn look_after_quorum(&mut self) {
+        if !self.plan.keeps_members() {
+            return;
+        }
+        let central_banks = || self.nodes.iter().filter(|node| matches!(node.name, NodeName::CentralBank(_)));
+        let committed =
+            central_banks().filter_map(Node::member).filter_map(|member| member.told.get()?.borrow().committed);
+        let disks: Vec<&dyn Store> = central_banks().map(|node| &*node.disk as &dyn Store).collect();
+        if let Some(sentence) = self.quorum.look(committed.max(), &disks) {
+            self.recorder.violation(Property::CommittedByMajority, sentence);
+        }
     }
 
     /// Tells of what the committee decides.

@@ -33,6 +33,8 @@ pub enum Property {
     Audit,
     /// A person's wallets together take in no more than the holding limit allows.
     LimitsHold,
+    /// A majority has on its disks what counts as committed. A simulated run judges it.
+    CommittedByMajority,
     /// A leader that a majority hears goes on leading. A simulated run judges it.
     KeepsLeader,
     /// The network serves again once nothing disturbs it. The checker does not judge it: a run does.
@@ -50,6 +52,7 @@ impl fmt::Display for Property {
             Property::OneChain => "one chain",
             Property::Audit => "audit",
             Property::LimitsHold => "limits hold",
+            Property::CommittedByMajority => "committed by majority",
             Property::KeepsLeader => "keeps its leader",
             Property::Serves => "serves",
         })

@@ -230,7 +230,7 @@ fn reads_that_go_back_at_one_node_are_found() {
 
 #[test]
 fn nodes_with_different_blocks_are_found() {
-    let (property, sentence) = violation(|_, ending| drop(ending.nodes[1].blocks.insert(Height(2), hash(66))));
+    let (property, sentence) = violation(|_, ending| ending.nodes[1].blocks.extend([(Height(2), hash(66))]));
     assert_eq!(property, Property::OneChain);
     assert!(sentence.contains("central-bank-1") && sentence.contains("height 2"), "{sentence}");
 }
