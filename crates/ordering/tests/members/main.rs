@@ -54,6 +54,23 @@ fn three_members_go_on_when_their_leader_is_lost_and_lose_nothing() {
 }
 
 #[test]
+fn a_member_that_stands_no_more_votes_and_is_never_elected() {
+    let (mut network, leader, _) = settled(3, Settings::default());
+    let [stays, goes] = others(&network, leader)[..] else { panic!("three members") };
+    // By its place, it would stand first.
+    let (stays, goes) = (stays.max(goes), stays.min(goes));
+    network.ordering(goes).stand_no_more();
+    network.kill(leader);
+    network.propose("with its vote", &[]);
+    assert_eq!(network.leader(&[]), stays);
+    // Of two that are left it votes for the other again, and alone it does not try.
+    network.kill(stays);
+    network.start_member(stays);
+    network.propose("with its vote again", &[]);
+    assert_eq!(network.leader(&[]), stays);
+}
+
+#[test]
 fn on_rocksdb_five_members_outlive_two() {
     let folders: Vec<tempfile::TempDir> = (0..5).map(|_| tempfile::tempdir().unwrap()).collect();
     let mut network = Network::start_on(5, Settings::default(), |member| {
