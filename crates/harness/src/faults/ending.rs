@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cbdc_client::{Height, NetworkFolder, NodeName, Role};
+use cbdc_client::{ClientError, GovernanceClient, Height, NetworkFolder, NodeName, Role};
 use cbdc_ledger::{BlockProposal, Ledger};
 use cbdc_node::Archive;
 use cbdc_node::audit::{AuditReport, Auditor, archive_in};
@@ -50,9 +50,18 @@ pub async fn wait_for_the_same(folder: &NetworkFolder, nodes: Vec<NodeName>, rec
     }
 }
 
-/// The height of a node's newest block.
+/// The height of a node's newest block. One of the central bank that has begun from a checkpoint, and has followed no
+/// block since, has no block to show; it still tells at which height its reads are.
 pub async fn newest(folder: &NetworkFolder, node: NodeName) -> Result<Height> {
-    Ok(folder.chain(node).await?.header(None).await?.header.height)
+    match folder.chain(node).await?.header(None).await {
+        Ok(newest) => Ok(newest.header.height),
+        Err(ClientError::NotFound(_)) if node.role() == Role::CentralBank => {
+            let connection = folder.connect_reader(node).await?;
+            let supply = GovernanceClient::new(connection, folder.anchor().clone()).supply().await?;
+            Ok(Height(supply.height))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Reads everything from the nodes' stores, once all have stopped: every node's headers, and the chain that counts,
