@@ -87,7 +87,7 @@ impl Plan {
             wallets: Shape::wallets_min(banks) + random.random_range(0..=5),
             rate_per_s: [2.0, 10.0, 40.0][random.random_range(0..3)],
             checkpoint_every_blocks: [15, 60, 1_000][random.random_range(0..3)],
-            entries_for_followers: [0, 10, many_entries()][random.random_range(0..3)],
+            entries_for_followers: many_entries(),
             duration_ms: random.random_range(duration_ms),
         };
         let nodes = usize::from(central_banks + banks);

@@ -78,7 +78,7 @@ impl Processes {
     }
 
     /// Waits until a run has ended, and returns its seed and its outcome; `None` if none runs.
-    pub fn next(&mut self) -> Option<(u64, Result<Outcome>)> {
+    pub fn next_ended(&mut self) -> Option<(u64, Result<Outcome>)> {
         while !self.running.is_empty() {
             let mut status = 0;
             // SAFETY: `status` is a place for the answer.
@@ -96,7 +96,7 @@ impl Processes {
     /// The run gave no outcome.
     pub fn run(&mut self, options: Options) -> Result<Outcome> {
         self.start(options)?;
-        self.next().context("a process that was just started")?.1
+        self.next_ended().context("a process that was just started")?.1
     }
 }
 

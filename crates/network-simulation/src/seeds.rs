@@ -42,7 +42,7 @@ pub fn many(arguments: &Arguments, first: u64) -> Result<bool> {
             let plan = Plan::draw(seed, arguments.wanted());
             processes.start(options(seed, plan, arguments.canary))?;
         }
-        let Some((seed, outcome)) = processes.next() else { break };
+        let Some((seed, outcome)) = processes.next_ended() else { break };
         totals.add(seed, &outcome);
         failed.extend(outcome.ok().filter(|outcome| !outcome.violations.is_empty()));
         progress(&totals, begun);
