@@ -7,7 +7,7 @@
 # which could commit without a quorum, and with the patches in canaries/. The copy stays in the cache, so that a second
 # run compiles only what has changed. For each canary it prints how many seeds have found it; exit code 1 if none has.
 
-set -eu
+set -euo pipefail
 cd "$(dirname "$0")/../.."
 source deploy/setup.sh
 program="$CARGO_TARGET_DIR/release/cbdc-simulate-network"

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cbdc_client::{ClientError, IssuanceKind, NetworkFolder, NodeName, SubmissionStatus, random_id};
+use cbdc_client::{IssuanceKind, NetworkFolder, NodeName, SubmissionStatus, random_id};
 use cbdc_ledger::command::{Choice, GovernanceAction};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::PolicyChange;
@@ -194,11 +194,8 @@ impl Committee {
             Ok(SubmissionStatus::Refused(refusal)) if refusal.position.is_some() => return Some(()),
             _ => return None,
         };
-        self.approve(member(2)?.vote(number, Choice::Approve).await)
-    }
-
-    fn approve(&self, answered: Result<SubmissionStatus, ClientError>) -> Option<()> {
-        matches!(answered, Ok(SubmissionStatus::Settled { .. })).then_some(())
+        let approved = member(2)?.vote(number, Choice::Approve).await;
+        matches!(approved, Ok(SubmissionStatus::Settled { .. })).then_some(())
     }
 
     async fn ask(&self, bank: u16, kind: IssuanceKind, minor: u64) {

@@ -137,7 +137,6 @@ fn one(arguments: &Arguments, seed: u64) -> Result<bool> {
         keeps_trace: arguments.trace.is_some(),
         tells: arguments.watch,
         canary: arguments.canary,
-        is_alone: true,
     })?;
     if let Some(path) = &arguments.trace {
         write(path, outcome.trace.as_deref().unwrap_or_default())?;

@@ -81,7 +81,7 @@ pub fn many(arguments: &Arguments, first: u64) -> Result<bool> {
 }
 
 fn options(seed: u64, plan: Plan, canary: Option<Canary>) -> Options {
-    Options { seed, plan, keeps_trace: false, tells: false, canary, is_alone: true }
+    Options { seed, plan, keeps_trace: false, tells: false, canary }
 }
 
 /// Seeds that failed once.

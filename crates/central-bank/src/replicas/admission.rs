@@ -314,9 +314,12 @@ impl TakeVotes {
                 orders.filter(|member| ledger.members().active(Role::CentralBank, *member).is_none()).collect()
             });
             for member in gone {
-                match others.dismiss(u64::from(member.0), issuance_queue).await {
-                    Ok(()) => tracing::info!(%member, "a node that was dismissed orders no more"),
-                    Err(error) => tracing::warn!(%member, %error, "a node that was dismissed still votes"),
+                match member == self.member {
+                    true => self.leave().await,
+                    false => match others.dismiss(u64::from(member.0), issuance_queue).await {
+                        Ok(()) => tracing::info!(%member, "a node that was dismissed orders no more"),
+                        Err(error) => tracing::warn!(%member, %error, "a node that was dismissed still votes"),
+                    },
                 }
             }
         }

@@ -178,7 +178,7 @@ impl World {
         self.links.set_slow_disks(BTreeMap::new());
         self.tell(None, "the faults are over".to_owned());
         let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
-        if self.options.is_alone && threads > THREADS {
+        if threads > THREADS {
             let sentence = format!("expected {THREADS} threads, this one and its parent, found {threads}");
             self.recorder.violation(Property::Serves, sentence);
         }

@@ -66,8 +66,6 @@ pub struct Options {
     pub tells: bool,
     /// What is broken on purpose.
     pub canary: Option<Canary>,
-    /// Whether this run has the process for itself: then nothing else may start a thread.
-    pub is_alone: bool,
 }
 
 /// What came of a run.
